@@ -1,0 +1,54 @@
+# The only menu. `make` prints it. CI and pre-commit call these targets.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+PROTOS := kvstore/pb/kv.proto kvstore/pb/rpc.proto
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test check fmt protos bench down clean
+
+help: ## this text
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(f"quorate needs Python 3.11 to 3.13, and {sys.executable} is {v[0]}.{v[1]}: say make PYTHON=python3.12 ...") if not (3, 11) <= v <= (3, 13) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+setup: $(STAMP) ## make .venv and install everything
+
+run: $(STAMP) ## set up, then run the cluster of cluster.toml until Ctrl-C
+	@$(BIN)/quorate up
+
+demo: $(STAMP) ## on a running cluster: kill the leading master and watch what happens
+	@$(BIN)/quorate demo
+
+test: $(STAMP) ## set up, then the whole suite
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+
+check: $(STAMP) ## format, lint, types, import contracts, generated code fresh
+	$(BIN)/ruff format --check kvstore controlplane cli tests
+	$(BIN)/ruff check kvstore controlplane cli tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/arch
+
+fmt: $(STAMP) ## format and mend what can be mended
+	$(BIN)/ruff format kvstore controlplane cli tests
+	$(BIN)/ruff check --fix kvstore controlplane cli tests
+
+protos: $(STAMP) ## generate kvstore/pb from protos/
+	$(BIN)/python -m grpc_tools.protoc -I protos --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOS)
+
+bench: $(STAMP) ## the store beside etcd (where installed), and the fail-over time
+	@$(BIN)/quorate bench compare
+	@$(BIN)/quorate bench failover
+
+down: ## stop the cluster that was started here
+	@$(BIN)/quorate down
+
+clean: ## remove the venv and caches (not .quorate)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

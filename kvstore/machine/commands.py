@@ -1,0 +1,122 @@
+"""Commands of the state machine: frozen structs, msgpack on the wire and in the log.
+
+Array-like with a tag, so that a put is its field values and no names. Fields are only ever appended, with defaults:
+an old log stays readable. Defaults are etcd's zero values. No clock and no chance: ids and times are chosen by the
+proposer and travel inside the command.
+"""
+
+import msgspec
+
+
+class Put(msgspec.Struct, frozen=True, array_like=True, tag="p"):
+    """Write `key`. `lease` 0 means none. With `ignore_*` the current value or lease is kept."""
+
+    key: bytes
+    value: bytes = b""
+    lease: int = 0
+    prev_kv: bool = False
+    ignore_value: bool = False
+    ignore_lease: bool = False
+
+
+class DeleteRange(msgspec.Struct, frozen=True, array_like=True, tag="d"):
+    """Delete `[key, range_end)`; `range_end` empty = that key, b"\\0" = from `key` on (etcd's rules)."""
+
+    key: bytes
+    range_end: bytes = b""
+    prev_kv: bool = False
+
+
+class Range(msgspec.Struct, frozen=True, array_like=True, tag="r"):
+    """Read `[key, range_end)`. `revision` 0 = newest. Sort numbers are etcd's enums.
+
+    sort_order: 0 none, 1 ascend, 2 descend. sort_target: 0 key, 1 version, 2 create, 3 mod, 4 value.
+    """
+
+    key: bytes
+    range_end: bytes = b""
+    limit: int = 0
+    revision: int = 0
+    sort_order: int = 0
+    sort_target: int = 0
+    keys_only: bool = False
+    count_only: bool = False
+    min_mod_revision: int = 0
+    max_mod_revision: int = 0
+    min_create_revision: int = 0
+    max_create_revision: int = 0
+
+
+class Compare(msgspec.Struct, frozen=True, array_like=True):
+    """One condition. target: 0 version, 1 create, 2 mod, 3 value, 4 lease. result: 0 =, 1 >, 2 <, 3 !=.
+
+    `number` serves all targets but value, which has `value`.
+    """
+
+    target: int
+    result: int
+    key: bytes
+    range_end: bytes = b""
+    number: int = 0
+    value: bytes = b""
+
+
+class Txn(msgspec.Struct, frozen=True, array_like=True, tag="t"):
+    """If all `compares` hold then `success` else `failure`; all of it is one revision. May nest."""
+
+    compares: tuple[Compare, ...] = ()
+    success: tuple["Range | Put | DeleteRange | Txn", ...] = ()
+    failure: tuple["Range | Put | DeleteRange | Txn", ...] = ()
+
+
+class Compact(msgspec.Struct, frozen=True, array_like=True, tag="c"):
+    """Forget all history before `revision`."""
+
+    revision: int
+    physical: bool = False
+
+
+class LeaseGrant(msgspec.Struct, frozen=True, array_like=True, tag="lg"):
+    """Create lease `id` (never 0 here: the proposer chose it) with `ttl` seconds (at least 1)."""
+
+    id: int
+    ttl: int
+
+
+class LeaseRevoke(msgspec.Struct, frozen=True, array_like=True, tag="lr"):
+    """End lease `id` and delete its keys, all in one revision."""
+
+    id: int
+
+
+class LeaseCheckpoint(msgspec.Struct, frozen=True, array_like=True, tag="lc"):
+    """Remaining TTL in seconds by lease, so that a new leader does not start from the whole TTL."""
+
+    remaining: tuple[tuple[int, int], ...]
+
+
+class Alarm(msgspec.Struct, frozen=True, array_like=True, tag="al"):
+    """action: 1 activate, 2 deactivate. alarm: 1 NOSPACE, 2 CORRUPT (etcd's enums)."""
+
+    action: int
+    member_id: int
+    alarm: int
+
+
+Op = Range | Put | DeleteRange | Txn
+Command = (
+    Put | DeleteRange | Txn | Compact | LeaseGrant | LeaseRevoke | LeaseCheckpoint | Alarm
+)
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
+
+
+def encode(command: Command) -> bytes:
+    """The command's bytes for the log."""
+    return _encoder.encode(command)
+
+
+def decode(data: bytes) -> Command:
+    """The command in `data`; raises msgspec.DecodeError on anything else."""
+    return _decoder.decode(data)

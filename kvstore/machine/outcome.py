@@ -1,0 +1,147 @@
+"""What applying a command yields: a reply for whoever asked, events for watchers, effects for the shell.
+
+Replies carry errors as values (`kvstore.mvcc.errors.StoreError`), so that apply never raises for bad input. Effects
+tell the shell (the lease clock, the alarm list) what changed; they are facts, not requests.
+"""
+
+from dataclasses import dataclass, field
+
+from kvstore.mvcc.errors import StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValue:
+    """One version of a key, etcd's mvccpb.KeyValue. A tombstone has only `key` and `mod_revision`."""
+
+    key: bytes
+    value: bytes = b""
+    create_revision: int = 0
+    mod_revision: int = 0
+    version: int = 0
+    lease: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change. `is_delete` False = PUT. `prev` is the version before, if it is not compacted."""
+
+    kv: KeyValue
+    is_delete: bool = False
+    prev: KeyValue | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PutReply:
+    """`prev_kv` only if asked for and there was one."""
+
+    prev_kv: KeyValue | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRangeReply:
+    """How many keys went, and their last versions if asked for."""
+
+    deleted: int
+    prev_kvs: tuple[KeyValue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RangeReply:
+    """`count` is all keys in the range, before the limit; `more` whether the limit cut."""
+
+    kvs: tuple[KeyValue, ...]
+    count: int
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TxnReply:
+    """Replies of the branch that ran, in order."""
+
+    succeeded: bool
+    responses: tuple["OpReply", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CompactReply:
+    """Compaction was recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseGrantReply:
+    """The lease as granted."""
+
+    id: int
+    ttl: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRevokeReply:
+    """The lease is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseCheckpointReply:
+    """Remaining times were recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmReply:
+    """Alarms touched: (member_id, alarm)."""
+
+    alarms: tuple[tuple[int, int], ...] = ()
+
+
+OpReply = PutReply | DeleteRangeReply | RangeReply | TxnReply
+Reply = (
+    OpReply
+    | CompactReply
+    | LeaseGrantReply
+    | LeaseRevokeReply
+    | LeaseCheckpointReply
+    | AlarmReply
+    | StoreError
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseGranted:
+    """Effect: a lease began."""
+
+    id: int
+    ttl: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRevoked:
+    """Effect: a lease ended."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseCheckpointed:
+    """Effect: a lease has `remaining` seconds by its leader's clock."""
+
+    id: int
+    remaining: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompactedTo:
+    """Effect: history before `revision` is gone."""
+
+    revision: int
+
+
+Effect = LeaseGranted | LeaseRevoked | LeaseCheckpointed | CompactedTo
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Result of one command. `revision` is the store's revision right after it; all `events` share it."""
+
+    reply: Reply
+    revision: int
+    events: tuple[Event, ...] = ()
+    effects: tuple[Effect, ...] = field(default=())
