@@ -1,0 +1,186 @@
+"""Accessors on object dicts: the parts of ObjectMeta that logic reads and writes.
+
+Objects are plain dicts as in JSON. Getters never change the object and never raise for a missing
+field; setters say so by their name. Cached objects are shared: copy (`copy_of`) before a setter.
+
+No `from __future__ import annotations` here: that name is an accessor.
+"""
+
+import copy
+from typing import Any
+
+Object = dict[str, Any]
+
+
+def copy_of(obj: Object) -> Object:
+    """A deep copy, safe to change."""
+    return copy.deepcopy(obj)
+
+
+def metadata(obj: Object) -> Object:
+    """The metadata dict, an unattached empty one when there is none."""
+    value = obj.get("metadata")
+    return value if isinstance(value, dict) else {}
+
+
+def ensure_metadata(obj: Object) -> Object:
+    """The metadata dict, made and attached when missing."""
+    value = obj.get("metadata")
+    if not isinstance(value, dict):
+        value = {}
+        obj["metadata"] = value
+    return value
+
+
+def spec(obj: Object) -> Object:
+    """The spec dict, an unattached empty one when there is none."""
+    value = obj.get("spec")
+    return value if isinstance(value, dict) else {}
+
+
+def status(obj: Object) -> Object:
+    """The status dict, an unattached empty one when there is none."""
+    value = obj.get("status")
+    return value if isinstance(value, dict) else {}
+
+
+def _text(obj: Object, key: str) -> str:
+    value = metadata(obj).get(key)
+    return value if isinstance(value, str) else ""
+
+
+def name(obj: Object) -> str:
+    """metadata.name or empty."""
+    return _text(obj, "name")
+
+
+def namespace(obj: Object) -> str:
+    """metadata.namespace, empty for cluster-scoped objects."""
+    return _text(obj, "namespace")
+
+
+def uid(obj: Object) -> str:
+    """metadata.uid or empty."""
+    return _text(obj, "uid")
+
+
+def resource_version(obj: Object) -> str:
+    """metadata.resourceVersion, opaque; empty when not set."""
+    return _text(obj, "resourceVersion")
+
+
+def set_resource_version(obj: Object, version: str | int) -> None:
+    """Write metadata.resourceVersion; empty text removes it."""
+    if version == "":
+        ensure_metadata(obj).pop("resourceVersion", None)
+    else:
+        ensure_metadata(obj)["resourceVersion"] = str(version)
+
+
+def generation(obj: Object) -> int:
+    """metadata.generation, 0 when not set."""
+    return int(metadata(obj).get("generation") or 0)
+
+
+def observed_generation(obj: Object) -> int:
+    """status.observedGeneration, 0 when not set."""
+    return int(status(obj).get("observedGeneration") or 0)
+
+
+def creation_timestamp(obj: Object) -> str:
+    """metadata.creationTimestamp as RFC 3339 text, empty when not set."""
+    return _text(obj, "creationTimestamp")
+
+
+def deletion_timestamp(obj: Object) -> str:
+    """metadata.deletionTimestamp as RFC 3339 text, empty while not being deleted."""
+    return _text(obj, "deletionTimestamp")
+
+
+def is_deleting(obj: Object) -> bool:
+    """Whether deletion has been asked for."""
+    return bool(metadata(obj).get("deletionTimestamp"))
+
+
+def labels(obj: Object) -> dict[str, str]:
+    """metadata.labels, an unattached empty dict when there are none."""
+    return metadata(obj).get("labels") or {}
+
+
+def annotations(obj: Object) -> dict[str, str]:
+    """metadata.annotations, an unattached empty dict when there are none."""
+    return metadata(obj).get("annotations") or {}
+
+
+def set_label(obj: Object, key: str, value: str) -> None:
+    """Write one label."""
+    meta = ensure_metadata(obj)
+    meta["labels"] = {**(meta.get("labels") or {}), key: value}
+
+
+def set_annotation(obj: Object, key: str, value: str) -> None:
+    """Write one annotation."""
+    meta = ensure_metadata(obj)
+    meta["annotations"] = {**(meta.get("annotations") or {}), key: value}
+
+
+def finalizers(obj: Object) -> list[str]:
+    """metadata.finalizers, an unattached empty list when there are none."""
+    return metadata(obj).get("finalizers") or []
+
+
+def owner_references(obj: Object) -> list[Object]:
+    """metadata.ownerReferences, an unattached empty list when there are none."""
+    return metadata(obj).get("ownerReferences") or []
+
+
+def controller_of(obj: Object) -> Object | None:
+    """The owner reference marked controller, None for orphans."""
+    for reference in owner_references(obj):
+        if reference.get("controller"):
+            return reference
+    return None
+
+
+def is_controlled_by(obj: Object, owner: Object) -> bool:
+    """Whether the controlling owner is this very object (by uid, never by name)."""
+    reference = controller_of(obj)
+    return reference is not None and bool(uid(owner)) and reference.get("uid") == uid(owner)
+
+
+def controller_reference(owner: Object) -> Object:
+    """An owner reference that makes `owner` the controller; the owner must carry kind and uid."""
+    return {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": name(owner),
+        "uid": uid(owner),
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def object_reference(obj: Object) -> Object:
+    """A core/v1 ObjectReference to the object (as in events)."""
+    reference: Object = {}
+    for key in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion"):
+        value = obj.get(key) if key in ("kind", "apiVersion") else metadata(obj).get(key)
+        if value:
+            reference[key] = value
+    return reference
+
+
+def key_of(obj: Object) -> tuple[str, str]:
+    """(namespace, name)."""
+    return namespace(obj), name(obj)
+
+
+def get_path(obj: Any, path: str, default: Any = None) -> Any:
+    """The value at a dotted path of plain field names, `default` when any step is missing."""
+    for step in path.split("."):
+        if not isinstance(obj, dict):
+            return default
+        obj = obj.get(step)
+        if obj is None:
+            return default
+    return obj

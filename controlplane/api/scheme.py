@@ -1,0 +1,89 @@
+"""The table of served kinds, and how to find a row in it.
+
+A kind exists when it has a row under kinds/; discovery, OpenAPI, routing and storage all read
+this table. `SCHEME` is the table of this release (Kubernetes 1.32); tests may build their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from controlplane.api.kinds import apps, core, other
+from controlplane.api.resource import ALL_VERBS, Resource, Subresource
+
+__all__ = ["ALL_VERBS", "SCHEME", "Resource", "Scheme", "Subresource", "split_api_version"]
+
+
+class Scheme:
+    """An immutable lookup table over resource rows."""
+
+    def __init__(self, rows: Iterable[Resource]) -> None:
+        self._rows = tuple(rows)
+        self._by_plural = {(row.group, row.version, row.plural): row for row in self._rows}
+        self._by_kind = {(row.group_version, row.kind): row for row in self._rows}
+
+    def all(self) -> tuple[Resource, ...]:
+        """All rows in the order of discovery."""
+        return self._rows
+
+    def __iter__(self) -> Iterator[Resource]:
+        return iter(self._rows)
+
+    def by_plural(self, group: str, version: str, plural: str) -> Resource | None:
+        """The row of a URL's group, version and resource; None when not served."""
+        return self._by_plural.get((group, version, plural))
+
+    def by_kind(self, api_version: str, kind: str) -> Resource | None:
+        """The row of an object's apiVersion and kind; None when not served."""
+        return self._by_kind.get((api_version, kind))
+
+    def of(self, kind: str) -> Resource:
+        """The first row of a kind by its bare name; KeyError when there is none.
+
+        For code that works on built-in kinds and would only fail by a programming error.
+        """
+        for row in self._rows:
+            if row.kind == kind:
+                return row
+        raise KeyError(kind)
+
+    def find(self, word: str) -> Resource | None:
+        """The row a person means: plural, singular, kind or short name, any case."""
+        low = word.lower()
+        for row in self._rows:
+            if low in (row.plural, row.singular, row.kind.lower(), row.group_resource):
+                return row
+            if low in row.short_names:
+                return row
+        return None
+
+    def storage_row(self, resource: Resource) -> Resource:
+        """The row under which the objects are stored (differs for second spellings only)."""
+        if resource.stored_as is None:
+            return resource
+        return self._by_plural[resource.stored_as]
+
+    def groups(self) -> list[str]:
+        """Group names in order of appearance; the legacy group is the empty string."""
+        return list(dict.fromkeys(row.group for row in self._rows))
+
+    def versions(self, group: str) -> list[str]:
+        """Versions of a group, the preferred first."""
+        return list(dict.fromkeys(row.version for row in self._rows if row.group == group))
+
+    def group_versions(self) -> list[tuple[str, str]]:
+        """All (group, version) pairs in order."""
+        return list(dict.fromkeys((row.group, row.version) for row in self._rows))
+
+    def in_group_version(self, group: str, version: str) -> list[Resource]:
+        """The rows of one group version."""
+        return [row for row in self._rows if (row.group, row.version) == (group, version)]
+
+
+def split_api_version(api_version: str) -> tuple[str, str]:
+    """`apps/v1` -> (`apps`, `v1`), `v1` -> (``, `v1`)."""
+    group, _, version = api_version.rpartition("/")
+    return group, version
+
+
+SCHEME = Scheme((*core.ROWS, *apps.ROWS, *other.ROWS))
