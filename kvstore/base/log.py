@@ -11,7 +11,9 @@ from typing import Any, Literal, cast
 import structlog
 
 
-def configure(program: str, *, level: str = "info", form: Literal["auto", "json", "text"] = "auto") -> None:
+def configure(
+    program: str, *, level: str = "info", form: Literal["auto", "json", "text"] = "auto"
+) -> None:
     """Send log lines to stderr. `form="auto"` is text on a terminal and JSON elsewhere."""
     text = form == "text" or (form == "auto" and sys.stderr.isatty())
     renderer: Any = (

@@ -1,0 +1,128 @@
+"""The supervisor's control socket: one JSON line in, one out, over a Unix socket in the state folder.
+
+The socket is 0600 in a folder of the operator's, which is all the authentication there is. Requests are
+`{"op": ..., "names": [...]}`, answers `{"ok": {...}}` or `{"error": "..."}`. Socket paths have a limit of about 100
+bytes, so it is opened through its folder's file descriptor where the path is longer (Linux).
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+_MAX_LINE_BYTES = 64 << 10
+_MAX_PATH_BYTES = 100
+
+
+class ControlError(Exception):
+    """A request that cannot be carried out, in words for the operator."""
+
+
+class NotRunning(ControlError):
+    """No supervisor answers in this state folder."""
+
+    def __init__(self, state_dir: Path) -> None:
+        super().__init__(
+            f"no cluster runs in {state_dir}: start one with `quorate up`, or give its folder with --state"
+        )
+
+
+class HasControlSocket(Protocol):
+    """What this module needs of a layout."""
+
+    @property
+    def state_dir(self) -> Path:
+        """The state folder."""
+        ...
+
+    @property
+    def control_socket(self) -> Path:
+        """The socket's path."""
+        ...
+
+
+@contextlib.contextmanager
+def _short_path(path: Path) -> Iterator[str]:
+    if len(os.fsencode(path)) <= _MAX_PATH_BYTES:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+class ControlServer:
+    """Serves requests with `handle(operation, names)`."""
+
+    def __init__(
+        self,
+        layout: HasControlSocket,
+        handle: Callable[[str, Sequence[str]], Awaitable[dict[str, Any]]],
+    ) -> None:
+        self._layout = layout
+        self._handle = handle
+        self._server: asyncio.AbstractServer | None = None
+
+    async def start(self) -> None:
+        """Listen; a socket file of an earlier life is replaced (the state folder is locked)."""
+        self._layout.control_socket.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            with _short_path(self._layout.control_socket) as path:
+                self._server = await asyncio.start_unix_server(
+                    self._serve, path, limit=_MAX_LINE_BYTES
+                )
+        finally:
+            os.umask(before)
+
+    async def stop(self) -> None:
+        """Close and remove the socket."""
+        if self._server is not None:
+            self._server.close()
+        self._layout.control_socket.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answer: dict[str, Any]
+        try:
+            request = json.loads(await reader.readline())
+            answer = {"ok": await self._handle(str(request["op"]), list(request.get("names", ())))}
+        except ControlError as error:
+            answer = {"error": str(error)}
+        except (ValueError, KeyError, TypeError) as error:
+            answer = {"error": f"not a control request: {error}"}
+        with contextlib.suppress(OSError):
+            writer.write(json.dumps(answer).encode() + b"\n")
+            await writer.drain()
+            writer.close()
+
+
+async def ask(
+    layout: HasControlSocket,
+    operation: str,
+    names: Sequence[str] = (),
+    timeout_seconds: float = 60.0,
+) -> dict[str, Any]:
+    """Send one request to the supervisor of this state folder. Raises ControlError or NotRunning."""
+    try:
+        with _short_path(layout.control_socket) as path:
+            reader, writer = await asyncio.open_unix_connection(path, limit=16 << 20)
+    except OSError:
+        raise NotRunning(layout.state_dir) from None
+    try:
+        writer.write(json.dumps({"op": operation, "names": list(names)}).encode() + b"\n")
+        line = await asyncio.wait_for(reader.readline(), timeout_seconds)
+    except (OSError, TimeoutError) as error:
+        raise ControlError(f"the supervisor did not answer: {error}") from error
+    finally:
+        writer.close()
+    if not line:
+        raise ControlError("the supervisor closed the connection without an answer")
+    answer = json.loads(line)
+    if "error" in answer:
+        raise ControlError(answer["error"])
+    return dict(answer["ok"])
