@@ -1,0 +1,386 @@
+"""The verbs of the API on resource rows and plain dict objects.
+
+Every failure is an `APIError`: a Status the server sent, or `ServiceUnavailable` when no server answered (its cause is
+the `TransportError`, whose `outcome_known` tells whether a change may have happened). A client may carry a *guard*,
+called before each change: leader election uses it so that a leader whose lease ran out while it was stopped cannot
+write even once when it wakes up.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from controlplane.api.errors import APIError, Gone, Internal, ServiceUnavailable
+from controlplane.api.scheme import Resource
+from controlplane.client.kubeconfig import load_kubeconfig
+from controlplane.client.transport import HttpTransport, Request, Transport, TransportError
+from kvstore.base.clock import Clock, SystemClock
+
+Object = dict[str, Any]
+
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
+
+
+@dataclass(frozen=True, slots=True)
+class ListResult:
+    """One list, or one page of it."""
+
+    items: list[Object]
+    resource_version: str
+    continue_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """ADDED, MODIFIED, DELETED or BOOKMARK; errors are raised instead."""
+
+    type: str
+    object: Object
+
+
+class RestClient:
+    """Calls an API server; cheap to copy with `guarded`."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        timeout_seconds: float = 10.0,
+        guard: Callable[[], None] | None = None,
+    ) -> None:
+        self.transport = transport
+        self.timeout_seconds = timeout_seconds
+        self._guard = guard
+
+    @classmethod
+    def from_kubeconfig(
+        cls,
+        path: str | Path,
+        servers: Sequence[str] = (),
+        *,
+        clock: Clock | None = None,
+        user_agent: str = "quorate",
+        timeout_seconds: float = 10.0,
+    ) -> "RestClient":
+        """A client by kubeconfig; `servers`, if given, replace its server and give fail-over."""
+        config = load_kubeconfig(path)
+        transport = HttpTransport(
+            tuple(servers) or (config.server,),
+            clock or SystemClock(),
+            tls=config.tls,
+            token=config.token,
+            user_agent=user_agent,
+        )
+        return cls(transport, timeout_seconds=timeout_seconds)
+
+    def guarded(self, guard: Callable[[], None]) -> "RestClient":
+        """The same client with `guard` called before each change; it raises to refuse."""
+        return RestClient(self.transport, timeout_seconds=self.timeout_seconds, guard=guard)
+
+    async def close(self) -> None:
+        """Close the transport."""
+        await self.transport.close()
+
+    async def get(
+        self, resource: Resource, name: str, namespace: str = "", *, timeout_seconds: float = 0
+    ) -> Object:
+        """One object. Raises NotFound."""
+        path = object_path(resource, namespace, name)
+        return await self._call("GET", path, timeout_seconds=timeout_seconds)
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        limit: int = 0,
+        continue_token: str = "",
+        resource_version: str = "",
+    ) -> ListResult:
+        """A page (or all, with limit 0); items carry apiVersion and kind."""
+        query = {
+            "labelSelector": label_selector,
+            "fieldSelector": field_selector,
+            "limit": str(limit) if limit else "",
+            "continue": continue_token,
+            "resourceVersion": resource_version,
+        }
+        reply = await self._call("GET", collection_path(resource, namespace), query=query)
+        items: list[Object] = reply.get("items") or []
+        for item in items:
+            item.setdefault("apiVersion", resource.group_version)
+            item.setdefault("kind", resource.kind)
+        metadata = reply.get("metadata") or {}
+        return ListResult(
+            items, str(metadata.get("resourceVersion", "")), str(metadata.get("continue") or "")
+        )
+
+    async def list_all(
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        page_size: int = 500,
+    ) -> ListResult:
+        """Every object at one revision, fetched in pages; starts again whole if the pages expire."""
+        items: list[Object] = []
+        token = ""
+        while True:
+            try:
+                page = await self.list(
+                    resource,
+                    namespace,
+                    label_selector=label_selector,
+                    field_selector=field_selector,
+                    limit=page_size,
+                    continue_token=token,
+                )
+            except Gone:
+                if not token:
+                    raise
+                return await self.list(
+                    resource,
+                    namespace,
+                    label_selector=label_selector,
+                    field_selector=field_selector,
+                )
+            items.extend(page.items)
+            token = page.continue_token
+            if not token:
+                return ListResult(items, page.resource_version)
+
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        resource_version: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        bookmarks: bool = True,
+        server_timeout_seconds: int = 300,
+    ) -> AsyncIterator[WatchEvent]:
+        """Events after `resource_version` until the server ends the stream. Raises Expired on 410."""
+        query = _pairs(
+            {
+                "watch": "true",
+                "resourceVersion": resource_version,
+                "labelSelector": label_selector,
+                "fieldSelector": field_selector,
+                "allowWatchBookmarks": "true" if bookmarks else "",
+                "timeoutSeconds": str(server_timeout_seconds),
+            }
+        )
+        request = Request(
+            "GET",
+            collection_path(resource, namespace),
+            query,
+            timeout_seconds=self.timeout_seconds,
+        )
+        try:
+            async with self.transport.stream(request) as stream:
+                if stream.status != 200:
+                    raise _error(stream.status, await stream.read())
+                async for line in stream.lines():
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        raise APIError.from_status(event["object"])
+                    yield WatchEvent(event["type"], event["object"])
+        except TransportError as error:
+            raise ServiceUnavailable(str(error)) from error
+
+    async def create(
+        self,
+        resource: Resource,
+        obj: Object,
+        namespace: str = "",
+        *,
+        timeout_seconds: float = 0,
+    ) -> Object:
+        """A new object. Raises AlreadyExists, Invalid, …"""
+        place = namespace or str(obj.get("metadata", {}).get("namespace") or "")
+        return await self._call(
+            "POST",
+            collection_path(resource, place),
+            body=self._typed(resource, obj),
+            timeout_seconds=timeout_seconds,
+        )
+
+    async def update(
+        self, resource: Resource, obj: Object, *, timeout_seconds: float = 0
+    ) -> Object:
+        """Replace; carries the object's resourceVersion. Raises Conflict when it is old."""
+        return await self._put(resource, obj, "", timeout_seconds)
+
+    async def update_status(
+        self, resource: Resource, obj: Object, *, timeout_seconds: float = 0
+    ) -> Object:
+        """Replace the status only. Raises Conflict when the resourceVersion is old."""
+        return await self._put(resource, obj, "status", timeout_seconds)
+
+    async def _put(
+        self, resource: Resource, obj: Object, subresource: str, timeout_seconds: float
+    ) -> Object:
+        metadata = obj["metadata"]
+        path = object_path(
+            resource, str(metadata.get("namespace") or ""), metadata["name"], subresource
+        )
+        return await self._call(
+            "PUT", path, body=self._typed(resource, obj), timeout_seconds=timeout_seconds
+        )
+
+    async def patch(
+        self,
+        resource: Resource,
+        name: str,
+        patch: object,
+        namespace: str = "",
+        *,
+        patch_type: str = MERGE_PATCH,
+        subresource: str = "",
+        timeout_seconds: float = 0,
+    ) -> Object:
+        """Change parts; `patch` is a merge patch unless `patch_type` says otherwise."""
+        return await self._call(
+            "PATCH",
+            object_path(resource, namespace, name, subresource),
+            body=patch,
+            content_type=patch_type,
+            timeout_seconds=timeout_seconds,
+        )
+
+    async def delete(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str = "",
+        *,
+        uid: str = "",
+        resource_version: str = "",
+        grace_period_seconds: int | None = None,
+        propagation_policy: str = "",
+    ) -> Object:
+        """Delete, only the object with `uid` if given. Raises NotFound, Conflict."""
+        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        preconditions = {}
+        if uid:
+            preconditions["uid"] = uid
+        if resource_version:
+            preconditions["resourceVersion"] = resource_version
+        if preconditions:
+            options["preconditions"] = preconditions
+        if grace_period_seconds is not None:
+            options["gracePeriodSeconds"] = grace_period_seconds
+        if propagation_policy:
+            options["propagationPolicy"] = propagation_policy
+        return await self._call("DELETE", object_path(resource, namespace, name), body=options)
+
+    async def create_subresource(
+        self, resource: Resource, name: str, subresource: str, body: Object, namespace: str = ""
+    ) -> Object:
+        """POST to a subresource: binding, eviction, token, …"""
+        return await self._call(
+            "POST", object_path(resource, namespace, name, subresource), body=body
+        )
+
+    async def update_subresource(
+        self, resource: Resource, name: str, subresource: str, body: Object, namespace: str = ""
+    ) -> Object:
+        """PUT to a subresource: scale, finalize, …"""
+        return await self._call(
+            "PUT", object_path(resource, namespace, name, subresource), body=body
+        )
+
+    def _typed(self, resource: Resource, obj: Object) -> Object:
+        return {**obj, "apiVersion": resource.group_version, "kind": resource.kind}
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+        timeout_seconds: float = 0,
+    ) -> Object:
+        if method != "GET" and self._guard is not None:
+            self._guard()
+        request = Request(
+            method,
+            path,
+            _pairs(query or {}),
+            body=None if body is None else json.dumps(body, separators=(",", ":")).encode(),
+            content_type=content_type,
+            timeout_seconds=timeout_seconds or self.timeout_seconds,
+        )
+        try:
+            response = await self.transport.send(request)
+        except TransportError as error:
+            raise ServiceUnavailable(str(error)) from error
+        if response.status >= 400:
+            raise _error(response.status, response.body)
+        return _decode(response.body)
+
+
+def collection_path(resource: Resource, namespace: str = "") -> str:
+    """The URL path of a list."""
+    root = f"/apis/{resource.group}" if resource.group else "/api"
+    middle = f"/namespaces/{quote(namespace, safe='')}" if namespace and resource.namespaced else ""
+    return f"{root}/{resource.version}{middle}/{resource.plural}"
+
+
+def object_path(resource: Resource, namespace: str, name: str, subresource: str = "") -> str:
+    """The URL path of one object or of its subresource."""
+    path = f"{collection_path(resource, namespace)}/{quote(name, safe='')}"
+    return f"{path}/{subresource}" if subresource else path
+
+
+def _pairs(query: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in query.items() if value)
+
+
+def _decode(body: bytes) -> Object:
+    try:
+        decoded = json.loads(body) if body else {}
+    except ValueError as error:
+        raise Internal(f"the server sent something that is not JSON: {body[:100]!r}") from error
+    if not isinstance(decoded, dict):
+        raise Internal("the server sent JSON that is not an object")
+    return decoded
+
+
+def _error(status: int, body: bytes) -> APIError:
+    try:
+        decoded = json.loads(body)
+    except ValueError:
+        decoded = None
+    if not isinstance(decoded, dict) or decoded.get("kind") != "Status":
+        message = body[:200].decode(errors="replace") or f"HTTP {status}"
+        reasons = {
+            503: "ServiceUnavailable",
+            429: "TooManyRequests",
+            401: "Unauthorized",
+            403: "Forbidden",
+            404: "NotFound",
+            410: "Expired",
+        }
+        decoded = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": message,
+            "reason": reasons.get(status, "InternalError"),
+            "code": status,
+        }
+    return APIError.from_status(decoded)
