@@ -37,5 +37,5 @@ def configure(
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
-    """A logger whose lines carry `logger=name`."""
-    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(logger=name))
+    """A logger whose lines carry `component=name`."""
+    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(component=name))
