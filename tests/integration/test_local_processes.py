@@ -1,0 +1,145 @@
+"""Child processes under the supervisor: readiness, kill, pause, restart policy, nothing left behind."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from kvstore.base.clock import SystemClock
+from kvstore.local.process import ProcessSpec
+from kvstore.local.supervisor import NotReady, ProcessSupervisor
+
+
+def spec(tmp_path: Path, code: str, name: str = "m/part", **more: float) -> ProcessSpec:
+    flag = tmp_path / f"{name.replace('/', '-')}.ready"
+
+    async def ready() -> bool:
+        return flag.exists()
+
+    prelude = (
+        f"import pathlib, signal, sys, time\nready = lambda: pathlib.Path({str(flag)!r}).touch()\n"
+    )
+    return ProcessSpec(
+        name=name,
+        group=name.split("/")[0],
+        kind="part",
+        argv=(sys.executable, "-c", prelude + code),
+        log_file=tmp_path / "log",
+        ready=ready,
+        stop_seconds=more.get("stop_seconds", 5.0),
+    )
+
+
+async def until(condition: object, seconds: float = 10.0) -> None:
+    assert callable(condition)
+    clock = SystemClock()
+    deadline = clock.monotonic() + seconds
+    while not condition():
+        assert clock.monotonic() < deadline, "condition not met in time"
+        await asyncio.sleep(0.02)
+
+
+async def start(*specs: ProcessSpec) -> ProcessSupervisor:
+    supervisor = ProcessSupervisor([specs], SystemClock())
+    await supervisor.start_all(lambda process, seconds: None, 15.0)
+    return supervisor
+
+
+async def test_a_killed_process_stays_down_until_started(tmp_path: Path) -> None:
+    supervisor = await start(spec(tmp_path, "ready(); time.sleep(60)"))
+    [process] = supervisor.match("m")
+    first = process.pid
+    await supervisor.kill([process])
+    assert (process.state, process.pid) == ("killed", None)
+    assert await supervisor.start([process]) == []
+    assert process.pid not in (None, first)
+    await supervisor.stop_all()
+    assert process.state == "stopped"
+
+
+async def test_a_process_killed_by_somebody_else_stays_down(tmp_path: Path) -> None:
+    supervisor = await start(spec(tmp_path, "ready(); time.sleep(60)"))
+    [process] = supervisor.match("m/part")
+    assert process.pid is not None
+    os.kill(process.pid, 9)
+    await until(lambda: process.state == "killed")
+    assert process.restarts == 0
+    await supervisor.stop_all()
+
+
+async def test_a_process_that_exits_is_started_again(tmp_path: Path) -> None:
+    second, go = tmp_path / "second", tmp_path / "go"
+    code = (
+        f"second, go = pathlib.Path({str(second)!r}), pathlib.Path({str(go)!r})\n"
+        "ready()\nif not second.exists():\n    second.touch()\n"
+        "    while not go.exists(): time.sleep(0.01)\n    sys.exit(3)\ntime.sleep(60)"
+    )
+    supervisor = await start(spec(tmp_path, code))
+    [process] = supervisor.match("m")
+    go.touch()
+    await until(lambda: process.restarts == 1 and process.state == "ready")
+    await supervisor.stop_all()
+
+
+async def test_a_process_that_ignores_sigterm_is_killed_at_the_deadline(tmp_path: Path) -> None:
+    code = "signal.signal(signal.SIGTERM, signal.SIG_IGN); ready(); time.sleep(60)"
+    supervisor = await start(spec(tmp_path, code, stop_seconds=0.3))
+    [process] = supervisor.match("m")
+    await supervisor.stop_all()
+    assert process.exit_code == -9
+
+
+async def test_pause_and_resume(tmp_path: Path) -> None:
+    supervisor = await start(spec(tmp_path, "ready(); time.sleep(60)"))
+    [process] = supervisor.match("m")
+    process.pause()
+    stat = Path(f"/proc/{process.pid}/stat")
+    if stat.exists():
+        await until(lambda: stat.read_text().rsplit(")", 1)[1].split()[0] == "T")
+    process.resume()
+    assert process.state == "ready"
+    await supervisor.stop_all()
+
+
+async def test_a_process_that_fails_names_its_last_words_and_log(tmp_path: Path) -> None:
+    supervisor = ProcessSupervisor([[spec(tmp_path, "sys.exit('no such disk')")]], SystemClock())
+    with pytest.raises(ExceptionGroup) as caught:
+        await supervisor.start_all(lambda process, seconds: None, 15.0)
+    [error] = caught.value.exceptions
+    assert isinstance(error, NotReady)
+    assert "m/part ended with code 1: no such disk; its log:" in str(error)
+    await supervisor.stop_all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+async def test_children_die_with_a_killed_supervisor(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    program = (
+        "import asyncio, sys, pathlib\n"
+        "from kvstore.base.clock import SystemClock\n"
+        "from kvstore.local.process import Process, ProcessSpec\n"
+        "async def ready(): return True\n"
+        "async def main():\n"
+        "    p = Process(ProcessSpec('a', 'a', 'a', (sys.executable, '-c', 'import time; time.sleep(60)'),"
+        f" pathlib.Path({str(tmp_path / 'log')!r}), ready), SystemClock())\n"
+        "    await p.start()\n"
+        f"    pathlib.Path({str(pid_file)!r}).write_text(str(p.pid))\n"
+        "    await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+    await until(lambda: pid_file.exists() and pid_file.read_text() != "")
+    child = int(pid_file.read_text())
+    parent.kill()
+    await parent.wait()
+
+    def gone() -> bool:
+        try:
+            state = Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            return True
+        return state == "Z"
+
+    await until(gone)
