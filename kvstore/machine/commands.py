@@ -7,6 +7,9 @@ proposer and travel inside the command.
 
 import msgspec
 
+MAX_TXN_DEPTH = 64
+"""How deep transactions may nest. What applies them is recursive, and a crash there would repeat on every member."""
+
 
 class Put(msgspec.Struct, frozen=True, array_like=True, tag="p"):
     """Write `key`. `lease` 0 means none. With `ignore_*` the current value or lease is kept."""
@@ -103,17 +106,48 @@ class Alarm(msgspec.Struct, frozen=True, array_like=True, tag="al"):
     alarm: int
 
 
+class MemberAttributes(msgspec.Struct, frozen=True, array_like=True, tag="ma"):
+    """Where clients reach member `member_id`, and its name; the last one said wins. Kept in `machine.members`.
+
+    Each member proposes its own at start, so that every member can list all and forward lease calls to the leader.
+    """
+
+    member_id: int
+    name: str
+    client_urls: tuple[str, ...] = ()
+
+
 Op = Range | Put | DeleteRange | Txn
 Command = (
-    Put | DeleteRange | Txn | Compact | LeaseGrant | LeaseRevoke | LeaseCheckpoint | Alarm
+    Put
+    | DeleteRange
+    | Txn
+    | Compact
+    | LeaseGrant
+    | LeaseRevoke
+    | LeaseCheckpoint
+    | Alarm
+    | MemberAttributes
 )
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
 
 
+def is_too_deep(txn: Txn, limit: int = MAX_TXN_DEPTH) -> bool:
+    """Whether transactions nest deeper than `limit`, on any branch; itself safe at any depth."""
+    level: list[Txn] = [txn]
+    for _ in range(limit):
+        level = [op for one in level for op in one.success + one.failure if isinstance(op, Txn)]
+        if not level:
+            return False
+    return True
+
+
 def encode(command: Command) -> bytes:
-    """The command's bytes for the log."""
+    """The command's bytes for the log. Raises ValueError for a transaction nested too deep."""
+    if isinstance(command, Txn) and is_too_deep(command):
+        raise ValueError(f"transactions nest deeper than {MAX_TXN_DEPTH}")
     return _encoder.encode(command)
 
 

@@ -4,30 +4,13 @@ Replies carry errors as values (`kvstore.mvcc.errors.StoreError`), so that apply
 tell the shell (the lease clock, the alarm list) what changed; they are facts, not requests.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import msgspec
 
 from kvstore.mvcc.errors import StoreError
-
-
-@dataclass(frozen=True, slots=True)
-class KeyValue:
-    """One version of a key, etcd's mvccpb.KeyValue. A tombstone has only `key` and `mod_revision`."""
-
-    key: bytes
-    value: bytes = b""
-    create_revision: int = 0
-    mod_revision: int = 0
-    version: int = 0
-    lease: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One change. `is_delete` False = PUT. `prev` is the version before, if it is not compacted."""
-
-    kv: KeyValue
-    is_delete: bool = False
-    prev: KeyValue | None = None
+from kvstore.mvcc.kv import Event as Event
+from kvstore.mvcc.kv import KeyValue as KeyValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +75,11 @@ class AlarmReply:
     alarms: tuple[tuple[int, int], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class MemberAttributesReply:
+    """The member's name and addresses were recorded."""
+
+
 OpReply = PutReply | DeleteRangeReply | RangeReply | TxnReply
 Reply = (
     OpReply
@@ -100,6 +88,7 @@ Reply = (
     | LeaseRevokeReply
     | LeaseCheckpointReply
     | AlarmReply
+    | MemberAttributesReply
     | StoreError
 )
 
@@ -137,11 +126,10 @@ class CompactedTo:
 Effect = LeaseGranted | LeaseRevoked | LeaseCheckpointed | CompactedTo
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """Result of one command. `revision` is the store's revision right after it; all `events` share it."""
 
     reply: Reply
     revision: int
     events: tuple[Event, ...] = ()
-    effects: tuple[Effect, ...] = field(default=())
+    effects: tuple[Effect, ...] = ()

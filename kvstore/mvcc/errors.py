@@ -7,7 +7,10 @@
     ├── DuplicateKey         one transaction puts a key twice
     ├── LeaseNotFound        a lease that does not exist
     ├── LeaseExists          a lease id in use
-    └── NoSpace              the space alarm is raised
+    ├── LeaseTTLTooLarge     a TTL above etcd's bound
+    ├── NoSpace              the space alarm is raised
+    ├── Corrupt              the corruption alarm is raised
+    └── TxnTooDeep           transactions nested beyond what is applied
 
 They travel inside replies (never raised out of the state machine); the service layer raises them to its callers, and
 `kvstore/server/errors.py` alone knows their wire form.
@@ -66,3 +69,11 @@ class LeaseTTLTooLarge(StoreError):
 
 class NoSpace(StoreError):
     """The quota is exceeded: only reads, deletes, compaction and alarm calls go on."""
+
+
+class Corrupt(StoreError):
+    """The corruption alarm is raised: only alarm calls go on until an operator clears it."""
+
+
+class TxnTooDeep(StoreError):
+    """Transactions are nested deeper than the state machine applies."""

@@ -1,0 +1,273 @@
+"""Store: keys, their versions, and the revision.
+
+One writer at a time: `put` and `delete` take effect at once under the next revision and `commit` ends that revision;
+with nothing written there is nothing to end and the revision stays. There is no rollback: who writes has checked first.
+
+Compaction has two halves. `compact` moves the bound, after which nothing older can be read. `reclaim` frees memory, a
+bounded number of events at a time, so that compacting a long history does not hold up the log. When it runs changes
+nothing that can be read: neither ranges, nor history, nor digests, only `size_bytes` and memory.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from kvstore.mvcc.digest import MASK, fold, hash_version
+from kvstore.mvcc.errors import Compacted, FutureRevision
+from kvstore.mvcc.history import History, sum_of
+from kvstore.mvcc.key_index import Versions, check_versions, compact, version_at
+from kvstore.mvcc.kv import Event, KeyValue
+from kvstore.mvcc.ordered import OrderedKeys
+from kvstore.mvcc.ranges import FROM_KEY
+
+VERSION_OVERHEAD_BYTES = 48
+"""What a version counts for besides key and value: about its numbers' size in a snapshot, an index entry with it."""
+
+
+class Store:
+    """All keys of a member."""
+
+    def __init__(self) -> None:
+        self.revision = 1
+        """The newest revision; 1 when nothing was ever written, as in etcd."""
+        self.compact_revision = 0
+        """Nothing older than this can be read; 0 = nothing was compacted."""
+        self.size_bytes = 0
+        """Bytes of all versions, old ones too until they are reclaimed."""
+        self.history = History()
+        self._versions: dict[bytes, Versions] = {}
+        self._keys = OrderedKeys()
+        self._pending: list[Event] = []
+        self._garbage: deque[tuple[Event, ...]] = deque()
+        # Hashes of the versions that were reclaimed; the rest of the history's sum is what is still there.
+        self._reclaimed_sum = 0
+
+    def get(self, key: bytes) -> KeyValue | None:
+        """The newest version of `key`, written in the open revision or before; None if there is none."""
+        versions = self._versions.get(key)
+        if versions is None:
+            return None
+        last = versions[-1]
+        return last if last.version else None
+
+    def select(self, key: bytes, range_end: bytes, revision: int = 0) -> list[KeyValue]:
+        """All keys of the range as of `revision` (0 = newest, with what the open revision wrote), in key order.
+
+        The caller has checked `revision` with `check_revision`.
+        """
+        all_versions = self._versions
+        if not range_end:
+            versions = all_versions.get(key)
+            keys = [] if versions is None else [key]
+        else:
+            keys = self._keys.between(key, None if range_end == FROM_KEY else range_end)
+        if revision <= 0:
+            return [kv for name in keys if (kv := all_versions[name][-1]).version]
+        found = (version_at(all_versions[name], revision) for name in keys)
+        return [kv for kv in found if kv is not None]
+
+    def check_revision(self, revision: int) -> Compacted | FutureRevision | None:
+        """Why `revision` cannot be read; None if it can. 0 and below = newest."""
+        if revision > self.revision:
+            return FutureRevision(revision, self.revision)
+        if 0 < revision < self.compact_revision:
+            return Compacted(revision, self.compact_revision)
+        return None
+
+    def put(self, key: bytes, value: bytes, lease: int = 0) -> KeyValue | None:
+        """Write `key` in the open revision; the version before, if there is one."""
+        revision = self.revision + 1
+        versions = self._versions.get(key)
+        prev: KeyValue | None = None
+        if versions is None:
+            self._versions[key] = versions = []
+            self._keys.add(key)
+        else:
+            last = versions[-1]
+            # One bytes object for all versions of a key.
+            key = last.key
+            if last.version:
+                prev = last
+        if prev is None:
+            kv = KeyValue(key, value, revision, revision, 1, lease)
+        else:
+            kv = KeyValue(key, value, prev.create_revision, revision, prev.version + 1, lease)
+        versions.append(kv)
+        self.size_bytes += len(key) + len(value) + VERSION_OVERHEAD_BYTES
+        self._pending.append(Event(kv, False, prev))
+        return prev
+
+    def delete(self, key: bytes) -> KeyValue | None:
+        """Delete `key` in the open revision; its last version, or None if it was not there."""
+        versions = self._versions.get(key)
+        if versions is None:
+            return None
+        last = versions[-1]
+        if not last.version:
+            return None
+        tombstone = KeyValue(last.key, mod_revision=self.revision + 1)
+        versions.append(tombstone)
+        self.size_bytes += len(key) + VERSION_OVERHEAD_BYTES
+        self._pending.append(Event(tombstone, True, last))
+        return last
+
+    def commit(self) -> tuple[Event, ...]:
+        """End the open revision; its events, which are none if nothing was written."""
+        pending = self._pending
+        if not pending:
+            return ()
+        events = tuple(pending)
+        pending.clear()
+        self.revision += 1
+        self.history.append(events)
+        return events
+
+    def compact(self, revision: int) -> Compacted | FutureRevision | None:
+        """Forget history before `revision`; why not, if it cannot be."""
+        if revision <= self.compact_revision:
+            return Compacted(revision, self.compact_revision)
+        if revision > self.revision:
+            return FutureRevision(revision, self.revision)
+        self._garbage.extend(self.history.compact(revision))
+        self.compact_revision = revision
+        return None
+
+    @property
+    def has_garbage(self) -> bool:
+        """Whether `reclaim` has something to do."""
+        return bool(self._garbage)
+
+    def reclaim(self, limit_events: int) -> bool:
+        """Free versions that compaction made unreachable, looking at about `limit_events`; whether more is left."""
+        garbage = self._garbage
+        while garbage and limit_events > 0:
+            events = garbage.popleft()
+            for event in events:
+                self._reclaim_key(event.kv.key)
+            # An empty revision must count too.
+            limit_events -= len(events) or 1
+        return bool(garbage)
+
+    def digest(self, revision: int = 0) -> int:
+        """32-bit hash of all that can be read at `revision` (0 = newest) and before; raises why it cannot be read."""
+        refusal = self.check_revision(revision)
+        if refusal is not None:
+            raise refusal
+        while self.reclaim(1 << 20):
+            pass
+        if revision <= 0:
+            revision = self.revision
+        return fold(self.history.sum_at(revision) - self._reclaimed_sum)
+
+    def pinned_base(self) -> Iterator[KeyValue]:
+        """What was there at the compacted revision, as of now; lazily, later writes and compactions do not show."""
+        revision = self.compact_revision
+        all_versions = list(self._versions.values()) if revision else []
+        return (
+            kv for versions in all_versions if (kv := version_at(versions, revision)) is not None
+        )
+
+    @classmethod
+    def rebuild(
+        cls, compact_revision: int, base: Iterable[KeyValue], revisions: Iterable[list[KeyValue]]
+    ) -> "Store":
+        """The store that `pinned_base` and `history.pinned` were taken of. Raises ValueError if they do not fit.
+
+        `revisions` are the versions written in each revision from the first one of the history on.
+        """
+        store = cls()
+        total = 0
+        for kv in base:
+            if kv.key in store._versions or not 0 < kv.mod_revision <= compact_revision:
+                raise ValueError(f"version {kv.mod_revision} of a key cannot be in the base")
+            store._versions[kv.key] = [kv]
+            store.size_bytes += len(kv.key) + len(kv.value) + VERSION_OVERHEAD_BYTES
+            total += hash_version(kv)
+        first = max(1, compact_revision)
+        store.revision = first - 1
+        store.compact_revision = compact_revision
+        for kvs in revisions:
+            store.revision += 1
+            if any(kv.mod_revision != store.revision for kv in kvs):
+                raise ValueError(f"revision {store.revision} has versions of another")
+            if store.revision > first:
+                if not kvs:
+                    raise ValueError(f"revision {store.revision} is empty")
+                store.history.append(tuple([store._load(kv) for kv in kvs]))
+            else:
+                # Those of the first revision that still exist are in the base.
+                events = tuple(Event(kv, not kv.version) for kv in kvs)
+                store.history = History(first, events, compact_revision, total & MASK)
+        if store.revision < first:
+            raise ValueError("no revisions")
+        store._keys = OrderedKeys(store._versions)
+        return store
+
+    def adopt(self, other: "Store") -> None:
+        """Become `other`, which must not be used any more. `history` stays the same object."""
+        self.revision = other.revision
+        self.compact_revision = other.compact_revision
+        self.size_bytes = other.size_bytes
+        self.history.adopt(other.history)
+        self._versions = other._versions
+        self._keys = other._keys
+        self._pending = other._pending
+        self._garbage = other._garbage
+        self._reclaimed_sum = other._reclaimed_sum
+
+    def check_invariants(self) -> None:
+        """Raise AssertionError if keys, versions, history, sizes and sums do not agree."""
+        assert not self._pending, "a revision was left open"
+        assert 0 <= self.compact_revision <= self.revision
+        assert self.history.revision == self.revision
+        assert self.history.compact_revision == self.compact_revision
+        self.history.check_invariants()
+        self._keys.check_invariants()
+        assert list(self._keys) == sorted(self._versions)
+        size = total = 0
+        for key, versions in self._versions.items():
+            check_versions(key, versions)
+            assert versions[-1].mod_revision <= self.revision
+            size += sum(len(kv.key) + len(kv.value) + VERSION_OVERHEAD_BYTES for kv in versions)
+            total += sum_of(versions)
+        assert size == self.size_bytes, f"size is {self.size_bytes}, should be {size}"
+        left = (self.history.sum_at(self.revision) - self._reclaimed_sum) & MASK
+        assert total & MASK == left, "the digest is not that of the versions"
+        if not self._garbage:
+            for versions in self._versions.values():
+                old = [kv for kv in versions if kv.mod_revision <= self.compact_revision]
+                assert len(old) <= 1, f"{versions[0].key!r} was not compacted"
+                assert not old or old[0].version, f"{versions[0].key!r}: a tombstone was kept"
+
+    def _reclaim_key(self, key: bytes) -> None:
+        versions = self._versions.get(key)
+        if versions is None:
+            return
+        kept, gone = compact(versions, self.compact_revision)
+        if not gone:
+            return
+        for kv in gone:
+            self.size_bytes -= len(key) + len(kv.value) + VERSION_OVERHEAD_BYTES
+        self._reclaimed_sum = (self._reclaimed_sum + sum_of(gone)) & MASK
+        if kept:
+            self._versions[key] = kept
+        else:
+            del self._versions[key]
+            self._keys.remove(key)
+
+    def _load(self, kv: KeyValue) -> Event:
+        """Append a version as it was written, and make its event again."""
+        versions = self._versions.get(kv.key)
+        if versions is None:
+            if not kv.version:
+                raise ValueError("a tombstone of a key that was not there")
+            self._versions[kv.key] = versions = []
+            prev = None
+        else:
+            last = versions[-1]
+            kv = KeyValue(
+                last.key, kv.value, kv.create_revision, kv.mod_revision, kv.version, kv.lease
+            )
+            prev = last if last.version else None
+        versions.append(kv)
+        self.size_bytes += len(kv.key) + len(kv.value) + VERSION_OVERHEAD_BYTES
+        return Event(kv, not kv.version, prev)
