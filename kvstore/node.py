@@ -1,0 +1,384 @@
+"""A member: the composition root. All parts are built by hand here and nowhere else.
+
+Start order, and why:
+ 1. data directory lock   two processes on one log would destroy it
+ 2. replicator            loads the log and joins the others; from here on the state is real
+ 3. HTTP                  /livez and /metrics answer while there is no quorum yet
+ 4. gRPC front            serializable reads and status work at once, the rest answers "no leader" until there is one
+ 5. own attributes        name and client URLs go through the log; that done, the member is ready to serve
+Stop order: leadership is handed over while clients are still answered, streams end, the front takes no more, then the
+replicator and the lock.
+"""
+
+import contextlib
+import fcntl
+import math
+import os
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from kvstore.base import ports
+from kvstore.base.clock import Clock
+from kvstore.base.log import get_logger
+from kvstore.base.metrics import Metrics
+from kvstore.base.tasks import Supervisor
+from kvstore.config import MemberConfig
+from kvstore.machine.commands import MemberAttributes
+from kvstore.machine.machine import StateMachine
+from kvstore.mvcc.errors import StoreError
+from kvstore.raft.replicator import (
+    MemberId,
+    RaftSettings,
+    ReplicationError,
+    Replicator,
+)
+from kvstore.server.app import Streams, bind
+from kvstore.server.cluster import ClusterServicer
+from kvstore.server.encode import Encoder
+from kvstore.server.forward import GrpcLeasePeer
+from kvstore.server.header import Header
+from kvstore.server.http import HttpServer
+from kvstore.server.kv import KVServicer
+from kvstore.server.lease import LeaseServicer
+from kvstore.server.maintenance import VERSION, MaintenanceServicer
+from kvstore.server.watch import WatchServicer
+from kvstore.service.cluster import ClusterService
+from kvstore.service.compactor import Compactor
+from kvstore.service.errors import ServiceError
+from kvstore.service.expiry import LeaseClock
+from kvstore.service.kv import KVService, Quota
+from kvstore.service.lease import LeaseService
+from kvstore.service.proposer import ProposalLimits, Proposer
+from kvstore.service.watch import WatchHub
+from kvstore.wire.engine import CODE_NAMES, Listen, ListenError
+from kvstore.wire.grpcio_front import GrpcioFront
+
+log = get_logger("kvstore.node")
+
+_TRANSFER_SECONDS = 0.5
+_FRONT_GRACE_SECONDS = 0.3
+_PUBLISH_RETRY_SECONDS = 0.1
+
+
+class StartError(Exception):
+    """The member cannot start; the message says why and what to do."""
+
+
+class DataDirLock:
+    """An exclusive lock on a data directory, held as long as the process lives."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / "lock"
+        self._fd: int | None = None
+
+    def acquire(self) -> None:
+        """Create the directory and lock it. Raises StartError if another process has it."""
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StartError(
+                f"--data-dir: cannot use {self._path.parent}: {error.strerror}"
+            ) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(fd, 32).decode(errors="replace").strip()
+            os.close(fd)
+            raise StartError(
+                f"--data-dir: {self._path.parent} is in use by another member"
+                + (f" (pid {holder})" if holder else "")
+            ) from error
+        os.ftruncate(fd, 0)
+        os.write(fd, f"{os.getpid()}\n".encode())
+        self._fd = fd
+
+    def release(self) -> None:
+        """Unlock. Idempotent."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+ReplicatorFactory = Callable[[RaftSettings, StateMachine], Replicator]
+
+
+class Node:
+    """One member, from settings to a running server. `run` once."""
+
+    def __init__(
+        self,
+        config: MemberConfig,
+        clock: Clock,
+        rng: random.Random,
+        make_replicator: ReplicatorFactory,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._tasks = Supervisor("member")
+        self._lock = DataDirLock(config.data_dir)
+        self.machine = StateMachine()
+        self.replicator = make_replicator(_raft_settings(config), self.machine)
+        self.client_addresses: tuple[Listen, ...] = ()
+        self.metrics_addresses: tuple[Listen, ...] = ()
+        self.is_ready = False
+        self._is_replicating = False
+
+        machine, replicator = self.machine, self.replicator
+        limits = ProposalLimits(
+            config.max_request_bytes, timeout_seconds=5.0 + 2 * config.election_seconds
+        )
+        self._proposer = Proposer(replicator, limits)
+        self._hub = WatchHub(machine)
+        self._lease_clock = LeaseClock(machine, self._proposer, clock)
+        self._compactor = Compactor(machine, self._proposer, clock, config.compaction)
+        self._lease_peer = GrpcLeasePeer(self._client_urls_of, config.client_tls)
+        self._cluster = ClusterService(
+            machine,
+            replicator,
+            self._proposer,
+            cluster_id=config.cluster_id,
+            peer_urls=config.peer_urls,
+        )
+        self._streams = Streams(replicator, clock, config.election_seconds)
+        self._metrics = self._build_metrics()
+        self._http = HttpServer(self._cluster, self._metrics, config.metrics_listens)
+        self._front = self._build_front(rng)
+        replicator.on_applied(self._on_applied)
+        replicator.on_leadership(self._on_leadership)
+
+    async def start(self) -> None:
+        """Start all parts in order. Raises StartError, ListenError or ReplicationError; then call `stop`."""
+        self._check_addresses()
+        self._lock.acquire()
+        self._is_replicating = True
+        await self.replicator.start()
+        self._tasks.start(self.replicator.run(), "replicator", eternal=True)
+        self.metrics_addresses = await self._http.start()
+        self.client_addresses = await self._front.start()
+        self._tasks.start(self._lease_clock.run(), "lease-clock", eternal=True)
+        self._tasks.start(self._compactor.run(), "compactor", eternal=True)
+        self._tasks.start(self._streams.run(), "streams", eternal=True)
+        self._tasks.start(self._progress(), "watch-progress", eternal=True)
+        self._tasks.start(self._publish(), "publish")
+
+    async def wait(self) -> None:
+        """Until a part fails; raises its error."""
+        await self._tasks.wait()
+
+    async def stop(self) -> None:
+        """Stop all parts in order, whatever was started."""
+        if self._is_replicating:
+            await self._hand_over()
+        self._streams.stop()
+        await self._front.stop(_FRONT_GRACE_SECONDS)
+        await self._http.stop()
+        await self._lease_peer.close()
+        if self._is_replicating:
+            with contextlib.suppress(ReplicationError):
+                await self.replicator.stop()
+        await self._tasks.stop(timeout_seconds=0.5)
+        self._lock.release()
+
+    def _on_applied(self, outcomes: Sequence[Any]) -> None:
+        self._hub.on_applied(outcomes)
+        self._lease_clock.on_applied(outcomes)
+
+    def _on_leadership(self, is_leader: bool) -> None:
+        log.info("leadership gained" if is_leader else "leadership lost")
+        self._lease_clock.on_leadership(is_leader)
+        self._compactor.on_leadership(is_leader)
+
+    def _client_urls_of(self, member_id: MemberId) -> tuple[str, ...]:
+        _, urls = self.machine.members.get(member_id, ("", ()))
+        return tuple(urls)
+
+    async def _progress(self) -> None:
+        while True:
+            await self._clock.sleep(self._config.progress_notify_seconds)
+            self._hub.progress_tick()
+
+    async def _publish(self) -> None:
+        """Tell the cluster this member's name and client URLs; then say that it is ready."""
+        config = self._config
+        wanted = (config.name, config.advertise_client_urls)
+        while True:
+            try:
+                await self._proposer.confirm_read()
+                name, urls = self.machine.members.get(config.member_id, ("", ()))
+                if (name, tuple(urls)) != wanted:
+                    await self._proposer.submit(MemberAttributes(config.member_id, *wanted))
+                break
+            except (ReplicationError, StoreError, ServiceError) as error:
+                log.debug("not published yet", error=repr(error))
+                await self._clock.sleep(_PUBLISH_RETRY_SECONDS)
+        self.is_ready = True
+        log.info(
+            "ready to serve client requests",
+            name=config.name,
+            member_id=f"{config.member_id:x}",
+            cluster_id=f"{config.cluster_id:x}",
+            client_addresses=[str(one) for one in self.client_addresses],
+            metrics_addresses=[str(one) for one in self.metrics_addresses],
+            version=VERSION,
+        )
+
+    async def _hand_over(self) -> None:
+        status = self.replicator.status()
+        others = [one for one in self._config.peer_urls if one != status.member_id]
+        if status.leader_id != status.member_id or not others:
+            return
+        target = max(others, key=lambda one: (status.match_index.get(one, 0), one))
+        try:
+            await self.replicator.transfer_leadership(target, _TRANSFER_SECONDS)
+        except ReplicationError as error:
+            log.warning("leadership was not handed over", error=repr(error))
+
+    def _check_addresses(self) -> None:
+        """Refuse taken ports before anything is touched, naming who holds them."""
+        wanted = [(one.host, one.port) for one in self._config.client_listens if one.host]
+        wanted += [(one.host, one.port) for one in self._config.metrics_listens if one.host]
+        wanted += list(self._config.peer_listens)
+        for host, port in wanted:
+            if port and not ports.is_free(host, port):
+                holder = ports.holder(port)
+                raise ListenError(f"{host}:{port} is in use" + (f" by {holder}" if holder else ""))
+
+    def _build_front(self, rng: random.Random) -> GrpcioFront:
+        config, machine, proposer = self._config, self.machine, self._proposer
+        header = Header(
+            config.cluster_id,
+            config.member_id,
+            term=lambda: self.replicator.status().term,
+            revision=lambda: machine.revision,
+        )
+        encoder = Encoder()
+        quota = Quota(machine, proposer, config.member_id, config.quota_bytes)
+        kv = KVServicer(
+            KVService(machine, proposer, quota), header, encoder, max_txn_ops=config.max_txn_ops
+        )
+        watch = WatchServicer(
+            self._hub, header, encoder, max_response_bytes=config.max_request_bytes
+        )
+        lease = LeaseServicer(
+            LeaseService(
+                machine,
+                self.replicator,
+                proposer,
+                self._lease_clock,
+                self._lease_peer,
+                clock=self._clock,
+                rng=rng,
+                # etcd's rule: a lease must outlive one and a half elections.
+                min_ttl_seconds=math.ceil(1.5 * config.election_seconds),
+            ),
+            header,
+        )
+        maintenance = MaintenanceServicer(self._cluster, header, machine.snapshot)
+        handlers = bind(
+            unary=(kv, lease, ClusterServicer(self._cluster, header), maintenance),
+            stream=(watch, lease, maintenance),
+            streams=self._streams,
+        )
+        return GrpcioFront(
+            handlers,
+            config.client_listens,
+            max_request_bytes=config.max_request_bytes,
+            on_handled=self._count_call,
+        )
+
+    def _count_call(self, path: str, is_stream: bool, code: int) -> None:
+        _, service, method = path.split("/")
+        kind = "bidi_stream" if is_stream else "unary"
+        self._metrics.grpc_handled.labels(
+            kind, service, method, CODE_NAMES.get(code, str(code))
+        ).inc()
+
+    def _build_metrics(self) -> Metrics:
+        metrics, machine, status = Metrics(), self.machine, self.replicator.status
+        config = self._config
+        gauges: dict[str, tuple[str, Callable[[], float]]] = {
+            "etcd_server_has_leader": (
+                "Whether or not a leader exists. 1 is existence, 0 is not.",
+                lambda: status().leader_id != 0,
+            ),
+            "etcd_server_is_leader": (
+                "Whether or not this member is a leader. 1 if is, 0 otherwise.",
+                lambda: status().leader_id == config.member_id,
+            ),
+            "etcd_server_is_learner": ("Whether or not this member is a learner.", lambda: 0),
+            "etcd_server_proposals_committed_total": (
+                "The total number of consensus proposals committed.",
+                lambda: status().commit_index,
+            ),
+            "etcd_server_proposals_applied_total": (
+                "The total number of consensus proposals applied.",
+                lambda: status().applied_index,
+            ),
+            "etcd_server_quota_backend_bytes": (
+                "Current backend storage quota size in bytes.",
+                lambda: config.quota_bytes,
+            ),
+            "etcd_mvcc_db_total_size_in_bytes": (
+                "Total size of the state, logically.",
+                lambda: machine.size_bytes,
+            ),
+            "etcd_mvcc_db_total_size_in_use_in_bytes": (
+                "Total size of the state in use, logically.",
+                lambda: machine.size_bytes,
+            ),
+            "etcd_debugging_mvcc_current_revision": (
+                "The current revision of store.",
+                lambda: machine.revision,
+            ),
+            "etcd_debugging_mvcc_compact_revision": (
+                "The revision of the last compaction in store.",
+                lambda: machine.compact_revision,
+            ),
+            "etcd_debugging_mvcc_watcher_total": (
+                "Total number of watchers.",
+                lambda: self._hub.watcher_count,
+            ),
+            "etcd_debugging_mvcc_watch_stream_total": (
+                "Total number of watch streams.",
+                lambda: self._hub.stream_count,
+            ),
+        }
+        for name, (text, read) in gauges.items():
+            metrics.gauge(name, text, read)
+        metrics.counter(
+            "etcd_server_proposals_failed_total",
+            "The total number of failed proposals seen.",
+            lambda: self._proposer.failed_count,
+        )
+        metrics.counter(
+            "etcd_server_leader_changes_seen_total",
+            "The number of leader changes seen.",
+            lambda: self._streams.leader_changes,
+        )
+        metrics.counter(
+            "etcd_debugging_server_lease_expired_total",
+            "The total number of expired leases.",
+            lambda: self._lease_clock.expired_count,
+        )
+        metrics.labelled(
+            "etcd_server_version", "Which version is running.", "server_version", VERSION
+        )
+        metrics.labelled("etcd_server_id", "Server ID.", "server_id", f"{config.member_id:x}")
+        return metrics
+
+
+def _raft_settings(config: MemberConfig) -> RaftSettings:
+    return RaftSettings(
+        member_id=config.member_id,
+        peers=config.peer_addresses,
+        data_dir=config.data_dir,
+        cluster_id=config.cluster_id,
+        heartbeat_interval_seconds=config.heartbeat_seconds,
+        election_timeout_seconds=config.election_seconds,
+        snapshot_count=config.snapshot_count,
+        tls=config.peer_tls,
+        listen=config.peer_listens,
+    )

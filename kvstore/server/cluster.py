@@ -1,0 +1,65 @@
+"""Cluster servicer: the list of members. Changing it is refused in clear words."""
+
+from kvstore.pb import rpc_pb2 as pb
+from kvstore.server.header import Header
+from kvstore.service.cluster import ClusterService, Member
+from kvstore.wire.engine import CallContext, UnaryHandler
+
+
+class ClusterServicer:
+    """etcdserverpb.Cluster."""
+
+    def __init__(self, service: ClusterService, header: Header) -> None:
+        self._service = service
+        self._header = header
+
+    def unary(self) -> dict[str, UnaryHandler]:
+        """Handlers by method path."""
+        return {
+            "/etcdserverpb.Cluster/MemberList": self.member_list,
+            "/etcdserverpb.Cluster/MemberAdd": self.member_add,
+            "/etcdserverpb.Cluster/MemberRemove": self.member_remove,
+            "/etcdserverpb.Cluster/MemberUpdate": self.member_update,
+            "/etcdserverpb.Cluster/MemberPromote": self.member_promote,
+        }
+
+    async def member_list(self, data: bytes, _: CallContext) -> bytes:
+        """MemberListRequest -> MemberListResponse.
+
+        Compat: 3.4 clients do not know the `linearizable` field and expect an answer without a quorum.
+        """
+        request = pb.MemberListRequest.FromString(data)
+        members = await self._service.members(is_linearizable=request.linearizable)
+        response = pb.MemberListResponse(
+            header=self._header.message(), members=[_member_to_pb(member) for member in members]
+        )
+        return response.SerializeToString()
+
+    async def member_add(self, _data: bytes, _: CallContext) -> bytes:
+        """Always refused."""
+        self._service.refuse_change("member add")
+        return b""
+
+    async def member_remove(self, data: bytes, _: CallContext) -> bytes:
+        """Always refused."""
+        self._service.refuse_change("member remove", pb.MemberRemoveRequest.FromString(data).ID)
+        return b""
+
+    async def member_update(self, data: bytes, _: CallContext) -> bytes:
+        """Always refused."""
+        self._service.refuse_change("member update", pb.MemberUpdateRequest.FromString(data).ID)
+        return b""
+
+    async def member_promote(self, data: bytes, _: CallContext) -> bytes:
+        """Always refused."""
+        self._service.refuse_change("member promote", pb.MemberPromoteRequest.FromString(data).ID)
+        return b""
+
+
+def _member_to_pb(member: Member) -> pb.Member:
+    return pb.Member(
+        ID=member.id,
+        name=member.name,
+        peerURLs=member.peer_urls,
+        clientURLs=member.client_urls,
+    )

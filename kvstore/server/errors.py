@@ -1,0 +1,68 @@
+"""The table: domain error -> (gRPC code, etcd's exact text). The only place that knows codes.
+
+Clients match on these strings, so they are part of the API (etcd's api/v3rpc/rpctypes/error.go). An error that is not
+in the table is a bug and becomes Internal in the front.
+"""
+
+from kvstore.mvcc import errors as mvcc
+from kvstore.raft import replicator as raft
+from kvstore.service import errors as service
+from kvstore.wire.engine import (
+    DATA_LOSS,
+    FAILED_PRECONDITION,
+    INVALID_ARGUMENT,
+    NOT_FOUND,
+    OUT_OF_RANGE,
+    RESOURCE_EXHAUSTED,
+    UNAVAILABLE,
+    UNIMPLEMENTED,
+    UNKNOWN,
+    WireError,
+)
+
+TABLE: dict[type[Exception], tuple[int, str]] = {
+    mvcc.Compacted: (OUT_OF_RANGE, "etcdserver: mvcc: required revision has been compacted"),
+    mvcc.FutureRevision: (
+        OUT_OF_RANGE,
+        "etcdserver: mvcc: required revision is a future revision",
+    ),
+    mvcc.KeyNotFound: (INVALID_ARGUMENT, "etcdserver: key not found"),
+    mvcc.DuplicateKey: (INVALID_ARGUMENT, "etcdserver: duplicate key given in txn request"),
+    mvcc.LeaseNotFound: (NOT_FOUND, "etcdserver: requested lease not found"),
+    mvcc.LeaseExists: (FAILED_PRECONDITION, "etcdserver: lease already exists"),
+    mvcc.LeaseTTLTooLarge: (OUT_OF_RANGE, "etcdserver: too large lease TTL"),
+    mvcc.NoSpace: (RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded"),
+    raft.NoLeader: (UNAVAILABLE, "etcdserver: no leader"),
+    raft.OutcomeUnknown: (UNAVAILABLE, "etcdserver: request timed out"),
+    raft.TooManyRequests: (RESOURCE_EXHAUSTED, "etcdserver: too many requests"),
+    raft.NotLeader: (FAILED_PRECONDITION, "etcdserver: not leader"),
+    # etcd does not map this one either, hence Unknown.
+    raft.TransferFailed: (
+        UNKNOWN,
+        "etcdserver: request timed out, leader transfer took too long",
+    ),
+    raft.Stopped: (UNAVAILABLE, "etcdserver: server stopped"),
+    raft.DamagedData: (DATA_LOSS, "etcdserver: corrupt cluster"),
+    service.RequestTooLarge: (INVALID_ARGUMENT, "etcdserver: request is too large"),
+    service.MemberNotFound: (NOT_FOUND, "etcdserver: member not found"),
+    service.BadLeaderTransferee: (FAILED_PRECONDITION, "etcdserver: bad leader transferee"),
+    service.NotSupported: (UNIMPLEMENTED, ""),
+}
+"""An empty text means the error's own."""
+
+DOMAIN_ERRORS = (mvcc.StoreError, raft.ReplicationError, service.ServiceError)
+"""The trees that the table is total over."""
+
+
+def to_wire(error: Exception) -> WireError:
+    """The status of a domain error. Raises KeyError for any other exception."""
+    for cls in type(error).__mro__:
+        if cls in TABLE:
+            code, text = TABLE[cls]
+            return WireError(code, text or str(error))
+    raise KeyError(type(error))
+
+
+def message_of(cls: type[Exception]) -> str:
+    """etcd's text of a domain error."""
+    return TABLE[cls][1]

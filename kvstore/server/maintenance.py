@@ -1,0 +1,132 @@
+"""Maintenance servicer: status, alarms, hashes, leadership transfer, defragmentation, snapshot.
+
+Defragmentation answers at once: there is no database file with holes in it. A snapshot is this store's own format, not
+bbolt's: `etcdctl snapshot save` stores it and checks its trailing SHA-256, `etcdctl snapshot status` cannot read it.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterator
+
+from kvstore.pb import rpc_pb2 as pb
+from kvstore.server.header import Header
+from kvstore.service.cluster import ClusterService
+from kvstore.service.errors import NotSupported
+from kvstore.wire.engine import CallContext, Send, StreamHandler, UnaryHandler
+
+VERSION = "3.5.21"
+"""The etcd release whose behaviour is followed; clients choose features by it."""
+
+_GET, _ACTIVATE, _DEACTIVATE = 0, 1, 2
+_PIECE_BYTES = 32 * 1024
+
+
+class MaintenanceServicer:
+    """etcdserverpb.Maintenance."""
+
+    def __init__(
+        self,
+        service: ClusterService,
+        header: Header,
+        take_snapshot: Callable[[], Iterator[bytes]],
+    ) -> None:
+        self._service = service
+        self._header = header
+        self._take_snapshot = take_snapshot
+
+    def unary(self) -> dict[str, UnaryHandler]:
+        """Handlers by method path."""
+        return {
+            "/etcdserverpb.Maintenance/Alarm": self.alarm,
+            "/etcdserverpb.Maintenance/Status": self.status,
+            "/etcdserverpb.Maintenance/Defragment": self.defragment,
+            "/etcdserverpb.Maintenance/Hash": self.hash,
+            "/etcdserverpb.Maintenance/HashKV": self.hash_kv,
+            "/etcdserverpb.Maintenance/MoveLeader": self.move_leader,
+            "/etcdserverpb.Maintenance/Downgrade": self.downgrade,
+        }
+
+    def stream(self) -> dict[str, StreamHandler]:
+        """Stream handlers by method path."""
+        return {"/etcdserverpb.Maintenance/Snapshot": self.snapshot}
+
+    async def status(self, _data: bytes, _: CallContext) -> bytes:
+        """StatusRequest -> StatusResponse, from local knowledge only."""
+        status = self._service.status()
+        size = self._service.size_bytes
+        response = pb.StatusResponse(
+            header=self._header.message(),
+            version=VERSION,
+            dbSize=size,
+            dbSizeInUse=size,
+            leader=status.leader_id,
+            raftIndex=status.commit_index,
+            raftTerm=status.term,
+            raftAppliedIndex=status.applied_index,
+            errors=self._service.problems(),
+            isLearner=status.is_learner,
+        )
+        return response.SerializeToString()
+
+    async def alarm(self, data: bytes, _: CallContext) -> bytes:
+        """AlarmRequest -> AlarmResponse."""
+        request = pb.AlarmRequest.FromString(data)
+        if request.action == _GET:
+            found = self._service.alarms()
+        else:
+            found = await self._service.set_alarm(
+                int(request.action), request.memberID, int(request.alarm)
+            )
+        response = pb.AlarmResponse(header=self._header.message())
+        for member_id, alarm in found:
+            if request.action != _GET or request.alarm in (0, alarm):
+                response.alarms.add(memberID=member_id, alarm=pb.AlarmType.Name(alarm))
+        return response.SerializeToString()
+
+    async def defragment(self, _data: bytes, _: CallContext) -> bytes:
+        """Nothing to do, see above."""
+        return pb.DefragmentResponse(header=self._header.message()).SerializeToString()
+
+    async def hash(self, _data: bytes, _: CallContext) -> bytes:
+        """HashRequest -> HashResponse: of the newest state."""
+        found, _compact = self._service.digest(0)
+        response = pb.HashResponse(header=self._header.message(), hash=found & 0xFFFF_FFFF)
+        return response.SerializeToString()
+
+    async def hash_kv(self, data: bytes, _: CallContext) -> bytes:
+        """HashKVRequest -> HashKVResponse: equal on all members at equal revisions."""
+        request = pb.HashKVRequest.FromString(data)
+        found, compact_revision = self._service.digest(request.revision)
+        response = pb.HashKVResponse(
+            header=self._header.message(),
+            hash=found & 0xFFFF_FFFF,
+            compact_revision=compact_revision,
+        )
+        return response.SerializeToString()
+
+    async def move_leader(self, data: bytes, _: CallContext) -> bytes:
+        """MoveLeaderRequest -> MoveLeaderResponse; only the leader can."""
+        await self._service.move_leader(pb.MoveLeaderRequest.FromString(data).targetID)
+        return pb.MoveLeaderResponse(header=self._header.message()).SerializeToString()
+
+    async def downgrade(self, _data: bytes, _: CallContext) -> bytes:
+        """Refused."""
+        raise NotSupported("downgrade is not supported: the store has one data format")
+
+    async def snapshot(self, _requests: AsyncIterator[bytes], send: Send, _: CallContext) -> None:
+        """SnapshotResponses with the state, then its SHA-256, as etcd appends it."""
+        digest = hashlib.sha256()
+        chunks = list(self._take_snapshot())
+        left = sum(map(len, chunks)) + digest.digest_size
+        for chunk in chunks:
+            digest.update(chunk)
+            for start in range(0, len(chunk), _PIECE_BYTES):
+                piece = chunk[start : start + _PIECE_BYTES]
+                left -= len(piece)
+                response = pb.SnapshotResponse(
+                    header=self._header.message(), remaining_bytes=left, blob=piece
+                )
+                await send(response.SerializeToString())
+        response = pb.SnapshotResponse(
+            header=self._header.message(), remaining_bytes=0, blob=digest.digest()
+        )
+        await send(response.SerializeToString())

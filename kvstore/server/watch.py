@@ -1,0 +1,177 @@
+"""Watch servicer: a reader and a writer task per stream.
+
+The reader creates and cancels; the writer sends, and waiting for the client to take is the backpressure. Both put
+control answers and events through one ordered path: control answers wait in a bounded list that the writer empties
+first, so `created` always precedes a watcher's events. A client that half-closes keeps its watches (as in etcd).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+
+from kvstore.machine.outcome import Event
+from kvstore.mvcc.errors import Compacted
+from kvstore.pb import rpc_pb2 as pb
+from kvstore.server.convert import watch_from_pb
+from kvstore.server.encode import Encoder, watch_response
+from kvstore.server.errors import message_of
+from kvstore.server.header import Header
+from kvstore.service.watch import (
+    DuplicateWatchId,
+    Notice,
+    WatchBatch,
+    WatchCompacted,
+    WatchHub,
+    WatchStream,
+)
+from kvstore.wire.engine import CallContext, Send, StreamHandler
+
+INVALID_WATCH_ID = -1
+_MAX_CONTROL = 1024
+"""Unsent control answers of one stream; the reader stops reading at this many."""
+
+
+class WatchServicer:
+    """etcdserverpb.Watch."""
+
+    def __init__(
+        self, hub: WatchHub, header: Header, encoder: Encoder, *, max_response_bytes: int
+    ) -> None:
+        self._hub = hub
+        self._header = header
+        self._encoder = encoder
+        self._max_response_bytes = max_response_bytes
+
+    def stream(self) -> dict[str, StreamHandler]:
+        """Handlers by method path."""
+        return {"/etcdserverpb.Watch/Watch": self.watch}
+
+    async def watch(self, requests: AsyncIterator[bytes], send: Send, _: CallContext) -> None:
+        """WatchRequests in, WatchResponses out, until the client goes away."""
+        stream = self._hub.open()
+        connection = _Connection(self, stream, send)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(connection.read(requests), name="watch/reader")
+                group.create_task(connection.write(), name="watch/writer")
+        except BaseExceptionGroup as errors:
+            # One failure ends the stream; the front knows how to answer a single one.
+            raise errors.exceptions[0] from None
+        finally:
+            stream.close()
+
+    def header_bytes(self, revision: int | None = None) -> bytes:
+        """The encoded header; `revision` None = newest."""
+        return self._header.encoded(
+            self._header.current_revision() if revision is None else revision
+        )
+
+    def batch_messages(self, batch: WatchBatch) -> list[bytes]:
+        """The batch as one response, or more if it is too large and the watcher takes fragments."""
+        watcher = batch.watcher
+        encoded = [self._encode(event, watcher.spec.prev_kv) for event in batch.events]
+        header = self.header_bytes(batch.revision)
+        limit = self._max_response_bytes
+        if not watcher.spec.fragment or sum(map(len, encoded)) <= limit:
+            return [watch_response(header, watcher.watch_id, encoded)]
+        groups: list[list[bytes]] = [[]]
+        size = 0
+        for data in encoded:
+            if groups[-1] and size + len(data) > limit:
+                groups.append([])
+                size = 0
+            groups[-1].append(data)
+            size += len(data)
+        last = len(groups) - 1
+        return [
+            watch_response(header, watcher.watch_id, group, is_fragment=position < last)
+            for position, group in enumerate(groups)
+        ]
+
+    def _encode(self, event: Event, with_prev: bool) -> bytes:
+        return self._encoder.event(event, with_prev)
+
+
+class _Connection:
+    """One client stream."""
+
+    def __init__(self, servicer: WatchServicer, stream: WatchStream, send: Send) -> None:
+        self._servicer = servicer
+        self._stream = stream
+        self._send = send
+        self._control: deque[bytes] = deque()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        # Watchers whose `created` is not sent yet are among the control answers, which go first.
+
+    async def read(self, requests: AsyncIterator[bytes]) -> None:
+        """Create, cancel, progress: until the client half-closes."""
+        async for data in requests:
+            request = pb.WatchRequest.FromString(data)
+            kind = request.WhichOneof("request_union")
+            if kind == "create_request":
+                self._create(request.create_request)
+            elif kind == "cancel_request":
+                self._cancel(request.cancel_request.watch_id)
+            elif kind == "progress_request":
+                self._stream.request_progress()
+            if len(self._control) >= _MAX_CONTROL:
+                self._has_room.clear()
+            await self._has_room.wait()
+
+    async def write(self) -> None:
+        """Control answers first, then what the stream has."""
+        while True:
+            while self._control:
+                await self._send(self._control.popleft())
+            self._has_room.set()
+            notice = self._stream.take()
+            if notice is None:
+                await self._stream.wait()
+                continue
+            for message in self._messages(notice):
+                await self._send(message)
+
+    def _create(self, request: pb.WatchCreateRequest) -> None:
+        if request.start_revision < 0:
+            self._refuse(message_of(Compacted))
+            return
+        try:
+            watcher = self._stream.create(watch_from_pb(request))
+        except DuplicateWatchId:
+            self._refuse("mvcc: duplicate watch ID provided on the WatchStream")
+            return
+        self._push(pb.WatchResponse(watch_id=watcher.watch_id, created=True))
+
+    def _cancel(self, watch_id: int) -> None:
+        if self._stream.cancel(watch_id):
+            self._push(pb.WatchResponse(watch_id=watch_id, canceled=True))
+
+    def _refuse(self, reason: str) -> None:
+        self._push(
+            pb.WatchResponse(
+                watch_id=INVALID_WATCH_ID, created=True, canceled=True, cancel_reason=reason
+            )
+        )
+
+    def _push(self, response: pb.WatchResponse) -> None:
+        self._control.append(self._servicer.header_bytes() + response.SerializeToString())
+        self._stream.nudge()
+
+    def _messages(self, notice: Notice) -> list[bytes]:
+        if isinstance(notice, WatchBatch):
+            return self._servicer.batch_messages(notice)
+        header = self._servicer.header_bytes(notice.revision)
+        if isinstance(notice, WatchCompacted):
+            response = pb.WatchResponse(
+                watch_id=notice.watcher.watch_id,
+                canceled=True,
+                compact_revision=notice.compact_revision,
+                cancel_reason=message_of(Compacted),
+            )
+        else:
+            watcher = notice.watcher
+            response = pb.WatchResponse(
+                watch_id=INVALID_WATCH_ID if watcher is None else watcher.watch_id
+            )
+        return [header + response.SerializeToString()]

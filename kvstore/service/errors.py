@@ -1,0 +1,33 @@
+"""What the service layer itself can refuse.
+
+ServiceError
+├── RequestTooLarge      the command is above the size limit
+├── MemberNotFound       no member has this id
+├── BadLeaderTransferee  the wanted new leader is not a member that could lead
+└── NotSupported         a call that this store does not have; says which and why
+"""
+
+
+class ServiceError(Exception):
+    """Base of the refusals of the service layer. `retryable` is whether the same call may succeed later."""
+
+    retryable = False
+
+
+class RequestTooLarge(ServiceError):
+    """`size_bytes` is above `limit_bytes`."""
+
+    def __init__(self, size_bytes: int = 0, limit_bytes: int = 0) -> None:
+        super().__init__(f"request of {size_bytes} bytes is above the limit of {limit_bytes} bytes")
+
+
+class MemberNotFound(ServiceError):
+    """No such member."""
+
+
+class BadLeaderTransferee(ServiceError):
+    """The target cannot become leader."""
+
+
+class NotSupported(ServiceError):
+    """The call exists in etcd but not here; the message says what and why."""

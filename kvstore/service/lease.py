@@ -1,0 +1,151 @@
+"""Leases: grant, revoke, keep alive, time to live, list.
+
+Deadlines are the leader's. So on any other member keep-alive and time-to-live are handed to the leader through a
+`LeasePeer`, and tried again within the deadline while leadership moves. A leader confirms that it still leads before it
+says a lease was kept: a deposed one must not promise what the new one will not keep.
+"""
+
+import random
+from dataclasses import dataclass
+from typing import Protocol
+
+from kvstore.base.clock import Clock
+from kvstore.machine.commands import LeaseGrant, LeaseRevoke
+from kvstore.machine.outcome import LeaseGrantReply
+from kvstore.mvcc.errors import LeaseNotFound, LeaseTTLTooLarge
+from kvstore.raft.replicator import MemberId, NoLeader, NotLeader, OutcomeUnknown, Replicator
+from kvstore.service.expiry import LeaseClock
+from kvstore.service.ports import MachineView
+from kvstore.service.proposer import Proposer
+
+MAX_TTL_SECONDS = 9_000_000_000
+"""etcd's bound."""
+
+_RETRY_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class TimeToLive:
+    """`remaining` -1 = no such lease. `keys` only if asked for."""
+
+    remaining: int
+    granted: int
+    keys: tuple[bytes, ...] = ()
+
+
+class LeasePeer(Protocol):
+    """Calls to the leading member. Both raise NoLeader if it cannot be reached, NotLeader if it does not lead."""
+
+    async def keep_alive(self, leader: MemberId, lease_id: int, timeout_seconds: float) -> int:
+        """The renewed TTL. Raises LeaseNotFound."""
+        ...
+
+    async def time_to_live(
+        self, leader: MemberId, lease_id: int, with_keys: bool, timeout_seconds: float
+    ) -> TimeToLive:
+        """As `LeaseService.time_to_live`."""
+        ...
+
+
+class LeaseService:
+    """The lease use cases."""
+
+    def __init__(
+        self,
+        machine: MachineView,
+        replicator: Replicator,
+        proposer: Proposer,
+        lease_clock: LeaseClock,
+        peer: LeasePeer,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        min_ttl_seconds: int,
+    ) -> None:
+        self._machine = machine
+        self._replicator = replicator
+        self._proposer = proposer
+        self._lease_clock = lease_clock
+        self._peer = peer
+        self._clock = clock
+        self._rng = rng
+        self._min_ttl = min_ttl_seconds
+
+    async def grant(self, lease_id: int, ttl: int) -> tuple[LeaseGrantReply, int]:
+        """A lease of `ttl` seconds, at least the minimum; `lease_id` 0 = choose one. With the revision."""
+        if ttl > MAX_TTL_SECONDS:
+            raise LeaseTTLTooLarge
+        chosen = lease_id or self._rng.randrange(1, 1 << 63)
+        outcome = await self._proposer.submit(LeaseGrant(chosen, max(ttl, self._min_ttl)))
+        reply = outcome.reply
+        if not isinstance(reply, LeaseGrantReply):
+            raise TypeError(f"lease grant yielded {reply!r}")
+        return reply, outcome.revision
+
+    async def revoke(self, lease_id: int) -> int:
+        """End a lease and delete its keys; the revision. Raises LeaseNotFound."""
+        return (await self._proposer.submit(LeaseRevoke(lease_id))).revision
+
+    async def keep_alive(self, lease_id: int, *, may_forward: bool = True) -> int:
+        """Start the TTL anew; the TTL. Raises LeaseNotFound, NoLeader, or NotLeader if it may not forward."""
+        deadline = self._clock.monotonic() + self._proposer.limits.timeout_seconds
+        while True:
+            leader = self._replicator.status().leader_id
+            left = deadline - self._clock.monotonic()
+            try:
+                if self._lease_clock.is_primary:
+                    await self._proposer.confirm_read()
+                    if self._lease_clock.is_primary:
+                        return await self._lease_clock.renew(lease_id)
+                elif not may_forward:
+                    raise NotLeader
+                elif leader and leader != self._replicator.status().member_id:
+                    return await self._peer.keep_alive(leader, lease_id, left)
+            except (NoLeader, NotLeader):
+                if not may_forward or left <= _RETRY_SECONDS:
+                    raise
+            if left <= _RETRY_SECONDS:
+                raise NoLeader if not leader else OutcomeUnknown
+            await self._clock.sleep(_RETRY_SECONDS)
+
+    async def time_to_live(
+        self, lease_id: int, *, with_keys: bool = False, may_forward: bool = True
+    ) -> TimeToLive:
+        """How long the lease has, by the leader's clock. Errors as `keep_alive`, but no LeaseNotFound."""
+        deadline = self._clock.monotonic() + self._proposer.limits.timeout_seconds
+        while True:
+            leader = self._replicator.status().leader_id
+            left = deadline - self._clock.monotonic()
+            try:
+                if self._lease_clock.is_primary:
+                    await self._proposer.confirm_read()
+                    if self._lease_clock.is_primary:
+                        return self._local_time_to_live(lease_id, with_keys)
+                elif not may_forward:
+                    raise NotLeader
+                elif leader and leader != self._replicator.status().member_id:
+                    return await self._peer.time_to_live(leader, lease_id, with_keys, left)
+            except (NoLeader, NotLeader):
+                if not may_forward or left <= _RETRY_SECONDS:
+                    raise
+            if left <= _RETRY_SECONDS:
+                raise NoLeader if not leader else OutcomeUnknown
+            await self._clock.sleep(_RETRY_SECONDS)
+
+    async def leases(self) -> list[int]:
+        """Ids of all leases, linearizable, in order."""
+        await self._proposer.confirm_read()
+        return sorted(self._machine.lessor.leases)
+
+    def _local_time_to_live(self, lease_id: int, with_keys: bool) -> TimeToLive:
+        lease = self._machine.lessor.leases.get(lease_id)
+        remaining = self._lease_clock.remaining_seconds(lease_id)
+        if lease is None or remaining is None:
+            return TimeToLive(-1, 0)
+        keys: tuple[bytes, ...] = ()
+        if with_keys:
+            keys = tuple(sorted(getattr(lease, "keys", ())))
+        return TimeToLive(int(remaining), lease.ttl, keys)
+
+
+__all__ = ["LeaseNotFound", "LeasePeer", "LeaseService", "TimeToLive"]

@@ -1,0 +1,291 @@
+"""Watches: cursors over the history, woken when a command touches them.
+
+A watcher holds no queue. It is *clean* (has seen all there is for it) or *dirty* (there may be more); a dirty one reads
+whole revisions from `machine.history` when its stream has room to send them. So a slow client costs nothing but its
+cursor, and compaction past a dirty cursor is one well-defined cancel. A clean cursor has seen everything up to the
+hub's revision, which is why it survives compaction and what a progress notification may report.
+
+A state restored from a snapshot arrives without `on_applied`; the jump in revisions shows it, and wakes everybody.
+Compat: a watch from a compacted revision is answered `created`, then `canceled` with the compacted revision (etcd 3.4).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kvstore.machine.outcome import Event, Outcome
+from kvstore.service.ports import MachineView
+from kvstore.service.watch_index import WatchIndex
+
+BATCH_EVENTS = 1000
+"""Events a batch holds before it is cut at a revision; etcd uses the same for watchers that lag."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSpec:
+    """What to watch. `start_revision` 0 = from now on. `watch_id` 0 = choose one."""
+
+    key: bytes
+    range_end: bytes = b""
+    start_revision: int = 0
+    watch_id: int = 0
+    prev_kv: bool = False
+    progress_notify: bool = False
+    fragment: bool = False
+    no_put: bool = False
+    no_delete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WatchBatch:
+    """Events of one watcher, in order, whole revisions. `revision` is the store's, for the header."""
+
+    watcher: "Watcher"
+    events: tuple[Event, ...]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class WatchCompacted:
+    """The watcher is cancelled: what it had to see next is gone."""
+
+    watcher: "Watcher"
+    compact_revision: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class WatchProgress:
+    """Everything up to `revision` was delivered; `watcher` None = on all watchers of the stream."""
+
+    watcher: "Watcher | None"
+    revision: int
+
+
+Notice = WatchBatch | WatchCompacted | WatchProgress
+
+
+class DuplicateWatchId(Exception):
+    """The stream has a watcher of this id."""
+
+
+class Watcher:
+    """One cursor. `next_revision` is the oldest revision it has not seen."""
+
+    __slots__ = ("is_dirty", "next_revision", "spec", "stream", "was_sent", "watch_id")
+
+    def __init__(
+        self, watch_id: int, spec: WatchSpec, next_revision: int, stream: "WatchStream"
+    ) -> None:
+        self.watch_id = watch_id
+        self.spec = spec
+        self.next_revision = next_revision
+        self.stream = stream
+        self.is_dirty = False
+        self.was_sent = False
+        """Whether events went out since the last progress tick, which then need not say anything."""
+
+    def wants(self, event: Event) -> bool:
+        """Whether the filters let `event` through."""
+        return not (self.spec.no_delete if event.is_delete else self.spec.no_put)
+
+
+class WatchHub:
+    """All watchers of a member."""
+
+    def __init__(self, machine: MachineView) -> None:
+        self._machine = machine
+        self._index: WatchIndex[Watcher] = WatchIndex()
+        self._streams: dict[WatchStream, None] = {}
+        self._seen_revision = machine.revision
+        self.watcher_count = 0
+
+    @property
+    def stream_count(self) -> int:
+        """Open streams."""
+        return len(self._streams)
+
+    def open(self) -> "WatchStream":
+        """A new stream; close it when its client is gone."""
+        stream = WatchStream(self, self._machine)
+        self._streams[stream] = None
+        return stream
+
+    def on_applied(self, outcomes: Sequence[Outcome]) -> None:
+        """Wake the watchers that the outcomes touch. Never raises, never blocks."""
+        for outcome in outcomes:
+            if outcome.events:
+                revision = outcome.revision
+                if revision > self._seen_revision + 1:
+                    self._wake_all()
+                self._seen_revision = max(revision, self._seen_revision)
+                for event in outcome.events:
+                    for watcher in self._index.touched(event.kv.key):
+                        _mark(watcher, revision)
+        if self._machine.revision != self._seen_revision:
+            self.check_jump()
+
+    def check_jump(self) -> None:
+        """Notice a state that was replaced (snapshot) and let every watcher look. Called now and then."""
+        revision = self._machine.revision
+        if revision != self._seen_revision:
+            self._wake_all()
+            self._seen_revision = revision
+
+    def progress_tick(self) -> None:
+        """Let watchers that asked for it, and had no events since the last tick, report how far they are."""
+        self.check_jump()
+        for stream in self._streams:
+            stream.want_periodic_progress()
+
+    def attach(self, watcher: Watcher) -> None:
+        """Index a new watcher; it is dirty if there is a past to read."""
+        self._index.add(watcher.spec.key, watcher.spec.range_end, watcher)
+        self.watcher_count += 1
+        if watcher.next_revision <= self._machine.revision:
+            watcher.is_dirty = True
+            watcher.stream.wake(watcher)
+
+    def detach(self, watcher: Watcher) -> None:
+        """Forget a watcher."""
+        self._index.remove(watcher.spec.key, watcher.spec.range_end, watcher)
+        self.watcher_count -= 1
+
+    def forget(self, stream: "WatchStream") -> None:
+        """Forget a stream."""
+        self._streams.pop(stream, None)
+
+    def _wake_all(self) -> None:
+        for stream in self._streams:
+            for watcher in stream.watchers.values():
+                _mark(watcher, self._seen_revision + 1)
+
+
+def _mark(watcher: Watcher, revision: int) -> None:
+    """Make `watcher` read from `revision` on; if it is behind already, from where it is."""
+    if watcher.is_dirty:
+        return
+    # A clean cursor has seen all before `revision`, and may wait for a later one.
+    watcher.next_revision = max(watcher.next_revision, revision)
+    watcher.is_dirty = True
+    watcher.stream.wake(watcher)
+
+
+class WatchStream:
+    """The watchers of one client stream. One reader creates and cancels, one writer waits and takes."""
+
+    def __init__(self, hub: WatchHub, machine: MachineView) -> None:
+        self._hub = hub
+        self._machine = machine
+        self.watchers: dict[int, Watcher] = {}
+        self._dirty: dict[Watcher, None] = {}
+        self._periodic: dict[Watcher, None] = {}
+        self._is_progress_wanted = False
+        self._next_id = 0
+        self._event = asyncio.Event()
+
+    def create(self, spec: WatchSpec) -> Watcher:
+        """Begin a watch. Raises DuplicateWatchId. Nothing is lost from this instant on."""
+        watch_id = spec.watch_id
+        if watch_id:
+            if watch_id in self.watchers:
+                raise DuplicateWatchId
+        else:
+            while self._next_id in self.watchers:
+                self._next_id += 1
+            watch_id = self._next_id
+            self._next_id += 1
+        next_revision = spec.start_revision or self._machine.revision + 1
+        watcher = Watcher(watch_id, spec, next_revision, self)
+        self.watchers[watch_id] = watcher
+        self._hub.attach(watcher)
+        return watcher
+
+    def cancel(self, watch_id: int) -> bool:
+        """End a watch; False if there is none of this id."""
+        watcher = self.watchers.pop(watch_id, None)
+        if watcher is None:
+            return False
+        self._dirty.pop(watcher, None)
+        self._periodic.pop(watcher, None)
+        self._hub.detach(watcher)
+        return True
+
+    def request_progress(self) -> None:
+        """Report progress once all that is there now was taken."""
+        self._is_progress_wanted = True
+        self._event.set()
+
+    def want_periodic_progress(self) -> None:
+        """Called by the hub's tick."""
+        for watcher in self.watchers.values():
+            if watcher.spec.progress_notify and not watcher.was_sent:
+                self._periodic[watcher] = None
+            watcher.was_sent = False
+        if self._periodic:
+            self._event.set()
+
+    def wake(self, watcher: Watcher) -> None:
+        """The hub says: `watcher` is dirty."""
+        self._dirty[watcher] = None
+        self._event.set()
+
+    def nudge(self) -> None:
+        """Make `wait` return, because the caller has something of its own to send."""
+        self._event.set()
+
+    async def wait(self) -> None:
+        """Until `take` may have something."""
+        await self._event.wait()
+
+    def take(self) -> Notice | None:
+        """The next thing to send, or None. The caller sends it before it takes another."""
+        # A replaced state would otherwise let progress speak of revisions nobody was shown.
+        self._hub.check_jump()
+        while self._dirty:
+            watcher = next(iter(self._dirty))
+            # Others get their turn before this one's next batch.
+            del self._dirty[watcher]
+            notice = self._read(watcher)
+            if notice is not None:
+                return notice
+        revision = self._machine.revision
+        if self._periodic:
+            watcher = next(iter(self._periodic))
+            del self._periodic[watcher]
+            return WatchProgress(watcher, revision)
+        if self._is_progress_wanted:
+            self._is_progress_wanted = False
+            return WatchProgress(None, revision)
+        self._event.clear()
+        return None
+
+    def close(self) -> None:
+        """End all watches of the stream."""
+        for watch_id in list(self.watchers):
+            self.cancel(watch_id)
+        self._hub.forget(self)
+
+    def _read(self, watcher: Watcher) -> Notice | None:
+        machine, spec = self._machine, watcher.spec
+        revision, compact_revision = machine.revision, machine.compact_revision
+        if watcher.next_revision < compact_revision:
+            self.cancel(watcher.watch_id)
+            return WatchCompacted(watcher, compact_revision, revision)
+        found = (
+            machine.history.since(spec.key, spec.range_end, watcher.next_revision, BATCH_EVENTS)
+            if watcher.next_revision <= revision
+            else []
+        )
+        count = sum(len(events) for _, events in found)
+        if count >= BATCH_EVENTS:
+            watcher.next_revision = found[-1][0] + 1
+            self._dirty[watcher] = None
+        else:
+            watcher.next_revision = max(watcher.next_revision, revision + 1)
+            watcher.is_dirty = False
+        events = tuple(event for _, group in found for event in group if watcher.wants(event))
+        if not events:
+            return None
+        watcher.was_sent = True
+        return WatchBatch(watcher, events, revision)

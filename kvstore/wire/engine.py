@@ -1,0 +1,116 @@
+"""What a gRPC front offers: handlers by full method path, raw request bytes in, raw response bytes out.
+
+A unary handler returns the response. A stream handler gets an iterator of requests and a `send`; awaiting `send` is the
+backpressure. Either refuses a call by raising `WireError`, whose code and text reach the client as they are; any other
+exception is a bug, logged by the front and answered Internal without its text.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+OK = 0
+CANCELLED = 1
+UNKNOWN = 2
+INVALID_ARGUMENT = 3
+DEADLINE_EXCEEDED = 4
+NOT_FOUND = 5
+RESOURCE_EXHAUSTED = 8
+FAILED_PRECONDITION = 9
+OUT_OF_RANGE = 11
+UNIMPLEMENTED = 12
+INTERNAL = 13
+UNAVAILABLE = 14
+DATA_LOSS = 15
+
+CODE_NAMES = {
+    OK: "OK",
+    CANCELLED: "Canceled",
+    UNKNOWN: "Unknown",
+    INVALID_ARGUMENT: "InvalidArgument",
+    DEADLINE_EXCEEDED: "DeadlineExceeded",
+    NOT_FOUND: "NotFound",
+    RESOURCE_EXHAUSTED: "ResourceExhausted",
+    FAILED_PRECONDITION: "FailedPrecondition",
+    OUT_OF_RANGE: "OutOfRange",
+    UNIMPLEMENTED: "Unimplemented",
+    INTERNAL: "Internal",
+    UNAVAILABLE: "Unavailable",
+    DATA_LOSS: "DataLoss",
+}
+"""Codes as grpc-go writes them in metrics."""
+
+
+class WireError(Exception):
+    """Refuse the call with a gRPC status code and a text."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+
+class CallContext(Protocol):
+    """What a handler may know of its call."""
+
+    def metadata(self, name: str) -> str | None:
+        """A header by lower-case name."""
+        ...
+
+    @property
+    def peer(self) -> str:
+        """Where the call comes from, for logs."""
+        ...
+
+
+Send = Callable[[bytes], Awaitable[None]]
+UnaryHandler = Callable[[bytes, CallContext], Awaitable[bytes]]
+StreamHandler = Callable[[AsyncIterator[bytes], Send, CallContext], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """Handlers by full method path, such as `/etcdserverpb.KV/Put`."""
+
+    unary: Mapping[str, UnaryHandler] = field(default_factory=dict)
+    stream: Mapping[str, StreamHandler] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """Files of the server's certificate; with `ca_file` and `is_client_required`, clients must show one too."""
+
+    cert_file: Path
+    key_file: Path
+    ca_file: Path | None = None
+    is_client_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """One address: (host, port), port 0 = any, or a unix socket's path."""
+
+    host: str = ""
+    port: int = 0
+    unix_path: str = ""
+    tls: ServerTls | None = None
+
+    def __str__(self) -> str:
+        return f"unix:{self.unix_path}" if self.unix_path else f"{self.host}:{self.port}"
+
+
+class ListenError(Exception):
+    """An address could not be bound; the message names it."""
+
+
+class Front(Protocol):
+    """A running gRPC server."""
+
+    async def start(self) -> tuple[Listen, ...]:
+        """Bind all addresses and serve; the addresses with their real ports. Raises ListenError."""
+        ...
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Take no new calls, let running ones end for `grace_seconds`, then cut them."""
+        ...
