@@ -1,0 +1,176 @@
+"""Proposals of this member that wait for their outcome.
+
+Each has (member id, boot nonce, sequence number). It waits until a leader is known, is handed over once - to the own
+log or to the leader, for one term - and is resolved when an entry that holds it is applied here. Whether it may be
+handed over again is knowledge, not hope: a leader accepts a hand-over only in the term it was made for, so once an
+entry of a later term is applied, entries of the earlier term can no more be committed. What was handed over for it
+and is not applied by then surely never will be, and goes back to the queue. All else ends, at its deadline, as
+OutcomeUnknown; what was never handed over ends as NoLeader.
+"""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from kvstore.raft.replicator import MemberId, NoLeader, OutcomeUnknown, TooManyRequests
+
+Pack = tuple[int, int, list[int], list[bytes]]
+"""(member id, boot nonce, sequence numbers, commands) as handed over and as found in entries."""
+
+# The library's type byte of a regular command; it looks at nothing but this byte.
+PACK_PREFIX = b"\x00"
+# Commands waiting in one member, so that large values cannot fill the memory before the count limit is met.
+MAX_BYTES_IN_FLIGHT = 256 << 20
+
+
+def encode_entry(packs: Sequence[Pack]) -> bytes:
+    """One log entry that holds all of `packs`."""
+    return PACK_PREFIX + msgspec.msgpack.encode(packs)
+
+
+def decode_entry(data: bytes) -> list[Pack]:
+    """The packs of an entry; empty for an entry without commands, as at the start of a term."""
+    if data[:1] != PACK_PREFIX:
+        return []
+    packs: list[Pack] = msgspec.msgpack.decode(memoryview(data)[1:])
+    return packs
+
+
+class _Pending:
+    __slots__ = ("command", "future", "handed_term")
+
+    def __init__(self, command: bytes, future: asyncio.Future[Any]) -> None:
+        self.command = command
+        self.future = future
+        self.handed_term = 0
+
+
+class Proposals:
+    """The table of pending proposals; lives on the loop's thread."""
+
+    def __init__(
+        self, member_id: MemberId, nonce: int, max_in_flight: int, monotonic: Callable[[], float]
+    ) -> None:
+        self.nonce = nonce
+        self._member_id = member_id
+        self._max_in_flight = max_in_flight
+        self._monotonic = monotonic
+        self._pending: dict[int, _Pending] = {}
+        self._waiting: deque[int] = deque()
+        self._deadlines: list[tuple[float, int]] = []
+        self._next = 0
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether something may be handed over."""
+        return bool(self._waiting)
+
+    def submit(self, command: bytes, timeout_seconds: float) -> tuple[int, asyncio.Future[Any]]:
+        """Queue `command`. Raises TooManyRequests."""
+        if len(self._pending) >= self._max_in_flight or (
+            self._pending and self._bytes + len(command) > MAX_BYTES_IN_FLIGHT
+        ):
+            raise TooManyRequests(f"{len(self._pending)} proposals are in flight")
+        self._next += 1
+        number = self._next
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._pending[number] = _Pending(command, future)
+        self._bytes += len(command)
+        self._waiting.append(number)
+        heapq.heappush(self._deadlines, (self._monotonic() + timeout_seconds, number))
+        return number, future
+
+    def forget(self, number: int) -> None:
+        """The caller no longer waits. What was handed over may still be applied."""
+        pending = self._pending.pop(number, None)
+        if pending is not None:
+            self._bytes -= len(pending.command)
+
+    def take(self, max_bytes: int, term: int) -> Pack | None:
+        """The next commands to hand over for `term`: at least one if any waits, then up to `max_bytes`."""
+        numbers: list[int] = []
+        commands: list[bytes] = []
+        total = 0
+        waiting = self._waiting
+        while waiting:
+            pending = self._pending.get(waiting[0])
+            if pending is None or pending.handed_term:
+                waiting.popleft()
+                continue
+            total += len(pending.command) + 16
+            if numbers and total > max_bytes:
+                break
+            pending.handed_term = term
+            numbers.append(waiting.popleft())
+            commands.append(pending.command)
+        return (self._member_id, self.nonce, numbers, commands) if numbers else None
+
+    def take_back(self, numbers: Sequence[int]) -> None:
+        """These were surely not accepted: queue them again."""
+        for number in reversed(numbers):
+            pending = self._pending.get(number)
+            if pending is not None and pending.handed_term:
+                pending.handed_term = 0
+                self._waiting.appendleft(number)
+
+    def resolve(self, pack: Pack, results: Sequence[Any]) -> None:
+        """An entry with `pack` was applied; answer those who wait here."""
+        if pack[0] != self._member_id or pack[1] != self.nonce:
+            return
+        for number, result in zip(pack[2], results, strict=True):
+            pending = self._pending.pop(number, None)
+            if pending is not None:
+                self._bytes -= len(pending.command)
+                if not pending.future.done():
+                    pending.future.set_result(result)
+
+    def settle(self, applied_term: int) -> None:
+        """An entry of `applied_term` was applied: earlier terms can bring nothing any more."""
+        lost = [
+            number
+            for number, pending in self._pending.items()
+            if 0 < pending.handed_term < applied_term
+        ]
+        self.take_back(lost)
+
+    def lose_track(self) -> None:
+        """State was replaced by a snapshot: what was handed over may be in it, its result is gone."""
+        for number in [n for n, pending in self._pending.items() if pending.handed_term]:
+            self._fail(number, OutcomeUnknown("a snapshot took the place of the log"))
+
+    def expire(self) -> float | None:
+        """Fail what is past its deadline; the next deadline, None if nothing waits."""
+        now = self._monotonic()
+        while self._deadlines:
+            deadline, number = self._deadlines[0]
+            pending = self._pending.get(number)
+            if pending is not None:
+                if deadline > now:
+                    return deadline
+                if pending.handed_term:
+                    error: Exception = OutcomeUnknown("the deadline passed")
+                else:
+                    error = NoLeader("no leader took the proposal before its deadline")
+                self._fail(number, error)
+            heapq.heappop(self._deadlines)
+        return None
+
+    def fail_all(self, unsent: Exception) -> None:
+        """The member stops: `unsent` for what was never handed over, OutcomeUnknown for the rest."""
+        for number, pending in list(self._pending.items()):
+            handed = pending.handed_term
+            self._fail(number, OutcomeUnknown("this member is stopping") if handed else unsent)
+
+    def _fail(self, number: int, error: Exception) -> None:
+        pending = self._pending.pop(number)
+        self._bytes -= len(pending.command)
+        if not pending.future.done():
+            pending.future.set_exception(error)

@@ -1,0 +1,510 @@
+"""One member of the cluster without sockets, threads or timers: messages and turns in, messages and disk work out.
+
+A turn goes in this order: pack what is proposed into one entry, begin reads, tick the library (commit, apply,
+elections, heartbeats), send entries, begin one fsync for all that is new. Acknowledgements and votes are held until the
+fsync that covers them has ended; while one fsync runs the next batch gathers. The shell (`engine`, or a simulation)
+delivers messages, calls `turn` when woken or when the deadline it returned has come, and runs disk work.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import structlog
+
+from kvstore.base.clock import Clock
+from kvstore.raft.files import Files
+from kvstore.raft.journal import Entry, Journal
+from kvstore.raft.proposals import Pack, Proposals, decode_entry, encode_entry
+from kvstore.raft.pysync import guards
+from kvstore.raft.pysync.guards import Message
+from kvstore.raft.pysync.overrides import GuardedSyncObj, node_name
+from kvstore.raft.pysync.progress import Progress
+from kvstore.raft.pysync.snapshotting import Snapshotting
+from kvstore.raft.read_index import ReadIndex
+from kvstore.raft.replicator import (
+    Applier,
+    DamagedData,
+    MemberId,
+    NotLeader,
+    RaftSettings,
+    RaftStatus,
+    Stopped,
+)
+from kvstore.raft.snapshots import Snapshot, SnapshotStore, read_chunks
+
+log = structlog.get_logger(__name__)
+
+# Deadlines of callers need no more precision than this.
+EXPIRY_SECONDS = 0.02
+
+
+class Shell(Protocol):
+    """What the core asks of its surroundings."""
+
+    def send(self, member: MemberId, message: Message) -> bool:
+        """Send to a connected member; False if it was not taken."""
+        ...
+
+    def offload(
+        self, lane: str, work: Callable[[], Any], done: Callable[[Any], None] | None = None
+    ) -> None:
+        """Run `work` in the thread of `lane`, in order, then `done(result)` on the loop. An error is fatal."""
+        ...
+
+    def wake(self) -> None:
+        """Have `turn` called soon."""
+        ...
+
+
+class Core:
+    """See the module. `load` first."""
+
+    def __init__(
+        self,
+        settings: RaftSettings,
+        applier: Applier,
+        clock: Clock,
+        rng: random.Random,
+        shell: Shell,
+        files: Files | None = None,
+    ) -> None:
+        self._settings, self._applier, self._clock = settings, applier, clock
+        self._rng, self._shell = rng, shell
+        self.nonce = rng.getrandbits(62)
+        self.journal = Journal(settings.data_dir / "log", files)
+        self._store = SnapshotStore(settings.data_dir / "snapshots", files)
+        self._members = {node_name(member): member for member in settings.peers}
+        self.proposals = Proposals(
+            settings.member_id, self.nonce, settings.max_in_flight, clock.monotonic
+        )
+        # Questions count from the boot's nonce, so that no later boot takes an earlier one's answer.
+        self.reads = ReadIndex(clock.monotonic, self.nonce)
+        self._held: list[tuple[str, Message, int]] = []
+        self._handed_in: list[tuple[MemberId, Pack]] = []
+        self._forward_again_at = 0.0
+        self._settled_term = 0
+        self._seen_leader: tuple[int, str | None] = (0, None)
+        self._announced_leading = False
+        self._expire_at = 0.0
+        self._transfer_again_at = 0.0
+        self.transfer_target: str | None = None
+        self.stopping = False
+        self.leadership_callbacks: list[Callable[[bool], None]] = []
+        self.applied_callbacks: list[Callable[[Sequence[Any]], None]] = []
+
+    # Life
+
+    def load(self) -> None:
+        """Read snapshot and journal back. Blocks. Raises DamagedData."""
+        self.journal.open()
+        self._store.open()
+        snapshot = self._store.latest
+        if snapshot is None and self.journal.base_index > 1:
+            raise DamagedData(self._settings.data_dir / "snapshots", 0, "the snapshot is missing")
+        if snapshot is not None and snapshot.index < self.journal.base_index:
+            raise DamagedData(snapshot.path, 0, "the log begins behind the snapshot, which ends")
+        if snapshot is not None:
+            self._restore(snapshot)
+        if "store" not in self.journal.facts:
+            self.journal.set_fact("store", f"{self._rng.getrandbits(64):016x}")
+        self.sync = GuardedSyncObj(self._settings, self.journal, self._clock, self._rng, self)
+        self._snapshotting = Snapshotting(
+            self._settings,
+            self._applier,
+            self._clock,
+            self._store,
+            self.journal,
+            self.sync,
+            self._shell,
+        )
+        self._snapshotting.on_installed = self._installed
+        if snapshot is not None:
+            self.sync.state_replaced(snapshot.index, snapshot.term)
+            self._snapshotting.note_snapshot(snapshot)
+        self.journal.flush()
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        try:
+            self._applier.restore(read_chunks(snapshot))
+        except ValueError as error:
+            raise DamagedData(snapshot.path, 0, f"the state refuses it ({error})") from error
+
+    def hello(self) -> dict[str, Any]:
+        """What other members are told of this one when a connection begins."""
+        facts = self.journal.facts
+        return {"store": facts["store"], "caught_up": facts.get("caught_up") == "yes"}
+
+    def close(self) -> None:
+        """Answer all that wait and close files; no flush may be running."""
+        self.proposals.fail_all(Stopped("this member is stopping"))
+        self.reads.fail_all(Stopped("this member is stopping"))
+        self._snapshotting.close()
+        if self.journal.is_dirty:
+            self.journal.flush()
+        self.journal.close()
+
+    # Connections and messages
+
+    def connected(self, member: MemberId, hello: dict[str, Any]) -> None:
+        """A connection to `member` is up; `hello` is what its core says of itself."""
+        store, caught_up = str(hello.get("store")), bool(hello.get("caught_up"))
+        name, fact = node_name(member), f"peer:{member:x}"
+        known = self.journal.facts.get(fact)
+        if known is None or caught_up:
+            self.journal.set_fact(fact, store)
+        elif known != store:
+            # It lost what it had promised: it must not vote before it holds it again.
+            log.warning("member came back with an empty store", member=name)
+            self._shell.send(member, {"type": "unknown_store"})
+        self.sync.connected(name)
+        self._shell.wake()
+
+    def disconnected(self, member: MemberId) -> None:
+        """The connection to `member` ended."""
+        name = node_name(member)
+        self.sync.disconnected(name)
+        self._snapshotting.forget_sender(name)
+        self._held = [held for held in self._held if held[0] != name]
+        if name == self.sync.leader_name():
+            # Questions and refusals on that connection are lost.
+            self._start_reads_over()
+        self._shell.wake()
+
+    def receive(self, member: MemberId, message: Message) -> None:
+        """A message that `guards.is_known_message` let pass, from a connected member."""
+        name = node_name(member)
+        own = getattr(self, f"_on_{message['type']}", None)
+        if own is not None:
+            own(member, message)
+        elif message["type"] in ("snapshot", "snapshot_ack"):
+            self._snapshotting.receive(name, message)
+        else:
+            self.sync.deliver(name, message)
+        self._shell.wake()
+
+    def _on_unknown_store(self, member: MemberId, message: Message) -> None:
+        if self.sync.may_vote:
+            log.warning("this member lost its data; it votes again once it has caught up")
+        self.sync.may_vote = False
+
+    def _on_forward(self, member: MemberId, message: Message) -> None:
+        pack = message["pack"]
+        accepted = (
+            self.sync.is_leader()
+            and message["term"] == self.sync.term()
+            and self.transfer_target is None
+            and _is_pack_of(pack, member)
+        )
+        if accepted:
+            self._handed_in.append((member, tuple(pack)))
+        elif _is_pack_of(pack, member):
+            self._refuse(member, pack)
+
+    def _refuse(self, member: MemberId, pack: Sequence[Any]) -> None:
+        self._shell.send(
+            member, {"type": "forward_refused", "nonce": pack[1], "numbers": list(pack[2])}
+        )
+
+    def _on_forward_refused(self, member: MemberId, message: Message) -> None:
+        if message["nonce"] == self.nonce:
+            self.proposals.take_back(message["numbers"])
+            self._forward_again_at = (
+                self._clock.monotonic() + self._settings.heartbeat_interval_seconds / 2
+            )
+
+    def _on_read_request(self, member: MemberId, message: Message) -> None:
+        if self.sync.is_leader():
+            self.reads.submit_remote(member, message["question"])
+        else:
+            self._reply_read(member, message["question"], None)
+
+    def _reply_read(self, member: MemberId, question: int, index: int | None) -> None:
+        self._shell.send(member, {"type": "read_reply", "question": question, "index": index})
+
+    def _on_read_reply(self, member: MemberId, message: Message) -> None:
+        if message["index"] is None:
+            self.reads.ask_again(message["question"])
+            self._forward_again_at = (
+                self._clock.monotonic() + self._settings.heartbeat_interval_seconds / 2
+            )
+        else:
+            self.reads.told(message["question"], message["index"], self.sync.last_applied())
+
+    # A turn
+
+    def turn(self) -> float:
+        """Do what there is to do; when to call again at the latest, by the clock's `monotonic`."""
+        if self.transfer_target is None:
+            self._hand_over()
+        self._begin_reads()
+        self.sync.tick()
+        if self.sync.is_leader():
+            self.sync.replicate()
+            self._drive_transfer()
+        self._flush()
+        self._finish_reads()
+        self._notice_leadership()
+        self._notice_caught_up()
+        self._snapshotting.maybe_start()
+        if self.sync.more_to_apply:
+            self._shell.wake()
+        return self._next_deadline()
+
+    def _next_deadline(self) -> float:
+        now = self._clock.monotonic()
+        if now >= self._expire_at:
+            soonest = self.proposals.expire()
+            read = self.reads.expire(self.sync.leader_name() is not None)
+            soonest = min((at for at in (soonest, read) if at is not None), default=now + 3600.0)
+            self._expire_at = max(soonest, now + EXPIRY_SECONDS)
+        deadline = min(self.sync.next_deadline(), self._expire_at)
+        waits = self.proposals.has_waiting or self.reads.has_new
+        if waits and self._forward_again_at > now:
+            deadline = min(deadline, self._forward_again_at)
+        return deadline
+
+    def expires_at(self, deadline: float) -> None:
+        """A caller waits no longer than `deadline`."""
+        self._expire_at = min(self._expire_at, deadline)
+
+    def _hand_over(self) -> None:
+        if self.sync.is_leader():
+            # While one fsync runs, the next batch gathers.
+            if not self.journal.is_flushing:
+                self._append_packs()
+        elif self.proposals.has_waiting and self._clock.monotonic() >= self._forward_again_at:
+            self._forward()
+
+    def _append_packs(self) -> None:
+        limit = self._settings.max_pack_bytes
+        while self._handed_in or self.proposals.has_waiting:
+            own = self.proposals.take(limit, self.sync.term())
+            packs: list[Pack] = [own] if own is not None else []
+            size = sum(len(command) for command in own[3]) if own is not None else 0
+            while self._handed_in:
+                pack = self._handed_in[0][1]
+                size += sum(len(command) for command in pack[3])
+                if packs and size > limit:
+                    break
+                packs.append(self._handed_in.pop(0)[1])
+            if packs:
+                self.sync.append(encode_entry(packs))
+
+    def _forward(self) -> None:
+        leader = self.sync.leader_name()
+        if leader is None or leader not in self.sync.progress:
+            return
+        while (
+            pack := self.proposals.take(self._settings.max_pack_bytes, self.sync.term())
+        ) is not None:
+            message = {"type": "forward", "term": self.sync.term(), "pack": pack}
+            if not self._shell.send(self._members[leader], message):
+                self.proposals.take_back(pack[2])
+                self._forward_again_at = (
+                    self._clock.monotonic() + self._settings.heartbeat_interval_seconds / 2
+                )
+                return
+
+    def _begin_reads(self) -> None:
+        if not self.reads.has_new:
+            return
+        if self.sync.is_leader():
+            if self.sync.has_committed_own_term():
+                index = self.sync.commit_index()
+                self.reads.open_round(index, self.sync.confirm_leadership())
+            return
+        leader = self.sync.leader_name()
+        now = self._clock.monotonic()
+        if leader is None or leader not in self.sync.progress or now < self._forward_again_at:
+            return
+        question = self.reads.ask()
+        message = {"type": "read_request", "question": question}
+        if not self._shell.send(self._members[leader], message):
+            self.reads.ask_again(question)
+            self._forward_again_at = now + self._settings.heartbeat_interval_seconds / 2
+
+    def _finish_reads(self) -> None:
+        applied = self.sync.last_applied()
+        if self.sync.is_leader():
+            for member, question, index in self.reads.close_rounds(self.sync.majority(), applied):
+                self._reply_read(member, question, index)
+        self.reads.applied(applied)
+
+    def _start_reads_over(self) -> None:
+        for member, question in self.reads.start_over():
+            self._reply_read(member, question, None)
+
+    def _flush(self) -> None:
+        journal = self.journal
+        if not journal.is_dirty or journal.is_flushing:
+            return
+        flush = journal.begin_flush()
+
+        def done(_: Any) -> None:
+            journal.end_flush(flush)
+            self._release()
+            if journal.needs_spare():
+                self._shell.offload("snapshots", journal.prepare_spare)
+            self._shell.wake()
+
+        self._shell.offload("log", lambda: journal.write(flush), done)
+
+    def _notice_leadership(self) -> None:
+        seen = (self.sync.term(), self.sync.leader_name())
+        if seen != self._seen_leader:
+            self._seen_leader = seen
+            self._start_reads_over()
+            if not self.sync.is_leader():
+                for member, pack in self._handed_in:
+                    self._refuse(member, pack)
+                self._handed_in = []
+                self.transfer_target = None
+            own = node_name(self._settings.member_id)
+            log.info("leader seen", member=own, leader=seen[1], term=seen[0])
+            self._shell.wake()
+        leading = self.sync.has_committed_own_term() and not self._is_behind()
+        if leading != self._announced_leading:
+            self._announced_leading = leading
+            for callback in self.leadership_callbacks:
+                callback(leading)
+
+    def _is_behind(self) -> bool:
+        """Leading is announced when all that was committed before is applied, not for each entry after."""
+        if self._announced_leading:
+            return False
+        return self.sync.last_applied() < self.sync.commit_index()
+
+    def _notice_caught_up(self) -> None:
+        if self.journal.facts.get("caught_up") == "yes":
+            return
+        sync = self.sync
+        target = sync.commit_index() if sync.is_leader() else sync.leader_commit
+        if 1 < target <= sync.last_applied():
+            self.journal.set_fact("caught_up", "yes")
+            sync.may_vote = True
+            self._shell.wake()
+
+    # Leadership transfer
+
+    def begin_transfer(self, target: MemberId) -> None:
+        """Hold new proposals and hand over to `target` as soon as it has everything. Raises NotLeader."""
+        if not self.sync.is_leader():
+            raise NotLeader("this member does not lead")
+        self.transfer_target = node_name(target)
+        self._transfer_again_at = 0.0
+        self._shell.wake()
+
+    def end_transfer(self) -> None:
+        """Lead on, if still leading."""
+        self.transfer_target = None
+        self._shell.wake()
+
+    def _drive_transfer(self) -> None:
+        target = self.transfer_target
+        now = self._clock.monotonic()
+        if target is None or now < self._transfer_again_at:
+            return
+        if self.sync.match_index(target) == self.journal.last_index:
+            self._transfer_again_at = now + self._settings.heartbeat_interval_seconds
+            message = {"type": "timeout_now", "term": self.sync.term()}
+            self._shell.send(self._members[target], message)
+
+    # What the guarded library asks of its owner
+
+    def send(self, node_id: str, message: Message) -> bool:
+        """Send now."""
+        return self._shell.send(self._members[node_id], message)
+
+    def hold(self, node_id: str, message: Message, covered: int) -> None:
+        """Send once what it promises is durable."""
+        if self._may_leave(message, covered):
+            self.send(node_id, message)
+        else:
+            self._held.append((node_id, message, covered))
+
+    def _may_leave(self, message: Message, covered: int) -> bool | None:
+        journal = self.journal
+        return guards.may_leave(
+            covered,
+            message["term"],
+            self.sync.term(),
+            journal.durable_index,
+            journal.is_vote_durable,
+        )
+
+    def _release(self) -> None:
+        held, self._held = self._held, []
+        for node_id, message, covered in held:
+            leaves = self._may_leave(message, covered)
+            if leaves:
+                self.send(node_id, message)
+            elif leaves is not None:
+                self._held.append((node_id, message, covered))
+
+    def apply_entry(self, entry: Entry) -> None:
+        """A committed entry, in order, once."""
+        data, index, term = entry
+        packs = decode_entry(data)
+        commands = [command for pack in packs for command in pack[3]]
+        results = self._applier.apply(index, commands)
+        if term != self._settled_term:
+            self._settled_term = term
+            self.proposals.settle(term)
+        if commands and not results:
+            self.proposals.lose_track()
+            return
+        start = 0
+        for pack in packs:
+            end = start + len(pack[3])
+            self.proposals.resolve(pack, results[start:end])
+            start = end
+        if results:
+            for callback in self.applied_callbacks:
+                callback(results)
+
+    def send_snapshot(self, node_id: str, progress: Progress) -> None:
+        """A member needs what is compacted."""
+        self._snapshotting.send(node_id, progress)
+
+    def answered(self, node_id: str, number: int) -> None:
+        """A member answered a numbered message in this term."""
+        self.reads.answer(self._members[node_id], number)
+
+    def _installed(self) -> None:
+        """A leader's snapshot replaced the state."""
+        self.proposals.lose_track()
+        self._shell.wake()
+
+    # For callers
+
+    def status(self) -> RaftStatus:
+        """This member's view."""
+        leader = self.sync.leader_name()
+        match: dict[MemberId, int] = {}
+        if self.sync.is_leader():
+            match = {
+                self._members[name]: self.sync.match_index(name) for name in self.sync.progress
+            }
+        return RaftStatus(
+            member_id=self._settings.member_id,
+            leader_id=MemberId(0) if leader is None else self._members[leader],
+            term=self.sync.term(),
+            commit_index=self.sync.commit_index(),
+            applied_index=self.sync.last_applied(),
+            last_index=self.journal.last_index,
+            match_index=match,
+        )
+
+
+def _is_pack_of(pack: Sequence[Any], member: MemberId) -> bool:
+    return (
+        len(pack) == 4
+        and pack[0] == member
+        and isinstance(pack[1], int)
+        and isinstance(pack[2], list)
+        and isinstance(pack[3], list)
+        and len(pack[2]) == len(pack[3])
+        and all(isinstance(number, int) for number in pack[2])
+        and all(isinstance(command, bytes) for command in pack[3])
+    )

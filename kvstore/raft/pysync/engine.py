@@ -1,0 +1,296 @@
+"""PySyncReplicator: the core on an event loop, with sockets, timers and threads.
+
+All of Raft runs on the loop's thread. Only fsync and snapshot files go to threads, one for each, so that their order
+is kept and a slow disk never stops heartbeats. A turn runs at once when something arrives, and otherwise when the
+deadline the last one returned has come, so an idle member hardly wakes. Any exception out of a turn, and any failed
+write, ends `run` and with it the process: state that may be half changed must not go on.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from kvstore.base.clock import Clock
+from kvstore.base.tasks import Supervisor
+from kvstore.raft.files import Files
+from kvstore.raft.pysync.core import Core
+from kvstore.raft.pysync.library import check_library
+from kvstore.raft.pysync.overrides import node_name
+from kvstore.raft.pysync.transport import AllowAll, LinkFilter, PeerTransport
+from kvstore.raft.replicator import (
+    Applier,
+    MemberId,
+    NotLeader,
+    RaftSettings,
+    RaftStatus,
+    Stopped,
+    TransferFailed,
+)
+
+STOP_TRANSFER_SECONDS = 1.0
+
+
+class PySyncReplicator:
+    """`Replicator` on PySyncObj. `link_filter` and `files` are where faults are injected."""
+
+    def __init__(
+        self,
+        settings: RaftSettings,
+        applier: Applier,
+        clock: Clock,
+        rng: random.Random,
+        *,
+        link_filter: LinkFilter | None = None,
+        files: Files | None = None,
+    ) -> None:
+        if settings.member_id not in settings.peers:
+            raise ValueError(f"member {settings.member_id:x} is not among the peers")
+        if settings.election_timeout_seconds <= 3 * settings.heartbeat_interval_seconds:
+            raise ValueError("the election timeout must be more than three heartbeat intervals")
+        self._settings, self._clock = settings, clock
+        self._core = Core(settings, applier, clock, rng, self, files)
+        self._transport = PeerTransport(settings, clock, rng, self, link_filter or AllowAll())
+        self._supervisor = Supervisor(f"raft-{settings.member_id:x}")
+        self._lanes: dict[str, ThreadPoolExecutor] = {}
+        self._working: set[asyncio.Future[Any]] = set()
+        self._failure: asyncio.Future[None] | None = None
+        self._error: BaseException | None = None
+        self._turn_is_due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._started = self._stopping = self._stopped = False
+        self._transfers: list[tuple[str, asyncio.Future[None]]] = []
+
+    # Replicator
+
+    async def start(self) -> None:
+        """Load, listen, join."""
+        check_library()
+        self._core.load()
+        self._failure = asyncio.get_running_loop().create_future()
+        await self._transport.start(self._supervisor)
+        self._started = True
+        self.wake()
+
+    async def run(self) -> None:
+        """Until cancelled or a failure."""
+        if self._failure is None:
+            raise RuntimeError("start() comes first")
+        watch = self._supervisor.start(self._supervisor_failed(), "failures")
+        try:
+            await asyncio.shield(self._failure)
+        finally:
+            watch.cancel()
+
+    async def stop(self) -> None:
+        """Leave in order. Idempotent."""
+        if self._stopping or not self._started:
+            return
+        if self._error is None:
+            await self._leave_leadership()
+        self._stopping = True
+        await self._transport.stop()
+        await self._supervisor.stop()
+        while self._working:
+            await asyncio.wait(list(self._working))
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._error is None:
+            self._core.close()
+        else:
+            self._core.proposals.fail_all(Stopped("this member failed"))
+            self._core.reads.fail_all(Stopped("this member failed"))
+            self._core.journal.close()
+        for lane in self._lanes.values():
+            lane.shutdown(wait=True)
+
+    async def propose(self, command: bytes, timeout_seconds: float) -> Any:
+        """Replicate and apply `command`."""
+        self._check_running()
+        if len(command) > self._settings.max_pack_bytes:
+            raise ValueError(
+                f"a command of {len(command)} bytes is above {self._settings.max_pack_bytes}"
+            )
+        number, future = self._core.proposals.submit(command, timeout_seconds)
+        self._core.expires_at(self._clock.monotonic() + timeout_seconds)
+        self.wake()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._core.proposals.forget(number)
+            raise
+
+    async def read_index(self, timeout_seconds: float) -> int:
+        """An index that covers all that was acknowledged before, applied here."""
+        self._check_running()
+        future = self._core.reads.submit(timeout_seconds)
+        self._core.expires_at(self._clock.monotonic() + timeout_seconds)
+        self.wake()
+        return await future
+
+    async def transfer_leadership(self, target: MemberId, timeout_seconds: float) -> None:
+        """Make `target` the leader."""
+        self._check_running()
+        if target not in self._settings.peers:
+            raise TransferFailed(f"{target:x} is no member")
+        core = self._core
+        if not core.sync.is_leader():
+            raise NotLeader("this member does not lead")
+        if target == self._settings.member_id:
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter = (node_name(target), future)
+        self._transfers.append(waiter)
+        core.begin_transfer(target)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await future
+        except TimeoutError:
+            raise TransferFailed(f"{target:x} did not take over in {timeout_seconds} s") from None
+        finally:
+            self._transfers.remove(waiter)
+            core.end_transfer()
+
+    def status(self) -> RaftStatus:
+        """This member's view."""
+        return self._core.status()
+
+    def on_leadership(self, callback: Callable[[bool], None]) -> None:
+        """Call on gain and loss of leadership."""
+        self._core.leadership_callbacks.append(callback)
+
+    def on_applied(self, callback: Callable[[Sequence[Any]], None]) -> None:
+        """Call with the results of each entry."""
+        self._core.applied_callbacks.append(callback)
+
+    def _check_running(self) -> None:
+        if not self._started or self._stopping or self._error is not None:
+            raise Stopped("this member does not run")
+
+    async def _leave_leadership(self) -> None:
+        status = self.status()
+        if status.leader_id != self._settings.member_id or not status.match_index:
+            return
+        target = max(status.match_index, key=lambda member: (status.match_index[member], member))
+        if status.match_index[target] <= 1:
+            return
+        try:
+            await self.transfer_leadership(target, STOP_TRANSFER_SECONDS)
+        except (TransferFailed, NotLeader):
+            return
+
+    async def _supervisor_failed(self) -> None:
+        try:
+            await self._supervisor.wait()
+        except Exception as error:
+            self._fail(error)
+
+    # Turns
+
+    def wake(self) -> None:
+        """Have a turn soon; proposals that arrive in the same loop iteration share it."""
+        if not self._turn_is_due and not self._stopped:
+            self._turn_is_due = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._turn_is_due = False
+        if self._stopped or self._error is not None:
+            return
+        try:
+            deadline = self._core.turn()
+        except Exception as error:
+            self._fail(error)
+            return
+        if self._transfers:
+            self._end_transfers()
+        self._arm(deadline)
+
+    def _arm(self, deadline: float) -> None:
+        """Keep an earlier timer: it costs one idle turn, and most deadlines only move away."""
+        loop = asyncio.get_running_loop()
+        at = loop.time() + max(0.001, deadline - self._clock.monotonic())
+        if self._timer is not None:
+            if not self._timer.cancelled() and loop.time() < self._timer.when() <= at:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_at(at, self.wake)
+
+    def _end_transfers(self) -> None:
+        leader = self._core.sync.leader_name()
+        for target, future in self._transfers:
+            if future.done():
+                continue
+            if leader == target:
+                future.set_result(None)
+            elif leader is not None and not self._core.sync.is_leader():
+                future.set_exception(TransferFailed(f"{leader} took over instead"))
+
+    def _fail(self, error: BaseException) -> None:
+        if self._error is None:
+            self._error = error
+            if self._failure is not None and not self._failure.done():
+                self._failure.set_exception(error)
+                # Someone may never call run(); the error is kept all the same.
+                self._failure.exception()
+            self._core.proposals.fail_all(Stopped("this member failed"))
+            self._core.reads.fail_all(Stopped("this member failed"))
+
+    # Shell of the core
+
+    def send(self, member: MemberId, message: dict[str, Any]) -> bool:
+        """Send to a connected member."""
+        return self._transport.send(member, message)
+
+    def offload(
+        self, lane: str, work: Callable[[], Any], done: Callable[[Any], None] | None = None
+    ) -> None:
+        """Run `work` in the thread of `lane`."""
+        if lane not in self._lanes:
+            name = f"raft-{self._settings.member_id:x}-{lane}"
+            self._lanes[lane] = ThreadPoolExecutor(1, thread_name_prefix=name)
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._lanes[lane], work)
+        self._working.add(future)
+
+        def ended(ended_future: asyncio.Future[Any]) -> None:
+            self._working.discard(ended_future)
+            if ended_future.cancelled():
+                return
+            error = ended_future.exception()
+            if error is not None:
+                self._fail(error)
+            elif done is not None and self._error is None:
+                self._guarded(lambda: done(ended_future.result()))
+
+        future.add_done_callback(ended)
+
+    def _guarded(self, call: Callable[[], None]) -> None:
+        """Run a piece of the core; an error there is the end of this member."""
+        try:
+            call()
+        except Exception as error:
+            self._fail(error)
+
+    # Events of the transport
+
+    def hello(self) -> dict[str, Any]:
+        """What the core says of itself."""
+        return self._core.hello()
+
+    def connected(self, member: MemberId, hello: dict[str, Any]) -> None:
+        """A connection is up."""
+        if not self._stopping and self._error is None:
+            self._guarded(lambda: self._core.connected(member, hello))
+
+    def disconnected(self, member: MemberId) -> None:
+        """A connection ended."""
+        if not self._stopping and self._error is None:
+            self._guarded(lambda: self._core.disconnected(member))
+
+    def received(self, member: MemberId, message: dict[str, Any]) -> None:
+        """A message arrived."""
+        if not self._stopping and self._error is None:
+            self._guarded(lambda: self._core.receive(member, message))

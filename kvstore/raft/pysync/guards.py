@@ -1,0 +1,209 @@
+"""One named, pure rule for each thing PySyncObj 0.3.17 gets wrong in its messages.
+
+The rules know no sockets and no library: they look at a message and at a view of local state and say what the library
+may be shown. `overrides` applies them. The name of a rule says what it upholds.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Entry = tuple[bytes, int, int]
+"""(data, index, term)"""
+
+Message = dict[str, Any]
+
+
+class SafetyViolated(RuntimeError):
+    """What was heard contradicts what is committed here. The process must end; nothing may be repaired."""
+
+
+# Fields a message must have, with their types; what is not listed is refused (row 18, row 19).
+_SHAPES: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "append_entries": {"term": int, "commit_index": int, "seq": int},
+    "next_node_idx": {
+        "term": int,
+        "seq": int,
+        "next_node_idx": int,
+        "reset": bool,
+        "success": bool,
+    },
+    "request_vote": {"term": int, "last_log_index": int, "last_log_term": int, "transfer": bool},
+    "response_vote": {"term": int},
+    "pre_vote": {"term": int, "last_log_index": int, "last_log_term": int},
+    "pre_vote_reply": {"term": int},
+    "stale_term": {"term": int},
+    "timeout_now": {"term": int},
+    "unknown_store": {},
+    "forward": {"term": int, "pack": list},
+    "forward_refused": {"numbers": list, "nonce": int},
+    "read_request": {"question": int},
+    "read_reply": {"question": int, "index": (int, type(None))},
+    "snapshot": {
+        "term": int,
+        "seq": int,
+        "index": int,
+        "snapshot_term": int,
+        "size": int,
+        "offset": int,
+        "data": bytes,
+    },
+    "snapshot_ack": {"term": int, "seq": int, "index": int, "offset": int},
+}
+
+
+def is_known_message(message: object) -> bool:
+    """Rows 18, 19: only known types with all their fields get further than the transport."""
+    if not isinstance(message, dict):
+        return False
+    kind = message.get("type")
+    if not isinstance(kind, str) or (shape := _SHAPES.get(kind)) is None:
+        return False
+    if not all(isinstance(message.get(name), expected) for name, expected in shape.items()):
+        return False
+    return kind != "append_entries" or _is_append(message)
+
+
+def _is_append(message: Message) -> bool:
+    if "prevLogIdx" not in message:
+        return True
+    index, entries = message["prevLogIdx"], message.get("entries")
+    if not isinstance(index, int) or not isinstance(message.get("prevLogTerm"), int):
+        return False
+    if not isinstance(entries, list):
+        return False
+    for entry in entries:
+        index += 1
+        if not (isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], bytes)):
+            return False
+        if entry[1] != index or not isinstance(entry[2], int):
+            return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class AppendPlan:
+    """What to do with an AppendEntries.
+
+    `rewind_to` is set: nothing matches; ask the leader to go on there. Otherwise the library may be shown `entries`
+    behind (`previous_index`, `previous_term`), which is its own log's end or a true conflict; `covered` is
+    how far the two logs are now known to be equal, and the most that may be acknowledged or committed by it.
+    """
+
+    rewind_to: int | None
+    previous_index: int
+    previous_term: int
+    entries: Sequence[Entry]
+    covered: int
+
+
+def plan_append(
+    previous_index: int,
+    previous_term: int,
+    entries: Sequence[Entry],
+    term_at: Callable[[int], int | None],
+    base_index: int,
+    last_index: int,
+    commit_index: int,
+) -> AppendPlan:
+    """Rows 1 and 2: never cut a suffix that matches, acknowledge only what the message covers."""
+    covered = previous_index + len(entries)
+    if previous_index > last_index:
+        return AppendPlan(last_index + 1, 0, 0, (), 0)
+    if previous_index < base_index:
+        # Entries up to the base are committed and in a snapshot: they match by what committed means.
+        skip = base_index - previous_index
+        if skip >= len(entries):
+            last_term = term_at(last_index) or 0
+            return AppendPlan(None, last_index, last_term, (), min(covered, base_index))
+        entries = entries[skip:]
+        previous_index = base_index
+    elif (own := term_at(previous_index)) != previous_term:
+        if previous_index <= commit_index:
+            raise SafetyViolated(
+                f"the leader's entry {previous_index} has term {previous_term}, the one committed here {own}"
+            )
+        return AppendPlan(_start_of_term(previous_index, term_at, commit_index), 0, 0, (), 0)
+    for position, (_, index, term) in enumerate(entries):
+        own = term_at(index)
+        if own == term:
+            continue
+        if own is not None and index <= commit_index:
+            raise SafetyViolated(
+                f"the leader's entry {index} has term {term}, the one committed here {own}"
+            )
+        before = index - 1
+        return AppendPlan(None, before, term_at(before) or 0, entries[position:], covered)
+    return AppendPlan(None, last_index, term_at(last_index) or 0, (), covered)
+
+
+def _start_of_term(index: int, term_at: Callable[[int], int | None], commit_index: int) -> int:
+    """Row 12: go back by a whole term, not by one entry a message."""
+    term = term_at(index)
+    while index > commit_index + 1 and term_at(index - 1) == term:
+        index -= 1
+    return index
+
+
+def ack_counts(message: Message, current_term: int) -> bool:
+    """Row 3: an acknowledgement counts only in the term it was given for."""
+    return bool(message["term"] == current_term)
+
+
+def reset_counts(sequence: int, rewound_at: int) -> bool:
+    """Row 12: a reset that answers a message sent before the last rewind says nothing new."""
+    return sequence >= rewound_at
+
+
+def may_vote_now(is_transfer: bool, leader_is_alive: bool) -> bool:
+    """Row 14: while a leader is heard, no vote is given, unless that leader asked for the election."""
+    return is_transfer or not leader_is_alive
+
+
+def is_up_to_date(
+    last_log_index: int, last_log_term: int, own_last_index: int, own_last_term: int
+) -> bool:
+    """A candidate must hold at least what this member holds (Raft paper 5.4.1)."""
+    return (last_log_term, last_log_index) >= (own_last_term, own_last_index)
+
+
+def grants_pre_vote(
+    message: Message, current_term: int, own_last: tuple[int, int], leader_is_alive: bool
+) -> bool:
+    """Row 14: would this member vote for the sender, were there an election? `own_last` = (index, term)."""
+    return (
+        message["term"] > current_term
+        and not leader_is_alive
+        and is_up_to_date(message["last_log_index"], message["last_log_term"], *own_last)
+    )
+
+
+def vote_counts(
+    sender: str, voted: set[str], message_term: int, current_term: int, members: set[str]
+) -> bool:
+    """Row 18: one vote a member, members only, this term only."""
+    return message_term == current_term and sender in members and sender not in voted
+
+
+def snapshot_is_news(index: int, last_applied: int) -> bool:
+    """Row 4: a snapshot may only move the state forward."""
+    return index > last_applied
+
+
+def keeps_suffix(index: int, term: int, term_at: Callable[[int], int | None]) -> bool:
+    """Row 4: entries behind a snapshot stay if the log agrees with it at its end."""
+    return term_at(index) == term
+
+
+def countable_index(last_index: int, durable_index: int) -> int:
+    """The leader counts itself only up to what its own disk holds (row 7)."""
+    return min(last_index, durable_index)
+
+
+def may_leave(
+    covered: int, message_term: int, current_term: int, durable_index: int, vote_is_durable: bool
+) -> bool | None:
+    """Row 7: votes and acknowledgements leave after the fsync that covers them. None = never: the term has passed."""
+    if message_term != current_term:
+        return None
+    return vote_is_durable and covered <= durable_index

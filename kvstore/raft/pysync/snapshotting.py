@@ -1,0 +1,289 @@
+"""Snapshots of the running state: written in slices beside live traffic, sent to members that lag, taken from a leader.
+
+One is written every `snapshot_count` entries, or sooner when the log in memory has grown large. The applier's
+iterator is pinned to the moment it was made; one chunk a slice is taken from it on the loop and written in a thread,
+so traffic goes on in between. Afterwards the log keeps a tail for members that are only a little behind.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import structlog
+
+from kvstore.base.clock import Clock
+from kvstore.raft.journal import Journal
+from kvstore.raft.pysync import guards
+from kvstore.raft.pysync.guards import Message
+from kvstore.raft.pysync.overrides import GuardedSyncObj
+from kvstore.raft.pysync.progress import (
+    SNAPSHOT_PIECE_BYTES,
+    SNAPSHOT_PIECES_AHEAD,
+    Progress,
+    SnapshotTransfer,
+)
+from kvstore.raft.replicator import Applier, DamagedData, RaftSettings
+from kvstore.raft.snapshots import (
+    Snapshot,
+    SnapshotReceiver,
+    SnapshotStore,
+    SnapshotWriter,
+    read_chunks,
+)
+
+log = structlog.get_logger(__name__)
+
+# Entries kept behind a snapshot for members that are a little behind: as etcd's catch-up entries.
+TAIL_ENTRIES = 5_000
+# Packed entries can be large, so the tail and the distance between snapshots are bounded in bytes too.
+TAIL_BYTES = 32 << 20
+LOG_BYTES = 128 << 20
+
+
+class _Shell(Protocol):
+    def offload(
+        self, lane: str, work: Callable[[], Any], done: Callable[[Any], None] | None = None
+    ) -> None: ...
+
+    def wake(self) -> None: ...
+
+
+class Snapshotting:
+    """Owner of all snapshot work of one member."""
+
+    def __init__(
+        self,
+        settings: RaftSettings,
+        applier: Applier,
+        clock: Clock,
+        store: SnapshotStore,
+        journal: Journal,
+        sync: GuardedSyncObj,
+        shell: _Shell,
+    ) -> None:
+        self._settings, self._applier, self._clock = settings, applier, clock
+        self._store, self._journal, self._sync, self._shell = store, journal, sync, shell
+        self._snapshot_index = 1
+        self._writing: SnapshotWriter | None = None
+        self._receiving: SnapshotReceiver | None = None
+        self._receiving_from = ""
+        self._installing = False
+        self._closed = False
+        self.on_installed: Callable[[], None] = lambda: None
+
+    def note_snapshot(self, snapshot: Snapshot) -> None:
+        """`snapshot` is the newest; the next is due `snapshot_count` entries later."""
+        self._snapshot_index = snapshot.index
+
+    def close(self) -> None:
+        """Forget unfinished files."""
+        self._closed = True
+        if self._writing is not None:
+            self._writing.abort()
+        if self._receiving is not None:
+            self._receiving.abort()
+        for progress in self._sync.progress.values():
+            progress.end_transfer()
+
+    # Writing
+
+    def maybe_start(self) -> None:
+        """Begin a snapshot if one is due."""
+        if self._writing is not None or self._installing:
+            return
+        applied = self._sync.last_applied()
+        behind = applied - self._snapshot_index
+        if behind < self._settings.snapshot_count and (
+            behind < 1 or self._journal.bytes_in_memory < self._byte_limit()
+        ):
+            return
+        term = self._journal.term_at(applied)
+        if term is None:
+            return
+        self._snapshot_index = applied
+        chunks = self._applier.snapshot()
+        self._writing = self._store.writer(applied, term)
+        self._write_next(self._writing, chunks)
+
+    def _byte_limit(self) -> int:
+        """Rewriting a large state for little new log would cost more than the log does."""
+        latest = self._store.latest
+        return max(LOG_BYTES, min(latest.size, 8 * LOG_BYTES) if latest is not None else 0)
+
+    def _write_next(self, writer: SnapshotWriter, chunks: Iterator[bytes]) -> None:
+        if self._closed or self._writing is not writer:
+            return
+        chunk = next(chunks, None)
+        if chunk is None:
+            self._shell.offload("snapshots", writer.finish, self._written)
+        else:
+            self._shell.offload(
+                "snapshots",
+                lambda: writer.add(chunk),
+                lambda _: self._write_next(writer, chunks),
+            )
+
+    def _written(self, snapshot: Snapshot) -> None:
+        self._writing = None
+        self._store.publish(snapshot)
+        self._journal.compact(self._tail_start(snapshot.index))
+        log.info("snapshot written", index=snapshot.index, bytes=snapshot.size)
+        self._shell.wake()
+
+    def _tail_start(self, index: int) -> int:
+        """The entry up to which the log may be forgotten once a snapshot holds `index`."""
+        # A tail as long as the distance between snapshots would double the log for nothing when that is short.
+        tail = min(TAIL_ENTRIES, self._settings.snapshot_count)
+        start = index
+        size = 0
+        base = self._journal.base_index
+        while start > base and index - start < tail and size < TAIL_BYTES:
+            size += len(self._journal.entries[start - base][0])
+            start -= 1
+        return start
+
+    # Sending
+
+    def send(self, name: str, progress: Progress) -> None:
+        """Go on sending the newest snapshot to a member."""
+        now = self._clock.monotonic()
+        transfer = progress.transfer
+        stalled = 4 * self._settings.election_timeout_seconds
+        if transfer is not None and now - transfer.progress_at > stalled:
+            # A piece or its answer is lost.
+            transfer.sent = transfer.acknowledged
+            transfer.progress_at = now
+        if transfer is None:
+            snapshot = self._store.latest
+            if snapshot is None:
+                return
+            transfer = SnapshotTransfer(snapshot, snapshot.path.open("rb"), progress_at=now)
+            progress.transfer = transfer
+            log.info("sending snapshot", member=name, index=snapshot.index, bytes=snapshot.size)
+        ahead = SNAPSHOT_PIECES_AHEAD * SNAPSHOT_PIECE_BYTES
+        while (
+            transfer.sent < transfer.snapshot.size
+            and transfer.sent - transfer.acknowledged < ahead
+            and self._send_piece(name, transfer)
+        ):
+            pass
+
+    def _send_piece(self, name: str, transfer: SnapshotTransfer) -> bool:
+        transfer.file.seek(transfer.sent)
+        data = transfer.file.read(SNAPSHOT_PIECE_BYTES)
+        if not self._sync.send_numbered(
+            name,
+            {
+                "type": "snapshot",
+                "index": transfer.snapshot.index,
+                "snapshot_term": transfer.snapshot.term,
+                "size": transfer.snapshot.size,
+                "offset": transfer.sent,
+                "data": data,
+            },
+        ):
+            return False
+        transfer.sent += len(data)
+        return True
+
+    def _on_ack(self, name: str, message: Message) -> None:
+        progress = self._sync.progress[name]
+        transfer = progress.transfer
+        if (
+            not self._sync.is_leader()
+            or not guards.ack_counts(message, self._sync.term())
+            or transfer is None
+            or transfer.snapshot.index != message["index"]
+        ):
+            return
+        offset = message["offset"]
+        if offset < transfer.acknowledged:
+            transfer.sent = offset
+        transfer.acknowledged = offset
+        transfer.sent = max(transfer.sent, offset)
+        transfer.progress_at = self._clock.monotonic()
+        self.send(name, progress)
+
+    # Receiving
+
+    def receive(self, name: str, message: Message) -> None:
+        """A piece from a leader, or a member's answer to one."""
+        if message["type"] == "snapshot_ack":
+            self._on_ack(name, message)
+        elif message["term"] < self._sync.term():
+            self._sync.refuse_term(name)
+        else:
+            self._sync.heard_leader(name, message["term"])
+            self._on_piece(name, message)
+
+    def _on_piece(self, name: str, message: Message) -> None:
+        index, term = message["index"], message["snapshot_term"]
+        if not guards.snapshot_is_news(index, self._sync.last_applied()):
+            self._sync.acknowledge_snapshot(name, index)
+            return
+        if self._installing:
+            self._acknowledge(
+                name, message, 0 if self._receiving is None else self._receiving.offset
+            )
+            return
+        receiver = self._receiving
+        same = receiver is not None and (receiver.index, receiver.term) == (index, term)
+        if receiver is None or not same or self._receiving_from != name or message["offset"] == 0:
+            if receiver is not None:
+                receiver.abort()
+            receiver = self._receiving = self._store.receiver(index, term, message["size"])
+            self._receiving_from = name
+        receiver.add(message["offset"], message["data"])
+        self._acknowledge(name, message, receiver.offset)
+        if receiver.is_complete:
+            self._install(receiver, name)
+
+    def _acknowledge(self, name: str, message: Message, offset: int) -> None:
+        self._sync.answer(
+            name,
+            {
+                "type": "snapshot_ack",
+                "term": self._sync.term(),
+                "seq": message["seq"],
+                "index": message["index"],
+                "offset": offset,
+            },
+        )
+
+    def forget_sender(self, name: str) -> None:
+        """The connection to `name` ended: what it was sending starts again at 0 (row 5)."""
+        if self._receiving is not None and self._receiving_from == name and not self._installing:
+            self._receiving.abort()
+            self._receiving = None
+
+    def _install(self, receiver: SnapshotReceiver, name: str) -> None:
+        self._installing = True
+
+        def verify() -> Snapshot | None:
+            try:
+                return receiver.finish()
+            except DamagedData:
+                return None
+
+        self._shell.offload("snapshots", verify, lambda snapshot: self._verified(snapshot, name))
+
+    def _verified(self, snapshot: Snapshot | None, name: str) -> None:
+        self._installing = False
+        self._receiving = None
+        if self._closed:
+            return
+        if snapshot is None:
+            log.warning("a snapshot arrived damaged and is asked for again", member=name)
+            return
+        if not guards.snapshot_is_news(snapshot.index, self._sync.last_applied()):
+            snapshot.path.unlink()
+            return
+        if self._writing is not None:
+            self._shell.offload("snapshots", self._writing.abort)
+            self._writing = None
+        self._applier.restore(read_chunks(snapshot))
+        self._store.publish(snapshot)
+        self._snapshot_index = snapshot.index
+        self._sync.state_replaced(snapshot.index, snapshot.term)
+        log.info("snapshot installed", index=snapshot.index, bytes=snapshot.size)
+        self.on_installed()
+        self._sync.acknowledge_snapshot(name, snapshot.index)

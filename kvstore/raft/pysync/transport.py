@@ -1,0 +1,313 @@
+"""Connections between members: one live connection a peer, members only, known messages only.
+
+Of two members the one with the smaller id dials. Both say hello (cluster, ids, boot); what does not fit is cut off
+before any message is read. A newer connection replaces an older one, whose remaining messages are dropped. Silence
+ends a connection: pings fill it. Sending never waits: what does not fit into the bounded buffer is refused, which
+Raft takes as loss. A `LinkFilter` may refuse connections and drop messages, so that partitions need no root.
+"""
+
+import asyncio
+import random
+import ssl
+from typing import Any, Protocol
+
+import structlog
+
+from kvstore.base.backoff import Backoff
+from kvstore.base.clock import Clock
+from kvstore.base.tasks import Supervisor
+from kvstore.raft.pysync import guards
+from kvstore.raft.pysync.frames import BadFrame, FrameReader, encode
+from kvstore.raft.replicator import MemberId, PeerTls, RaftSettings
+
+log = structlog.get_logger(__name__)
+
+PROTOCOL_VERSION = 1
+HELLO_LIMIT_BYTES = 4096
+HELLO_SECONDS = 5.0
+SEND_BUFFER_BYTES = 64 << 20
+PING_SECONDS = 0.5
+SILENCE_SECONDS = 2.0
+REDIAL_CAP_SECONDS = 0.5
+
+
+class LinkFilter(Protocol):
+    """Asked for every connection and message; both sides ask their own."""
+
+    def allows_connect(self, source: MemberId, target: MemberId) -> bool:
+        """Whether `source` may connect to `target`."""
+        ...
+
+    def allows_message(self, source: MemberId, target: MemberId, kind: str) -> bool:
+        """Whether a message of type `kind` gets through."""
+        ...
+
+
+class AllowAll:
+    """The filter of a healthy network."""
+
+    def allows_connect(self, source: MemberId, target: MemberId) -> bool:
+        """Always."""
+        return True
+
+    def allows_message(self, source: MemberId, target: MemberId, kind: str) -> bool:
+        """Always."""
+        return True
+
+
+class TransportEvents(Protocol):
+    """Who is told what arrives."""
+
+    def hello(self) -> dict[str, Any]:
+        """Facts to send along with the hello."""
+        ...
+
+    def connected(self, member: MemberId, hello: dict[str, Any]) -> None:
+        """A connection to a member is up."""
+        ...
+
+    def disconnected(self, member: MemberId) -> None:
+        """It ended."""
+        ...
+
+    def received(self, member: MemberId, message: dict[str, Any]) -> None:
+        """A known message arrived on the live connection."""
+        ...
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, owner: "PeerTransport", expected: MemberId | None) -> None:
+        self._owner = owner
+        self._reader = FrameReader(HELLO_LIMIT_BYTES)
+        self._out: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self.expected = expected
+        self.member: MemberId | None = None
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.opened_at = self.heard_at = self.sent_at = owner.clock.monotonic()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+        self._owner.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            messages = self._reader.feed(data)
+            for message in messages:
+                self._owner.arrived(self, message)
+        except BadFrame as error:
+            log.warning("peer connection refused", reason=str(error), member=self.member)
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._owner.lost(self)
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def trust(self, member: MemberId, limit_bytes: int) -> None:
+        self.member = member
+        self._reader.limit_bytes = limit_bytes
+
+    def write(self, frame: bytes) -> bool:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return False
+        if transport.get_write_buffer_size() > SEND_BUFFER_BYTES:
+            return False
+        # What one turn sends leaves in one system call.
+        if not self._out:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._out.append(frame)
+        self.sent_at = self._owner.clock.monotonic()
+        return True
+
+    def _flush(self) -> None:
+        out, self._out = self._out, []
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(out))
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class PeerTransport:
+    """See the module."""
+
+    def __init__(
+        self,
+        settings: RaftSettings,
+        clock: Clock,
+        rng: random.Random,
+        events: TransportEvents,
+        link_filter: LinkFilter,
+    ) -> None:
+        self.clock = clock
+        self._settings, self._rng, self._events = settings, rng, events
+        self._filter = link_filter
+        self._own = settings.member_id
+        self._frame_limit = 2 * settings.max_pack_bytes + (4 << 20)
+        self._live: dict[MemberId, _Connection] = {}
+        self._open: set[_Connection] = set()
+        self._servers: list[asyncio.Server] = []
+        self._closing = False
+        self._server_tls, self._client_tls = _tls_contexts(settings.tls)
+
+    async def start(self, supervisor: Supervisor) -> None:
+        """Listen and begin to dial. Raises OSError if an address cannot be bound."""
+        loop = asyncio.get_running_loop()
+        for host, port in self._settings.listen or (self._settings.peers[self._own],):
+            self._servers.append(
+                await loop.create_server(
+                    lambda: _Connection(self, None), host, port, ssl=self._server_tls
+                )
+            )
+        for member in self._settings.peers:
+            if member > self._own:
+                supervisor.start(self._dial(member), f"dial-{member:x}", eternal=True)
+        supervisor.start(self._watch_silence(), "silence", eternal=True)
+
+    async def stop(self) -> None:
+        """Close all connections."""
+        self._closing = True
+        for server in self._servers:
+            server.close()
+        connections = list(self._open)
+        for connection in connections:
+            connection._flush()
+            connection.abort()
+        if connections:
+            await asyncio.wait([connection.closed for connection in connections], timeout=1.0)
+
+    def send(self, member: MemberId, message: dict[str, Any]) -> bool:
+        """Send to a connected member; False if there is no connection or its buffer is full."""
+        connection = self._live.get(member)
+        if connection is None:
+            return False
+        if not self._filter.allows_message(self._own, member, message["type"]):
+            return True
+        return connection.write(encode(message))
+
+    async def _dial(self, member: MemberId) -> None:
+        backoff = Backoff(0.02, REDIAL_CAP_SECONDS, rng=self._rng)
+        host, port = self._settings.peers[member]
+        loop = asyncio.get_running_loop()
+        while True:
+            if self._filter.allows_connect(self._own, member):
+                connection = _Connection(self, member)
+                try:
+                    async with asyncio.timeout(HELLO_SECONDS):
+                        await loop.create_connection(
+                            lambda made=connection: made, host, port, ssl=self._client_tls
+                        )
+                except (OSError, ssl.SSLError, TimeoutError):
+                    connection.abort()
+                else:
+                    await connection.closed
+                    if connection.member is not None:
+                        backoff.reset()
+            await self.clock.sleep(backoff.next())
+
+    async def _watch_silence(self) -> None:
+        ping = encode({"type": "ping"})
+        silence = max(SILENCE_SECONDS, 4 * self._settings.election_timeout_seconds)
+        while True:
+            await self.clock.sleep(PING_SECONDS)
+            now = self.clock.monotonic()
+            for connection in list(self._open):
+                if connection.member is None:
+                    if now - connection.opened_at > HELLO_SECONDS:
+                        connection.abort()
+                elif now - connection.heard_at > silence:
+                    connection.abort()
+                elif now - connection.sent_at >= PING_SECONDS and self._filter.allows_message(
+                    self._own, connection.member, "ping"
+                ):
+                    connection.write(ping)
+
+    # Called by connections
+
+    def opened(self, connection: _Connection) -> None:
+        """A socket is connected: say hello."""
+        if self._closing:
+            connection.abort()
+            return
+        self._open.add(connection)
+        hello = {
+            "type": "hello",
+            "version": PROTOCOL_VERSION,
+            "cluster": self._settings.cluster_id,
+            "from": self._own,
+            "facts": self._events.hello(),
+        }
+        connection.write(encode(hello))
+
+    def arrived(self, connection: _Connection, message: Any) -> None:
+        """A frame arrived. Raises BadFrame for what no member sends."""
+        if connection.member is None:
+            self._meet(connection, message)
+            return
+        member = connection.member
+        if self._live.get(member) is not connection:
+            return
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+            raise BadFrame("no message")
+        if not self._filter.allows_message(member, self._own, message["type"]):
+            return
+        connection.heard_at = self.clock.monotonic()
+        if message["type"] == "ping":
+            return
+        if not guards.is_known_message(message):
+            raise BadFrame(f"message {message['type']!r} is unknown or lacks a field")
+        self._events.received(member, message)
+
+    def _meet(self, connection: _Connection, message: Any) -> None:
+        if not isinstance(message, dict) or message.get("type") != "hello":
+            raise BadFrame("no hello")
+        if message.get("version") != PROTOCOL_VERSION:
+            raise BadFrame(f"protocol version {message.get('version')!r}")
+        if message.get("cluster") != self._settings.cluster_id:
+            raise BadFrame(f"cluster {message.get('cluster')!r} is not this one")
+        member, facts = message.get("from"), message.get("facts")
+        if member not in self._settings.peers or member == self._own:
+            raise BadFrame(f"{member!r} is no other member")
+        if connection.expected not in (None, member) or not isinstance(facts, dict):
+            raise BadFrame(f"{member!r} answered in place of {connection.expected!r}")
+        if connection.expected is None and not self._filter.allows_connect(member, self._own):
+            connection.abort()
+            return
+        connection.trust(MemberId(member), self._frame_limit)
+        connection.heard_at = self.clock.monotonic()
+        old = self._live.pop(MemberId(member), None)
+        if old is not None:
+            old.abort()
+            self._events.disconnected(MemberId(member))
+        self._live[MemberId(member)] = connection
+        self._events.connected(MemberId(member), facts)
+
+    def lost(self, connection: _Connection) -> None:
+        """A socket closed."""
+        self._open.discard(connection)
+        member = connection.member
+        if member is not None and self._live.get(member) is connection:
+            del self._live[member]
+            self._events.disconnected(member)
+
+
+def _tls_contexts(
+    tls: PeerTls | None,
+) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
+    """For listening and for dialling: each side must show a certificate of the peers' own authority."""
+    if tls is None:
+        return None, None
+    contexts: list[ssl.SSLContext] = []
+    for purpose in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT):
+        context = ssl.SSLContext(purpose)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        # The authority signs members only, so its signature is the proof; addresses may change.
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(tls.ca_file)
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+        contexts.append(context)
+    return contexts[0], contexts[1]
