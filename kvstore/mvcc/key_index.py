@@ -26,10 +26,11 @@ def version_at(versions: Versions, revision: int) -> KeyValue | None:
     return last if last.version else None
 
 
-def compact(versions: Versions, revision: int) -> tuple[Versions, Versions]:
+def compact(versions: Versions, revision: int, limit: int = 0) -> tuple[Versions, Versions]:
     """Split into what stays and what goes when history before `revision` goes.
 
     The newest version at or below `revision` stays, as reads at `revision` need it; if it is a tombstone it goes too.
+    No more than `limit` go (0 = no limit), the oldest first.
     """
     position = bisect_right(versions, revision, key=_mod_revision) - 1
     if position < 0:
@@ -38,6 +39,8 @@ def compact(versions: Versions, revision: int) -> tuple[Versions, Versions]:
         position += 1
     if position == 0:
         return versions, []
+    if limit:
+        position = min(position, limit)
     return versions[position:], versions[:position]
 
 

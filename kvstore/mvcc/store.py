@@ -22,6 +22,9 @@ from kvstore.mvcc.ranges import FROM_KEY
 VERSION_OVERHEAD_BYTES = 48
 """What a version counts for besides key and value: about its numbers' size in a snapshot, an index entry with it."""
 
+_RECLAIM_VERSIONS = 256
+"""How many versions of one key are freed in one step: a key may have a million of them."""
+
 
 class Store:
     """All keys of a member."""
@@ -142,7 +145,7 @@ class Store:
         while garbage and limit_events > 0:
             events = garbage.popleft()
             for event in events:
-                self._reclaim_key(event.kv.key)
+                limit_events -= self._reclaim_key(event.kv.key)
             # An empty revision must count too.
             limit_events -= len(events) or 1
         return bool(garbage)
@@ -238,13 +241,14 @@ class Store:
                 assert len(old) <= 1, f"{versions[0].key!r} was not compacted"
                 assert not old or old[0].version, f"{versions[0].key!r}: a tombstone was kept"
 
-    def _reclaim_key(self, key: bytes) -> None:
+    def _reclaim_key(self, key: bytes) -> int:
+        """Free some old versions of `key`; how many. There was an event for each, so all get their turn."""
         versions = self._versions.get(key)
         if versions is None:
-            return
-        kept, gone = compact(versions, self.compact_revision)
+            return 0
+        kept, gone = compact(versions, self.compact_revision, _RECLAIM_VERSIONS)
         if not gone:
-            return
+            return 0
         for kv in gone:
             self.size_bytes -= len(key) + len(kv.value) + VERSION_OVERHEAD_BYTES
         self._reclaimed_sum = (self._reclaimed_sum + sum_of(gone)) & MASK
@@ -253,6 +257,7 @@ class Store:
         else:
             del self._versions[key]
             self._keys.remove(key)
+        return len(gone)
 
     def _load(self, kv: KeyValue) -> Event:
         """Append a version as it was written, and make its event again."""
