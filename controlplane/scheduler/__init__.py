@@ -1,0 +1,1 @@
+"""The scheduler: pods without a node get one. Reaches the world only through controlplane.client."""

@@ -1,0 +1,20 @@
+"""NodeName: a pod that names its node fits nowhere else."""
+
+from controlplane.scheduler.framework.cycle_state import CycleState
+from controlplane.scheduler.framework.interface import ClusterEvent
+from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
+from controlplane.scheduler.framework.status import SUCCESS, Status, unresolvable
+
+REASON = "node(s) didn't match the requested node name"
+
+
+class NodeName:
+    """Filter on spec.nodeName."""
+
+    name = "NodeName"
+    events = frozenset({ClusterEvent.NODE_ADDED})
+
+    def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status:
+        """Refuse every node but the one named."""
+        wanted = pod.spec.get("nodeName")
+        return SUCCESS if not wanted or wanted == node.name else unresolvable(REASON)

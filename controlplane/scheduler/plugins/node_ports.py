@@ -1,0 +1,35 @@
+"""NodePorts: two pods of a node cannot hold the same host port."""
+
+from collections.abc import Sequence
+
+from controlplane.scheduler.framework.cycle_state import CycleState
+from controlplane.scheduler.framework.interface import ClusterEvent
+from controlplane.scheduler.framework.node_info import HostPort, NodeInfo, PodInfo
+from controlplane.scheduler.framework.status import SKIP, SUCCESS, Status, unschedulable
+
+REASON = "node(s) didn't have free ports for the requested pod ports"
+ANY_ADDRESS = "0.0.0.0"
+
+
+def conflict(wanted: HostPort, held: HostPort) -> bool:
+    """Same protocol and port on the same address; the wildcard address is on all of them."""
+    if wanted[0] != held[0] or wanted[2] != held[2]:
+        return False
+    return wanted[1] == held[1] or ANY_ADDRESS in (wanted[1], held[1])
+
+
+class NodePorts:
+    """Filter on host ports."""
+
+    name = "NodePorts"
+    events = frozenset({ClusterEvent.NODE_ADDED, ClusterEvent.POD_REMOVED})
+
+    def pre_filter(self, state: CycleState, pod: PodInfo, nodes: Sequence[NodeInfo]) -> Status:
+        """Most pods ask for none."""
+        return SUCCESS if pod.host_ports else SKIP
+
+    def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status:
+        """Refuse a node where a port is taken."""
+        held = node.host_ports
+        clash = any(conflict(wanted, port) for wanted in pod.host_ports for port in held)
+        return unschedulable(REASON) if clash else SUCCESS

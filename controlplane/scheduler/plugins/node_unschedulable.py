@@ -1,0 +1,23 @@
+"""NodeUnschedulable: cordoned nodes take only pods that tolerate it."""
+
+from controlplane.scheduler.framework.cycle_state import CycleState
+from controlplane.scheduler.framework.interface import ClusterEvent
+from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
+from controlplane.scheduler.framework.status import SUCCESS, Status, unresolvable
+from controlplane.scheduler.framework.tolerations import tolerated
+
+REASON = "node(s) were unschedulable"
+TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+
+
+class NodeUnschedulable:
+    """Filter on spec.unschedulable of the node."""
+
+    name = "NodeUnschedulable"
+    events = frozenset({ClusterEvent.NODE_ADDED, ClusterEvent.NODE_TAINTS})
+
+    def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status:
+        """Refuse a cordoned node."""
+        if not ((node.node or {}).get("spec") or {}).get("unschedulable"):
+            return SUCCESS
+        return SUCCESS if tolerated(TAINT, pod.spec.get("tolerations")) else unresolvable(REASON)

@@ -1,0 +1,42 @@
+"""TaintToleration: NoSchedule and NoExecute taints refuse, PreferNoSchedule taints cost score."""
+
+from controlplane.scheduler.framework.cycle_state import CycleState
+from controlplane.scheduler.framework.interface import ClusterEvent, to_hundred
+from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
+from controlplane.scheduler.framework.status import SUCCESS, Status, unresolvable
+from controlplane.scheduler.framework.tolerations import tolerated
+
+
+class TaintToleration:
+    """Filter and score on taints."""
+
+    name = "TaintToleration"
+    events = frozenset({ClusterEvent.NODE_ADDED, ClusterEvent.NODE_TAINTS})
+
+    def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status:
+        """Refuse on the first hard taint that is not tolerated, and name it."""
+        tolerations = pod.spec.get("tolerations")
+        for taint in node.taints:
+            hard = taint.get("effect") in ("NoSchedule", "NoExecute")
+            if hard and not tolerated(taint, tolerations):
+                return unresolvable(
+                    f"node(s) had untolerated taint {{{taint.get('key')}: {taint.get('value') or ''}}}"
+                )
+        return SUCCESS
+
+    def score(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> int:
+        """Count of soft taints that are not tolerated."""
+        soft = [
+            toleration
+            for toleration in pod.spec.get("tolerations") or ()
+            if toleration.get("effect") in (None, "", "PreferNoSchedule")
+        ]
+        return sum(
+            1
+            for taint in node.taints
+            if taint.get("effect") == "PreferNoSchedule" and not tolerated(taint, soft)
+        )
+
+    def normalize(self, scores: dict[str, int]) -> dict[str, int]:
+        """Fewer taints are better."""
+        return to_hundred(scores, reverse=True)
