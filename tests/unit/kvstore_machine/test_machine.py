@@ -161,13 +161,6 @@ def fruit(machine: StateMachine) -> StateMachine:
         pytest.param({"sort_target": 3, "sort_order": 1}, b"acdb", 4, False, id="by_mod"),
         pytest.param({"sort_target": 4, "sort_order": 1}, b"bcda", 4, False, id="by_value"),
         pytest.param({"sort_target": 4}, b"bcda", 4, False, id="target_alone_ascends"),
-        pytest.param(
-            {"sort_target": 4, "limit": 1},
-            b"b",
-            4,
-            True,
-            id="target_alone_sorts_one_more_than_limit",
-        ),
         pytest.param({"min_mod_revision": 5}, b"bd", 4, False, id="min_mod_keeps_count"),
         pytest.param({"max_mod_revision": 4}, b"ac", 4, False, id="max_mod"),
         pytest.param({"min_create_revision": 4}, b"cd", 4, False, id="min_create"),
@@ -184,6 +177,12 @@ def test_range_options(
     assert b"".join(keys(reply)) == found
     assert isinstance(reply, RangeReply)
     assert (reply.count, reply.more) == (count, more)
+
+
+def test_sort_target_without_order_sorts_one_key_more_than_the_limit(machine: StateMachine) -> None:
+    do(machine, Put(b"a", b"9"), Put(b"b", b"8"), Put(b"c", b"1"))
+    assert keys(machine.range(Range(b"a", b"\0", limit=1, sort_target=4))) == [b"b"]
+    assert keys(machine.range(Range(b"a", b"\0", limit=1, sort_target=4, sort_order=1))) == [b"c"]
 
 
 def test_keys_only_keeps_the_numbers(fruit: StateMachine) -> None:
