@@ -65,6 +65,7 @@ class EventRecorder:
         self._queue: asyncio.Queue[_Pending] = asyncio.Queue(QUEUE_LIMIT)
         self._seen: OrderedDict[tuple[str, ...], _Seen] = OrderedDict()
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._serial = 0
         self.dropped = 0
 
     def event(self, obj: Object, type_: str, reason: str, message: str) -> None:
@@ -135,8 +136,9 @@ class EventRecorder:
             except NotFound:
                 pass  # its hour to live is over: write a new one
         namespace = pending.reference.get("namespace") or "default"
-        # Upstream's naming: object's name, then the time in hex.
-        name = f"{pending.reference['name']}.{int(pending.at * 1e9):x}"
+        # Upstream's naming: object's name, then the time in hex; two in one instant must differ.
+        self._serial += 1
+        name = f"{pending.reference['name']}.{int(pending.at * 1e9) + self._serial:x}"
         stamp = seconds_to_text(pending.at)
         source = {"component": self._component, **({"host": self._host} if self._host else {})}
         event: Object = {

@@ -8,6 +8,7 @@ change objects.
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 from typing import Any
@@ -149,9 +150,10 @@ class Informer:
             label_selector=self._label_selector,
             server_timeout_seconds=int(_MIN_WATCH_SECONDS * self._rng.uniform(1, 2)),
         )
-        async for event in events:
-            self._apply(event)
-            self._backoff.reset()
+        async with contextlib.aclosing(events):
+            async for event in events:
+                self._apply(event)
+                self._backoff.reset()
         if self._clock.monotonic() - started < 1.0:
             # A server that ends watches at once must not be asked in a tight loop.
             await self._clock.sleep(self._backoff.next())

@@ -1,8 +1,9 @@
 """An API server in memory, for tests of clients and controllers without sockets.
 
-Speaks through the Transport protocol: create, get, list with selectors and pages, watch with bookmarks and 410, update, merge
+Speaks through the Transport protocol: create, get, list with selectors and pages, watch and 410, update, merge
 and a little strategic patch, delete with finalizers, grace and preconditions, `status`, `binding`, `eviction` and
-`finalize`. It has no defaulting, validation or admission. Faults on demand: `down`, `break_watches`, `compact`, and `intercept`.
+`finalize`. It has no defaulting, validation or admission. Faults on demand: `down`, `break_watches`, `compact`,
+`intercept`.
 """
 
 import asyncio

@@ -7,7 +7,7 @@ write even once when it wakes up.
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -168,7 +168,7 @@ class RestClient:
         field_selector: str = "",
         bookmarks: bool = True,
         server_timeout_seconds: int = 300,
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """Events after `resource_version` until the server ends the stream. Raises Expired on 410."""
         query = _pairs(
             {

@@ -32,6 +32,10 @@ class HealthServer:
         self._registry = registry
         self._runner: web.AppRunner | None = None
 
+    def add_check(self, name: str, check: Check) -> None:
+        """Ask `check` for /readyz too."""
+        self._checks[name] = check
+
     async def __aenter__(self) -> "HealthServer":
         application = web.Application()
         application.router.add_get("/healthz", self._live)

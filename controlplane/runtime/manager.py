@@ -92,6 +92,8 @@ class Manager:
         self._factories = factories
         self._component = component
         self._health = health
+        if health is not None:
+            health.add_check("caches", self.ready)
         self._supervisor = Supervisor(component)
         self.informers = Informers(client, clock, rng, self._supervisor)
 

@@ -69,7 +69,7 @@ class WorkQueue(Generic[K]):
             if waiting[0] <= deadline:
                 return
             waiting[1].cancel()
-        task = self._supervisor.start(self._wait(key, seconds), "delay")
+        task = self._supervisor.start(self._wait(key, deadline), "delay")
         self._delayed[key] = (deadline, task)
 
     def retry(self, key: K) -> float:
@@ -115,8 +115,8 @@ class WorkQueue(Generic[K]):
         await self._supervisor.stop()
         self._delayed.clear()
 
-    async def _wait(self, key: K, seconds: float) -> None:
-        await self._clock.sleep(seconds)
+    async def _wait(self, key: K, deadline: float) -> None:
+        await self._clock.sleep(deadline - self._clock.monotonic())
         self._delayed.pop(key, None)
         self.add(key)
 

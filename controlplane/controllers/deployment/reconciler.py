@@ -1,0 +1,270 @@
+"""Deployments: claim ReplicaSets, take the next step of the rollout, write the status.
+
+Rolling back is what `kubectl rollout undo` does by itself: it writes the old template, and the ReplicaSet that has it
+becomes the new one again with a new revision number.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from controlplane.api import meta
+from controlplane.api.errors import AlreadyExists, APIError, NotFound
+from controlplane.api.scheme import SCHEME
+from controlplane.api.selectors import LabelSelector
+from controlplane.controllers.deployment import status as states
+from controlplane.controllers.deployment.plan import (
+    bounds,
+    is_recreate,
+    is_scaling,
+    plan_cleanup,
+    plan_resize,
+    plan_rollout,
+    replicas_of,
+)
+from controlplane.controllers.deployment.revision import (
+    REVISION,
+    find_new,
+    new_annotations,
+    new_replicaset,
+    revision_of,
+    same_template,
+    size_annotations,
+)
+from controlplane.runtime.controller import Controller, Watch
+from controlplane.runtime.manager import Context
+from controlplane.runtime.owners import OwnerGone, claim
+from controlplane.runtime.reconciler import Key, Result
+from controlplane.runtime.sources import Change, key_of, to_itself
+
+Object = dict[str, Any]
+
+DEPLOYMENTS = SCHEME.of("Deployment")
+REPLICASETS = SCHEME.of("ReplicaSet")
+PODS = SCHEME.of("Pod")
+
+
+def build(context: Context) -> Controller[Key]:
+    """The declaration of this controller."""
+    reconciler = DeploymentReconciler(context)
+    watches = (
+        Watch(DEPLOYMENTS, to_itself),
+        Watch(REPLICASETS, reconciler.replicaset_changed),
+        Watch(PODS, reconciler.pod_changed),
+    )
+    return Controller("deployment", watches, reconciler, workers=4)
+
+
+class DeploymentReconciler:
+    """See the module."""
+
+    def __init__(self, context: Context) -> None:
+        self._client = context.client
+        self._clock = context.clock
+        self._recorder = context.recorder
+        self._deployments = context.informers.of(DEPLOYMENTS).indexer
+        self._replicasets = context.informers.of(REPLICASETS).indexer
+        self._pods = context.informers.of(PODS).indexer
+
+    def replicaset_changed(self, change: Change) -> Iterable[Key]:
+        """Its owner now and before; for one without owner, every Deployment that selects it."""
+        keys: dict[Key, None] = {}
+        for obj in (change.old, change.new):
+            owner = None if obj is None else meta.controller_of(obj)
+            if obj is not None and owner is not None and owner["kind"] == "Deployment":
+                keys[Key(meta.namespace(obj), owner["name"])] = None
+        if change.new is not None and meta.controller_of(change.new) is None:
+            for deployment in self._deployments.list(meta.namespace(change.new)):
+                if _selector(deployment).matches(meta.labels(change.new)):
+                    keys[key_of(deployment)] = None
+        return keys
+
+    def pod_changed(self, change: Change) -> Iterable[Key]:
+        """A Pod that is gone or ended lets a Recreate rollout go on; nothing else about Pods matters."""
+        pod = change.object
+        if change.new is not None and not _ended(change.new):
+            return ()
+        owner = meta.controller_of(pod)
+        if owner is None or owner["kind"] != "ReplicaSet":
+            return ()
+        replicaset = self._replicasets.get(owner["name"], meta.namespace(pod))
+        above = None if replicaset is None else meta.controller_of(replicaset)
+        if above is None or above["kind"] != "Deployment":
+            return ()
+        deployment = self._deployments.get(above["name"], meta.namespace(pod))
+        if deployment is None or not is_recreate(deployment):
+            return ()
+        return (key_of(deployment),)
+
+    async def reconcile(self, key: Key) -> Result:
+        """One step for one Deployment."""
+        deployment = self._deployments.get(key.name, key.namespace)
+        if deployment is None:
+            return Result.done()
+        selector = _selector(deployment)
+        if selector.empty:
+            message = "This deployment is selecting all pods. A non-empty selector is required."
+            self._recorder.event(deployment, "Warning", "SelectingAll", message)
+            return Result.done()
+        try:
+            replicasets = await claim(
+                self._client,
+                deployment,
+                DEPLOYMENTS,
+                selector,
+                REPLICASETS,
+                self._replicasets.list(key.namespace),
+            )
+        except OwnerGone:
+            return Result.done()
+        new = find_new(deployment, replicasets)
+        olds = [rs for rs in replicasets if rs is not new]
+        if meta.is_deleting(deployment):
+            return await self._write_status(deployment, new, olds, rolling=False)
+        new = await self._annotate(deployment, new, olds)
+        rolling = not meta.spec(deployment).get("paused") and not is_scaling(
+            deployment, replicasets
+        )
+        if rolling:
+            left = self._old_pods_left(olds)
+            plan = plan_rollout(deployment, new, olds, old_pods_left=left)
+        else:
+            plan = plan_resize(deployment, new, olds)
+        created = plan.create is not None
+        if plan.create is not None:
+            new = await self._create(deployment, olds, plan.create)
+        for replicaset, size in plan.scale:
+            await self._scale(deployment, replicaset, size)
+        if new is not None:
+            deployment = await self._number(deployment, new)
+        return await self._write_status(deployment, new, olds, rolling=rolling, created=created)
+
+    async def _annotate(
+        self, deployment: Object, new: Object | None, olds: Sequence[Object]
+    ) -> Object | None:
+        """Keep revision numbers and copied annotations right on both sides."""
+        if new is None:
+            return None
+        surge, _ = bounds(deployment)
+        annotations = new_annotations(deployment, new, olds, replicas_of(deployment) + surge)
+        minimum = int(meta.spec(deployment).get("minReadySeconds") or 0)
+        outdated = int(meta.spec(new).get("minReadySeconds") or 0) != minimum
+        if annotations != meta.annotations(new) or outdated:
+            changed = {
+                **new,
+                "metadata": {**new["metadata"], "annotations": annotations},
+                "spec": {**new["spec"], "minReadySeconds": minimum},
+            }
+            new = await self._client.update(REPLICASETS, changed)
+        return new
+
+    async def _number(self, deployment: Object, new: Object) -> Object:
+        """Write the current revision on the Deployment; returns it as it is then."""
+        revision = str(revision_of(new))
+        if meta.annotations(deployment).get(REVISION) == revision:
+            return deployment
+        patch = {"metadata": {"annotations": {REVISION: revision}, "uid": meta.uid(deployment)}}
+        return await self._client.patch(
+            DEPLOYMENTS, meta.name(deployment), patch, meta.namespace(deployment)
+        )
+
+    async def _create(self, deployment: Object, olds: Sequence[Object], replicas: int) -> Object:
+        surge, _ = bounds(deployment)
+        annotations = new_annotations(deployment, None, olds, replicas_of(deployment) + surge)
+        collisions = int(meta.status(deployment).get("collisionCount") or 0)
+        wanted = new_replicaset(deployment, replicas, annotations, collisions)
+        name, namespace = meta.name(wanted), meta.namespace(deployment)
+        try:
+            created = await self._client.create(REPLICASETS, wanted, namespace)
+        except AlreadyExists:
+            existing = await self._client.get(REPLICASETS, name, namespace)
+            template = meta.spec(deployment).get("template") or {}
+            if meta.is_controlled_by(existing, deployment) and same_template(
+                meta.spec(existing).get("template") or {}, template
+            ):
+                return existing  # ours, not in the cache yet
+            status = {**meta.status(deployment), "collisionCount": collisions + 1}
+            await self._client.update_status(DEPLOYMENTS, {**deployment, "status": status})
+            raise
+        except APIError as error:
+            await self._report_failed_create(deployment, name, error)
+            raise
+        if replicas > 0:
+            message = f"Scaled up replica set {name} from 0 to {replicas}"
+            self._recorder.event(deployment, "Normal", "ScalingReplicaSet", message)
+        return created
+
+    async def _report_failed_create(self, deployment: Object, name: str, error: APIError) -> None:
+        message = f'Failed to create new replica set "{name}": {error}'
+        self._recorder.event(deployment, "Warning", "ReplicaSetCreateError", message)
+        if states.deadline_seconds(deployment) is None or error.status_code >= 500:
+            return
+        status = meta.copy_of(meta.status(deployment))
+        reason = "ReplicaSetCreateError"
+        states.set_condition(status, "Progressing", "False", reason, message, self._clock.time())
+        if status != meta.status(deployment):
+            await self._client.update_status(DEPLOYMENTS, {**deployment, "status": status})
+
+    async def _scale(self, deployment: Object, replicaset: Object, size: int) -> None:
+        surge, _ = bounds(deployment)
+        wanted = replicas_of(deployment)
+        annotations = {**meta.annotations(replicaset), **size_annotations(wanted, wanted + surge)}
+        before = replicas_of(replicaset)
+        if size == before and annotations == meta.annotations(replicaset):
+            return
+        changed = {
+            **replicaset,
+            "metadata": {**replicaset["metadata"], "annotations": annotations},
+            "spec": {**replicaset["spec"], "replicas": size},
+        }
+        await self._client.update(REPLICASETS, changed)
+        if size != before:
+            way = "up" if size > before else "down"
+            name = meta.name(replicaset)
+            message = f"Scaled {way} replica set {name} from {before} to {size}"
+            self._recorder.event(deployment, "Normal", "ScalingReplicaSet", message)
+
+    def _old_pods_left(self, olds: Sequence[Object]) -> bool:
+        return any(not _ended(pod) for old in olds for pod in self._pods.by_owner(meta.uid(old)))
+
+    async def _write_status(
+        self,
+        deployment: Object,
+        new: Object | None,
+        olds: Sequence[Object],
+        *,
+        rolling: bool,
+        created: bool = False,
+    ) -> Result:
+        now = self._clock.time()
+        status = states.plan_status(deployment, new, olds, now)
+        states.add_paused(deployment, status, now)
+        if new is not None and not meta.is_deleting(deployment):
+            states.add_found(deployment, status, new, now, created=created)
+        if rolling:
+            states.add_progress(deployment, status, new, now)
+            states.add_failure(status, [*([new] if new else []), *olds], now)
+        if status != meta.status(deployment):
+            await self._client.update_status(DEPLOYMENTS, {**deployment, "status": status})
+        if meta.spec(deployment).get("paused") or states.is_complete(deployment, status):
+            await self._cleanup(deployment, olds)
+        wait = states.next_look_seconds(deployment, status, now)
+        return Result.done() if wait is None else Result.after(wait)
+
+    async def _cleanup(self, deployment: Object, olds: Sequence[Object]) -> None:
+        if meta.is_deleting(deployment):
+            return
+        for old in plan_cleanup(deployment, olds):
+            try:
+                await self._client.delete(
+                    REPLICASETS, meta.name(old), meta.namespace(old), uid=meta.uid(old)
+                )
+            except NotFound:
+                continue
+
+
+def _ended(pod: Object) -> bool:
+    return meta.status(pod).get("phase") in ("Succeeded", "Failed")
+
+
+def _selector(deployment: Object) -> LabelSelector:
+    return LabelSelector.from_object(meta.spec(deployment).get("selector"))

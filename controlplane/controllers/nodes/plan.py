@@ -1,0 +1,156 @@
+"""What heartbeats say about a node, which taints follow, and who tolerates them: pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from controlplane.api import meta
+from controlplane.client.times import seconds_to_text
+
+Object = dict[str, Any]
+
+UNREACHABLE = "node.kubernetes.io/unreachable"
+NOT_READY = "node.kubernetes.io/not-ready"
+UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
+
+_PRESSURES = {
+    "MemoryPressure": "node.kubernetes.io/memory-pressure",
+    "DiskPressure": "node.kubernetes.io/disk-pressure",
+    "PIDPressure": "node.kubernetes.io/pid-pressure",
+    "NetworkUnavailable": "node.kubernetes.io/network-unavailable",
+}
+_HEARTBEAT_CONDITIONS = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
+_OWN_KEYS = frozenset({UNREACHABLE, NOT_READY, UNSCHEDULABLE, *_PRESSURES.values()})
+_SMALL_CLUSTER = 50  # upstream's large-cluster-size-threshold
+_UNHEALTHY_FRACTION = 0.55
+
+
+def condition_of(obj: Object, type_: str) -> Object | None:
+    """The condition of a type in a status, or None."""
+    conditions = meta.status(obj).get("conditions") or ()
+    return next((c for c in conditions if c["type"] == type_), None)
+
+
+def ready_status(node: Object) -> str:
+    """True, False or Unknown; a node without the condition is Unknown."""
+    ready = condition_of(node, "Ready")
+    return "Unknown" if ready is None else str(ready["status"])
+
+
+def unknown_conditions(node: Object, now: float) -> list[Object]:
+    """The node's conditions once its heartbeats have stopped."""
+    stamp = seconds_to_text(now)
+    result: list[Object] = []
+    seen = set()
+    for condition in meta.status(node).get("conditions") or ():
+        seen.add(condition["type"])
+        if condition["type"] not in _HEARTBEAT_CONDITIONS or condition["status"] == "Unknown":
+            result.append(condition)
+            continue
+        result.append(
+            {
+                **condition,
+                "status": "Unknown",
+                "reason": "NodeStatusUnknown",
+                "message": "Kubelet stopped posting node status.",
+                "lastTransitionTime": stamp,
+            }
+        )
+    for type_ in _HEARTBEAT_CONDITIONS:
+        if type_ not in seen:
+            result.append(
+                {
+                    "type": type_,
+                    "status": "Unknown",
+                    "reason": "NodeStatusNeverUpdated",
+                    "message": "Kubelet never posted node status.",
+                    "lastHeartbeatTime": meta.creation_timestamp(node) or stamp,
+                    "lastTransitionTime": stamp,
+                }
+            )
+    return result
+
+
+def plan_taints(node: Object, now: float, *, may_evict: bool) -> list[Object]:
+    """All taints the node should have; foreign ones are kept, kept ones keep their time."""
+    wanted: list[tuple[str, str]] = []
+    ready = ready_status(node)
+    key = {"False": NOT_READY, "Unknown": UNREACHABLE}.get(ready)
+    if key is not None:
+        wanted.append((key, "NoSchedule"))
+    if meta.spec(node).get("unschedulable"):
+        wanted.append((UNSCHEDULABLE, "NoSchedule"))
+    for type_, pressure_key in _PRESSURES.items():
+        pressure = condition_of(node, type_)
+        if pressure is not None and pressure["status"] == "True":
+            wanted.append((pressure_key, "NoSchedule"))
+    before: dict[tuple[str, str], Object] = {}
+    result: list[Object] = []
+    for taint in meta.spec(node).get("taints") or ():
+        if taint["key"] in _OWN_KEYS:
+            before[taint["key"], taint["effect"]] = taint
+        else:
+            result.append(taint)
+    # A node that was given up may go from one kind of trouble to the other without a new permit.
+    evicted = any((k, "NoExecute") in before for k in (NOT_READY, UNREACHABLE))
+    if key is not None and (may_evict or evicted):
+        wanted.append((key, "NoExecute"))
+    for pair in wanted:
+        fresh = {"key": pair[0], "effect": pair[1], "timeAdded": seconds_to_text(now)}
+        result.append(before.get(pair, fresh))
+    return result
+
+
+def wants_eviction(node: Object) -> bool:
+    """Whether the node's Pods should go but nothing says so yet."""
+    if ready_status(node) == "True":
+        return False
+    taints = meta.spec(node).get("taints") or ()
+    return not any(
+        t["key"] in (NOT_READY, UNREACHABLE) and t["effect"] == "NoExecute" for t in taints
+    )
+
+
+def eviction_halted(nodes: Sequence[Object]) -> bool:
+    """Whether so many nodes are lost that the fault is rather ours: upstream's zone states."""
+    lost = sum(ready_status(node) != "True" for node in nodes)
+    if not nodes or lost == len(nodes):
+        return True
+    return lost > 2 and lost / len(nodes) >= _UNHEALTHY_FRACTION and len(nodes) <= _SMALL_CLUSTER
+
+
+@dataclass(frozen=True, slots=True)
+class Eviction:
+    """Whether a Pod must leave its node, and after how many seconds."""
+
+    after_seconds: float | None  # None: it may stay
+
+
+def plan_eviction(pod: Object, node: Object, default_toleration_seconds: float) -> Eviction:
+    """By the node's NoExecute taints and the Pod's tolerations."""
+    taints = [t for t in meta.spec(node).get("taints") or () if t["effect"] == "NoExecute"]
+    tolerations = meta.spec(pod).get("tolerations") or ()
+    limits: list[float] = []
+    for taint in taints:
+        matching = [t for t in tolerations if _tolerates(t, taint)]
+        if not matching:
+            if taint["key"] not in (UNREACHABLE, NOT_READY):
+                return Eviction(0.0)
+            limits.append(default_toleration_seconds)
+        seconds = [
+            t["tolerationSeconds"] for t in matching if t.get("tolerationSeconds") is not None
+        ]
+        limits.extend(max(0.0, float(value)) for value in seconds)
+    return Eviction(min(limits) if limits else None)
+
+
+def _tolerates(toleration: Object, taint: Object) -> bool:
+    if toleration.get("effect") not in (None, "", taint["effect"]):
+        return False
+    key = toleration.get("key") or ""
+    if key and key != taint["key"]:
+        return False
+    if toleration.get("operator") == "Exists":
+        return True
+    return bool(key) and (toleration.get("value") or "") == (taint.get("value") or "")

@@ -1,0 +1,68 @@
+"""Which Pods to force away, and why: pure.
+
+As upstream: ended Pods above a threshold (oldest first), Pods bound to a node that no longer exists, Pods being deleted
+that were never bound, and Pods being deleted on a node tainted out-of-service.
+
+Unlike upstream: a Pod being deleted on a node that does not answer is also forced away, once its grace period has been
+over for `unreachable_seconds` (0 switches this off). Upstream waits for the node for ever, since its containers may
+still run; here nodes are disposable and a list that never clears hides what matters.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from controlplane.api import meta
+from controlplane.client.times import parse_time
+from controlplane.controllers.nodes.plan import OUT_OF_SERVICE, ready_status
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A Pod to force away; `orphan` ones need the server's word that the node is gone."""
+
+    pod: Object
+    why: str
+    orphan: bool = False
+
+
+def plan_removals(
+    pods: Sequence[Object],
+    nodes: Mapping[str, Object],
+    now: float,
+    *,
+    terminated_threshold: int,
+    unreachable_seconds: float,
+) -> list[Removal]:
+    """All removals due now."""
+    removals: list[Removal] = []
+    ended: list[Object] = []
+    for pod in pods:
+        name = meta.spec(pod).get("nodeName") or ""
+        node = nodes.get(name)
+        deleting = meta.is_deleting(pod)
+        if name and node is None:
+            removals.append(Removal(pod, "its node is gone", orphan=True))
+        elif deleting and not name:
+            removals.append(Removal(pod, "it was deleted before it was bound"))
+        elif deleting and node is not None and _forced(pod, node, now, unreachable_seconds):
+            removals.append(Removal(pod, "its node does not answer"))
+        elif meta.status(pod).get("phase") in ("Succeeded", "Failed") and not deleting:
+            ended.append(pod)
+    surplus = len(ended) - terminated_threshold
+    if terminated_threshold > 0 and surplus > 0:
+        ended.sort(key=lambda pod: (meta.creation_timestamp(pod), meta.name(pod)))
+        removals.extend(Removal(pod, "too many ended Pods") for pod in ended[:surplus])
+    return removals
+
+
+def _forced(pod: Object, node: Object, now: float, unreachable_seconds: float) -> bool:
+    if ready_status(node) == "True":
+        return False
+    if any(taint["key"] == OUT_OF_SERVICE for taint in meta.spec(node).get("taints") or ()):
+        return True
+    if unreachable_seconds <= 0 or ready_status(node) != "Unknown":
+        return False
+    return parse_time(meta.deletion_timestamp(pod)) + unreachable_seconds <= now

@@ -1,0 +1,95 @@
+"""Pod garbage: one sweep over the caches every few seconds, and when a node goes."""
+
+from collections.abc import Iterable
+
+from controlplane.api import meta
+from controlplane.api.errors import NotFound
+from controlplane.api.scheme import SCHEME
+from controlplane.controllers.podgc.plan import plan_removals
+from controlplane.runtime.controller import Controller, Watch
+from controlplane.runtime.manager import Context
+from controlplane.runtime.reconciler import Key, Result
+from controlplane.runtime.sources import Change
+from kvstore.base.log import get_logger
+
+NODES = SCHEME.of("Node")
+PODS = SCHEME.of("Pod")
+
+_SWEEP = Key("", "sweep")
+_log = get_logger("podgc")
+
+
+class PodGCReconciler:
+    """See the module. `quarantine_seconds`: how long a node must be missing before its Pods go."""
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        terminated_threshold: int,
+        unreachable_seconds: float,
+        quarantine_seconds: float = 40.0,
+        interval_seconds: float = 10.0,
+    ) -> None:
+        self._client = context.client
+        self._clock = context.clock
+        self._threshold = terminated_threshold
+        self._unreachable_seconds = unreachable_seconds
+        self._quarantine_seconds = quarantine_seconds
+        self._interval = interval_seconds
+        self._missing_since: dict[str, float] = {}
+        self._nodes = context.informers.of(NODES).indexer
+        self._pods = context.informers.of(PODS).indexer
+
+    def controller(self) -> Controller[Key]:
+        """The declaration of this controller."""
+        watches = (Watch(NODES, self.node_changed), Watch(PODS, self.pod_changed))
+        return Controller("pod-garbage", watches, self, workers=1, start=(_SWEEP,))
+
+    def node_changed(self, change: Change) -> Iterable[Key]:
+        """A node that came or went starts or ends a quarantine."""
+        return (_SWEEP,) if change.old is None or change.new is None else ()
+
+    def pod_changed(self, change: Change) -> Iterable[Key]:
+        """A Pod deleted before it was bound goes at once."""
+        pod = change.new
+        bound = pod is not None and meta.spec(pod).get("nodeName")
+        return (_SWEEP,) if pod is not None and meta.is_deleting(pod) and not bound else ()
+
+    async def reconcile(self, key: Key) -> Result:
+        """Sweep once."""
+        nodes = {meta.name(node): node for node in self._nodes.list()}
+        removals = plan_removals(
+            self._pods.list(),
+            nodes,
+            self._clock.time(),
+            terminated_threshold=self._threshold,
+            unreachable_seconds=self._unreachable_seconds,
+        )
+        missing = {meta.spec(r.pod)["nodeName"] for r in removals if r.orphan}
+        gone = await self._surely_gone(missing)
+        for removal in removals:
+            if removal.orphan and meta.spec(removal.pod)["nodeName"] not in gone:
+                continue
+            name, namespace = meta.name(removal.pod), meta.namespace(removal.pod)
+            _log.info("removing pod", pod=f"{namespace}/{name}", why=removal.why)
+            try:
+                await self._client.delete(
+                    PODS, name, namespace, uid=meta.uid(removal.pod), grace_period_seconds=0
+                )
+            except NotFound:
+                continue
+        return Result.after(self._interval)
+
+    async def _surely_gone(self, missing: set[str]) -> set[str]:
+        now = self._clock.monotonic()
+        self._missing_since = {name: self._missing_since.get(name, now) for name in sorted(missing)}
+        gone = set()
+        for name, since in self._missing_since.items():
+            if now - since < self._quarantine_seconds:
+                continue
+            try:
+                await self._client.get(NODES, name)
+            except NotFound:
+                gone.add(name)
+        return gone

@@ -1,0 +1,1 @@
+"""ReplicaSets: the right number of Pods, and which to delete first."""
