@@ -71,15 +71,9 @@ class Core:
     ) -> None:
         self._settings, self._applier, self._clock = settings, applier, clock
         self._rng, self._shell = rng, shell
-        self.nonce = rng.getrandbits(62)
         self.journal = Journal(settings.data_dir / "log", files)
         self._store = SnapshotStore(settings.data_dir / "snapshots", files)
         self._members = {node_name(member): member for member in settings.peers}
-        self.proposals = Proposals(
-            settings.member_id, self.nonce, settings.max_in_flight, clock.monotonic
-        )
-        # Questions count from the boot's nonce, so that no later boot takes an earlier one's answer.
-        self.reads = ReadIndex(clock.monotonic, self.nonce)
         self._held: list[tuple[str, Message, int]] = []
         self._handed_in: list[tuple[MemberId, Pack]] = []
         self._forward_again_at = 0.0
@@ -106,6 +100,18 @@ class Core:
             raise DamagedData(snapshot.path, 0, "the log begins behind the snapshot, which ends")
         if snapshot is not None:
             self._restore(snapshot)
+        # Counted, not only drawn: a boot must never take an earlier boot's proposals for its own.
+        boot = int(self.journal.facts.get("boot", "0")) + 1
+        self.journal.set_fact("boot", str(boot))
+        self.nonce = boot << 40 | self._rng.getrandbits(40)
+        self.proposals = Proposals(
+            self._settings.member_id,
+            self.nonce,
+            self._settings.max_in_flight,
+            self._clock.monotonic,
+        )
+        # Questions count from the boot's nonce, so that no later boot takes an earlier one's answer.
+        self.reads = ReadIndex(self._clock.monotonic, self.nonce)
         if "store" not in self.journal.facts:
             self.journal.set_fact("store", f"{self._rng.getrandbits(64):016x}")
         self.sync = GuardedSyncObj(self._settings, self.journal, self._clock, self._rng, self)

@@ -73,6 +73,7 @@ class GuardedSyncObj(library.SyncObj):  # type: ignore[misc]
         self._journal = journal
         self._heartbeat = settings.heartbeat_interval_seconds
         self._election = settings.election_timeout_seconds
+        self._SyncObj__newAppendEntriesTime: float = 0.0
         self.number = 0
         self.progress: dict[str, Progress] = {}
         self.more_to_apply = False
@@ -457,7 +458,7 @@ class GuardedSyncObj(library.SyncObj):  # type: ignore[misc]
 
     def _SyncObj__sendAppendEntries(self) -> None:
         now = self._clock.monotonic()
-        due = now >= float(self._SyncObj__newAppendEntriesTime)
+        due = now >= self._SyncObj__newAppendEntriesTime
         if due:
             self._SyncObj__newAppendEntriesTime = now + self._heartbeat
         for name in self._nodes:

@@ -149,9 +149,13 @@ class Snapshotting:
         transfer = progress.transfer
         stalled = 4 * self._settings.election_timeout_seconds
         if transfer is not None and now - transfer.progress_at > stalled:
-            # A piece or its answer is lost.
-            transfer.sent = transfer.acknowledged
-            transfer.progress_at = now
+            # A piece or an answer is lost. If only the last answer is missing, a new start brings it again.
+            if transfer.acknowledged >= transfer.snapshot.size:
+                progress.end_transfer()
+                transfer = None
+            else:
+                transfer.sent = transfer.acknowledged
+                transfer.progress_at = now
         if transfer is None:
             snapshot = self._store.latest
             if snapshot is None:
