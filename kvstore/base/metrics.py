@@ -6,7 +6,13 @@ scrape time and cost nothing in between.
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -30,6 +36,7 @@ class Metrics:
     """A registry with etcd's names."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # etcd exports none, and they double the text
         self.registry = CollectorRegistry()
         self.grpc_handled = Counter(
             "grpc_server_handled",

@@ -32,6 +32,7 @@ TABLE: dict[type[Exception], tuple[int, str]] = {
     mvcc.LeaseExists: (FAILED_PRECONDITION, "etcdserver: lease already exists"),
     mvcc.LeaseTTLTooLarge: (OUT_OF_RANGE, "etcdserver: too large lease TTL"),
     mvcc.NoSpace: (RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded"),
+    mvcc.Corrupt: (DATA_LOSS, "etcdserver: corrupt cluster"),
     raft.NoLeader: (UNAVAILABLE, "etcdserver: no leader"),
     raft.OutcomeUnknown: (UNAVAILABLE, "etcdserver: request timed out"),
     raft.TooManyRequests: (RESOURCE_EXHAUSTED, "etcdserver: too many requests"),

@@ -18,6 +18,7 @@ VERSION = "3.5.21"
 
 _GET, _ACTIVATE, _DEACTIVATE = 0, 1, 2
 _PIECE_BYTES = 32 * 1024
+_BLOCK_BYTES = 512
 
 
 class MaintenanceServicer:
@@ -116,6 +117,8 @@ class MaintenanceServicer:
         """SnapshotResponses with the state, then its SHA-256, as etcd appends it."""
         digest = hashlib.sha256()
         chunks = list(self._take_snapshot())
+        # Compat: etcdctl takes the trailing checksum as present only if the rest is whole 512-byte blocks.
+        chunks.append(bytes(-sum(map(len, chunks)) % _BLOCK_BYTES))
         left = sum(map(len, chunks)) + digest.digest_size
         for chunk in chunks:
             digest.update(chunk)

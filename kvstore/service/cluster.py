@@ -18,6 +18,9 @@ from kvstore.service.proposer import Proposer
 
 _TRANSFER_SECONDS = 3.0
 
+_HEALTH_SECONDS = 2.0
+"""A probe must be answered before its own, usually short, deadline."""
+
 
 def member_id_of(peer_urls: Sequence[str], token: str) -> MemberId:
     """etcd's id of a member bootstrapped with these URLs."""
@@ -93,7 +96,7 @@ class ClusterService:
 
     async def confirm_health(self) -> None:
         """Return if this member can reach a quorum; raises ReplicationError otherwise."""
-        await self._proposer.confirm_read()
+        await self._proposer.confirm_read(_HEALTH_SECONDS)
 
     def alarms(self) -> tuple[tuple[int, int], ...]:
         """Active alarms as (member_id, alarm)."""

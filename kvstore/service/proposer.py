@@ -47,6 +47,6 @@ class Proposer:
             raise outcome.reply
         return outcome
 
-    async def confirm_read(self) -> None:
+    async def confirm_read(self, timeout_seconds: float | None = None) -> None:
         """Return once a read of local state is linearizable. Raises NoLeader or OutcomeUnknown."""
-        await self._replicator.read_index(self.limits.timeout_seconds)
+        await self._replicator.read_index(timeout_seconds or self.limits.timeout_seconds)
