@@ -72,8 +72,13 @@ def unknown_conditions(node: Object, now: float) -> list[Object]:
     return result
 
 
-def plan_taints(node: Object, now: float, *, may_evict: bool) -> list[Object]:
-    """All taints the node should have; foreign ones are kept, kept ones keep their time."""
+def plan_taints(
+    node: Object, now: float, *, may_evict: bool, all_lost: bool = False
+) -> list[Object]:
+    """All taints the node should have; foreign ones are kept, kept ones keep their time.
+
+    `all_lost`: no node answers, so evictions begun are called off.
+    """
     wanted: list[tuple[str, str]] = []
     ready = ready_status(node)
     key = {"False": NOT_READY, "Unknown": UNREACHABLE}.get(ready)
@@ -94,7 +99,7 @@ def plan_taints(node: Object, now: float, *, may_evict: bool) -> list[Object]:
             result.append(taint)
     # A node that was given up may go from one kind of trouble to the other without a new permit.
     evicted = any((k, "NoExecute") in before for k in (NOT_READY, UNREACHABLE))
-    if key is not None and (may_evict or evicted):
+    if key is not None and not all_lost and (may_evict or evicted):
         wanted.append((key, "NoExecute"))
     for pair in wanted:
         fresh = {"key": pair[0], "effect": pair[1], "timeAdded": seconds_to_text(now)}
@@ -112,10 +117,15 @@ def wants_eviction(node: Object) -> bool:
     )
 
 
+def all_lost(nodes: Sequence[Object]) -> bool:
+    """Whether no node answers at all."""
+    return all(ready_status(node) != "True" for node in nodes)
+
+
 def eviction_halted(nodes: Sequence[Object]) -> bool:
     """Whether so many nodes are lost that the fault is rather ours: upstream's zone states."""
     lost = sum(ready_status(node) != "True" for node in nodes)
-    if not nodes or lost == len(nodes):
+    if all_lost(nodes):
         return True
     return lost > 2 and lost / len(nodes) >= _UNHEALTHY_FRACTION and len(nodes) <= _SMALL_CLUSTER
 

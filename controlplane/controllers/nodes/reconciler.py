@@ -14,6 +14,7 @@ from controlplane.api.errors import NotFound
 from controlplane.api.scheme import SCHEME
 from controlplane.client.times import seconds_to_text
 from controlplane.controllers.nodes.plan import (
+    all_lost,
     condition_of,
     eviction_halted,
     plan_taints,
@@ -24,7 +25,7 @@ from controlplane.controllers.nodes.plan import (
 from controlplane.runtime.controller import Controller, Watch
 from controlplane.runtime.manager import Context
 from controlplane.runtime.reconciler import Key, Result
-from controlplane.runtime.sources import Change, to_itself
+from controlplane.runtime.sources import Change, key_of
 
 Object = dict[str, Any]
 
@@ -68,11 +69,19 @@ class NodeReconciler:
     def controller(self) -> Controller[Key]:
         """The declaration of this controller."""
         watches = (
-            Watch(NODES, to_itself),
+            Watch(NODES, self.node_changed),
             Watch(LEASES, self.lease_changed),
             Watch(PODS, self.pod_changed),
         )
         return Controller("node-lifecycle", watches, self, workers=4)
+
+    def node_changed(self, change: Change) -> Iterable[Key]:
+        """Itself; when it is lost or found also all others, whose evictions may halt or go on."""
+        states = [
+            None if n is None else ready_status(n) == "True" for n in (change.old, change.new)
+        ]
+        nodes = self._nodes.list() if states[0] != states[1] else []
+        return dict.fromkeys([key_of(change.object), *map(key_of, nodes)])
 
     def lease_changed(self, change: Change) -> Iterable[Key]:
         """A heartbeat; only one of a node that was given up needs work at once."""
@@ -172,15 +181,17 @@ class NodeReconciler:
         now = self._clock.monotonic()
         wait: float | None = None
         may_evict = False
+        nodes = [n for n in self._nodes.list() if meta.name(n) != meta.name(node)] + [node]
         if wants_eviction(node):
-            others = [n for n in self._nodes.list() if meta.name(n) != meta.name(node)]
-            if eviction_halted([*others, node]):
+            if eviction_halted(nodes):
                 wait = _HALTED_LOOK_SECONDS
             elif now < self._next_eviction_at:
                 wait = self._next_eviction_at - now
             else:
                 may_evict = True
-        taints = plan_taints(node, self._clock.time(), may_evict=may_evict)
+        taints = plan_taints(
+            node, self._clock.time(), may_evict=may_evict, all_lost=all_lost(nodes)
+        )
         if taints != (meta.spec(node).get("taints") or []):
             spec = {**meta.spec(node), "taints": taints}
             await self._client.update(NODES, {**node, "spec": spec})

@@ -61,7 +61,7 @@ def test_bounds(replicas, surge, unavailable, expected):
         pytest.param(rolling(3), rs("n", 1, 1), [rs("o", 2, 2)], [("n", 2)], id="grows_new"),
         pytest.param(rolling(3), rs("n", 5, 5), [], [("n", 3)], id="shrinks_new"),
         pytest.param(
-            rolling(3), rs("n", 1, 0), [rs("o", 3, 0)], [("o", 2)], id="broken_old_pods_go_first"
+            rolling(3), rs("n", 1, 1), [rs("o", 3, 0)], [("o", 2)], id="broken_old_pods_go_first"
         ),
         pytest.param(rolling(3), rs("n", 3, 3), [], [], id="done"),
     ],
