@@ -33,6 +33,8 @@ TABLE: dict[type[Exception], tuple[int, str]] = {
     mvcc.LeaseTTLTooLarge: (OUT_OF_RANGE, "etcdserver: too large lease TTL"),
     mvcc.NoSpace: (RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded"),
     mvcc.Corrupt: (DATA_LOSS, "etcdserver: corrupt cluster"),
+    # etcd bounds nesting only by its number of operations, hence that text.
+    mvcc.TxnTooDeep: (INVALID_ARGUMENT, "etcdserver: too many operations in txn request"),
     raft.NoLeader: (UNAVAILABLE, "etcdserver: no leader"),
     raft.OutcomeUnknown: (UNAVAILABLE, "etcdserver: request timed out"),
     raft.TooManyRequests: (RESOURCE_EXHAUSTED, "etcdserver: too many requests"),
