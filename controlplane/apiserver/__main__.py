@@ -1,0 +1,116 @@
+"""`python -m controlplane.apiserver`: arguments, then run until SIGTERM or SIGINT.
+
+Exit codes: 0 stopped as asked, 1 a part failed, 2 wrong arguments.
+"""
+
+import argparse
+import asyncio
+import random
+import signal
+import sys
+from collections.abc import Sequence
+
+from controlplane.apiserver.config import ApiServerConfig
+from kvstore.base import log as logging
+from kvstore.base.clock import SystemClock
+from kvstore.base.durations import parse_duration
+
+# Flag -> field of ApiServerConfig; all take text.
+_TEXT_FLAGS = {
+    "--name": "name",
+    "--bind-address": "bind_address",
+    "--etcd-cafile": "etcd_ca_file",
+    "--etcd-certfile": "etcd_cert_file",
+    "--etcd-keyfile": "etcd_key_file",
+    "--tls-cert-file": "tls_cert_file",
+    "--tls-private-key-file": "tls_key_file",
+    "--client-ca-file": "client_ca_file",
+    "--kubelet-client-certificate": "kubelet_client_cert_file",
+    "--kubelet-client-key": "kubelet_client_key_file",
+    "--kubelet-certificate-authority": "kubelet_ca_file",
+    "--service-cluster-ip-range": "service_ip_range",
+    "--log-level": "log_level",
+}
+_NUMBER_FLAGS = {
+    "--secure-port": "secure_port",
+    "--watch-cache-size": "watch_cache_size",
+    "--max-requests-inflight": "max_reads_in_flight",
+    "--max-mutating-requests-inflight": "max_writes_in_flight",
+    "--min-request-timeout": "min_request_timeout_seconds",
+}
+_DURATION_FLAGS = {
+    "--request-timeout": "request_timeout_seconds",
+    "--etcd-timeout": "etcd_timeout_seconds",
+}
+
+
+def _endpoints(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def parse_arguments(arguments: Sequence[str]) -> ApiServerConfig:
+    """The configuration; exits with 2 on arguments it cannot read."""
+    parser = argparse.ArgumentParser("controlplane.apiserver", allow_abbrev=False)
+    defaults = ApiServerConfig()
+    parser.add_argument("--etcd-servers", type=_endpoints, default=defaults.etcd_servers)
+    for flag, field in _TEXT_FLAGS.items():
+        parser.add_argument(flag, dest=field, default=getattr(defaults, field))
+    for flag, field in _NUMBER_FLAGS.items():
+        parser.add_argument(flag, dest=field, type=int, default=getattr(defaults, field))
+    for flag, field in _DURATION_FLAGS.items():
+        default = getattr(defaults, field)
+        parser.add_argument(flag, dest=field, type=parse_duration, default=default)
+    values = vars(parser.parse_args(arguments))
+    if bool(values["tls_cert_file"]) != bool(values["tls_key_file"]):
+        parser.error("--tls-cert-file and --tls-private-key-file go together")
+    if not values["tls_cert_file"]:
+        parser.error("--tls-cert-file is required: the API is served over TLS only")
+    return ApiServerConfig(**values)
+
+
+async def run(config: ApiServerConfig) -> int:
+    """Serve until a signal comes; the exit code."""
+    # Late, so that wrong arguments are told at once.
+    from controlplane.apiserver.app import ApiServer
+    from controlplane.storage.kv import KvStorage
+    from kvstore.client.types import ClientTls
+
+    clock = SystemClock()
+    tls = None
+    if config.etcd_ca_file or config.etcd_cert_file:
+        tls = ClientTls(config.etcd_ca_file, config.etcd_cert_file, config.etcd_key_file)
+    storage = KvStorage(
+        config.etcd_servers, tls=tls, timeout_seconds=config.etcd_timeout_seconds, clock=clock
+    )
+    server = ApiServer(config, storage, clock, random.Random())
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await server.start()
+    failure = asyncio.ensure_future(server.wait())
+    stopped = asyncio.ensure_future(stop.wait())
+    await asyncio.wait((failure, stopped), return_when=asyncio.FIRST_COMPLETED)
+    code = 0
+    if failure.done() and failure.exception() is not None:
+        logging.get_logger(__name__).error("a part failed", error=repr(failure.exception()))
+        code = 1
+    for future in (failure, stopped):
+        future.cancel()
+    await server.stop()
+    return code
+
+
+def main() -> int:
+    """Entry point."""
+    config = parse_arguments(sys.argv[1:])
+    logging.configure(config.name, level=config.log_level)
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(run(config))
+    return uvloop.run(run(config))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""The order of admission: defaults and other changes first, then the rules that may refuse.
+
+`mutate` and `validate` are pure, since updates run them inside a storage transaction loop; only the rules for creation
+may read other objects.
+"""
+
+from typing import Any
+
+from controlplane.api import defaults, validation
+from controlplane.api.errors import Cause
+from controlplane.api.resource import Resource
+from controlplane.apiserver.admission import pods
+from controlplane.apiserver.admission.namespace import NamespaceLifecycle
+
+Obj = dict[str, Any]
+
+
+class Admission:
+    """The chain, same for all kinds."""
+
+    def __init__(self, lifecycle: NamespaceLifecycle) -> None:
+        self._lifecycle = lifecycle
+
+    def mutate(self, obj: Obj, *, is_create: bool) -> None:
+        """Complete `obj` in place."""
+        if is_create and obj.get("kind") == "Pod":
+            pods.complete(obj)
+        defaults.apply_defaults(obj)
+
+    def validate(self, resource: Resource, obj: Obj) -> list[Cause]:
+        """What `obj` breaks by itself."""
+        return validation.validate(resource, obj)
+
+    def validate_update(
+        self, resource: Resource, obj: Obj, live: Obj, subresource: str = ""
+    ) -> list[Cause]:
+        """What `obj` breaks in the place of `live`. A status write cannot break what it does not touch."""
+        return [] if subresource else validation.validate_update(resource, obj, live)
+
+    async def admit_create(self, resource: Resource, obj: Obj) -> None:
+        """Refuse a creation that the rest of the cluster forbids."""
+        await self._lifecycle.admit(resource, obj)

@@ -1,0 +1,105 @@
+"""The composition root: builds all parts by hand, starts and stops them in order."""
+
+import random
+
+from controlplane.api.scheme import SCHEME
+from controlplane.apiserver import bootstrap, routes
+from controlplane.apiserver.admission.chain import Admission
+from controlplane.apiserver.admission.namespace import NamespaceLifecycle
+from controlplane.apiserver.config import ApiServerConfig
+from controlplane.apiserver.context import Parts
+from controlplane.apiserver.filters import Filters
+from controlplane.apiserver.http import HttpServer, server_tls
+from controlplane.apiserver.kubelet import KubeletClient
+from controlplane.apiserver.metrics import Metrics
+from controlplane.apiserver.registry.generic import Registry
+from controlplane.apiserver.registry.table import strategy_for
+from controlplane.storage.errors import StorageError
+from controlplane.storage.interface import Storage
+from controlplane.storage.watch_cache import WatchCache
+from kvstore.base.clock import Clock
+from kvstore.base.log import get_logger
+from kvstore.base.tasks import Supervisor
+
+log = get_logger(__name__)
+
+
+def build_parts(
+    config: ApiServerConfig, storage: Storage, clock: Clock, rng: random.Random
+) -> Parts:
+    """All parts, nothing started."""
+    caches = WatchCache(storage, clock, capacity=config.watch_cache_size)
+    admission = Admission(NamespaceLifecycle(SCHEME.of("Namespace"), storage, caches))
+    registries = {
+        resource: Registry(
+            resource,
+            SCHEME.storage_row(resource),
+            storage,
+            strategy_for(resource, storage, config.service_ip_range),
+            admission,
+            clock,
+            rng,
+        )
+        for resource in SCHEME.all()
+    }
+    kubelet = KubeletClient(
+        config.kubelet_client_cert_file, config.kubelet_client_key_file, config.kubelet_ca_file
+    )
+    return Parts(config, storage, caches, registries, kubelet, Metrics(), clock, rng)
+
+
+class ApiServer:
+    """A running API server."""
+
+    def __init__(
+        self, config: ApiServerConfig, storage: Storage, clock: Clock, rng: random.Random
+    ) -> None:
+        self.parts = build_parts(config, storage, clock, rng)
+        self._supervisor = Supervisor("apiserver")
+        self._http = HttpServer(
+            Filters(self.parts, routes.route).handle,
+            max_body_bytes=config.max_body_bytes,
+            stop_seconds=config.stop_seconds,
+        )
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._http.port
+
+    async def start(self) -> None:
+        """Start all parts."""
+        config = self.parts.config
+        tls = None
+        if config.tls_cert_file:
+            tls = server_tls(config.tls_cert_file, config.tls_key_file, config.client_ca_file)
+        # The caches first: whoever is served wants them.
+        self.parts.caches.start()
+        # Then the door, since a probe must be answered while there is no store yet.
+        await self._http.start(config.bind_address, config.secure_port, tls)
+        # The rest waits for the store by itself.
+        self._supervisor.start(bootstrap.bootstrap(self.parts), "bootstrap")
+        self._supervisor.start(self._warm(), "warm")
+        log.info("serving", address=config.bind_address, port=self.port, tls=tls is not None)
+
+    async def _warm(self) -> None:
+        """Load all caches, so that watches which come from another server find their place."""
+        for registry in self.parts.registries.values():
+            try:
+                await self.parts.caches.cache(registry.row.key_prefix + "/")
+            except StorageError as error:
+                log.debug("cache not warmed", resource=registry.resource.plural, error=str(error))
+
+    async def wait(self) -> None:
+        """Raise the first failure of a background task; else for ever."""
+        await self._supervisor.wait()
+
+    async def stop(self) -> None:
+        """Stop all parts, the newest first."""
+        self.parts.stopping.set()
+        # Ends the watches: their cursors wake and see that the server stops.
+        await self.parts.caches.stop()
+        await self._supervisor.stop(1.0)
+        await self._http.stop()
+        await self.parts.kubelet.close()
+        await self.parts.storage.close()

@@ -1,0 +1,43 @@
+"""The server's settings, from its command line.
+
+Flags carry kube-apiserver's names where it has them.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServerConfig:
+    """All settings; empty paths mean: not given."""
+
+    name: str = "apiserver"
+    bind_address: str = "127.0.0.1"
+    secure_port: int = 6443
+    etcd_servers: tuple[str, ...] = ("http://127.0.0.1:2379",)
+    etcd_ca_file: str = ""
+    etcd_cert_file: str = ""
+    etcd_key_file: str = ""
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+    client_ca_file: str = ""
+    kubelet_client_cert_file: str = ""
+    kubelet_client_key_file: str = ""
+    kubelet_ca_file: str = ""
+    service_ip_range: str = "10.96.0.0/16"
+    # Events kept per resource for watches that come back; kube-apiserver's default is 100 and grows.
+    watch_cache_size: int = 1000
+    # kube-apiserver's defaults of the limits of requests served at once.
+    max_reads_in_flight: int = 400
+    max_writes_in_flight: int = 200
+    request_timeout_seconds: float = 60.0
+    # A single call to the store; a leader change must fit in.
+    etcd_timeout_seconds: float = 5.0
+    # Bodies above this are refused; the store takes about 1.5 MiB.
+    max_body_bytes: int = 3 * 1024 * 1024
+    # Watches without timeoutSeconds end after this, and at most twice this, long.
+    min_request_timeout_seconds: int = 1800
+    # A silent watch is told its revision this often.
+    bookmark_seconds: float = 60.0
+    # How long streams have to end after SIGTERM.
+    stop_seconds: float = 2.0
+    log_level: str = "info"

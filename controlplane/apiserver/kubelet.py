@@ -1,0 +1,94 @@
+"""Requests to the node agents: container logs, by HTTPS with the server's own client certificate."""
+
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import aiohttp
+
+from controlplane.api import errors, meta
+from controlplane.api.errors import Cause
+
+Obj = dict[str, Any]
+
+_CONNECT_SECONDS = 5.0
+
+
+class KubeletClient:
+    """Speaks to the agents of all nodes."""
+
+    def __init__(self, cert_file: str, key_file: str, ca_file: str) -> None:
+        self._files = (cert_file, key_file, ca_file)
+        self._session: aiohttp.ClientSession | None = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            cert_file, key_file, ca_file = self._files
+            context = ssl.create_default_context(cafile=ca_file or None)
+            if not ca_file:
+                # Compat: kube-apiserver does not verify agents either when it is given no CA for them.
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+            if cert_file:
+                context.load_cert_chain(cert_file, key_file or None)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=context, limit=0),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
+                auto_decompress=False,
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def container_logs(
+        self, node: Obj, namespace: str, pod: str, container: str, query: Mapping[str, str]
+    ) -> AsyncIterator[bytes]:
+        """The chunks of a container's log; raises before the first chunk what the agent refuses."""
+        path = "/".join(quote(part, safe="") for part in (namespace, pod, container))
+        url = f"{node_url(node)}/containerLogs/{path}"
+        if query:
+            url += "?" + urlencode(query)
+        try:
+            response = await self._open().get(url)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise errors.Internal(f'Get "{url}": {error}') from error
+        if response.status != 200:
+            text = (await response.text()).strip()
+            response.close()
+            raise _refusal(response.status, text)
+        return _chunks(response)
+
+
+async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in response.content.iter_any():
+            yield chunk
+    finally:
+        response.close()
+
+
+def _refusal(code: int, text: str) -> errors.APIError:
+    if code == 404:
+        return errors.NotFound(text or "the server could not find the requested resource")
+    if code == 400:
+        return errors.BadRequest(text)
+    return errors.Internal(f"the node answered {code}: {text}")
+
+
+def node_url(node: Obj) -> str:
+    """Where the node's agent listens: its internal address and the port it has reported."""
+    status = meta.status(node)
+    addresses = {one.get("type"): one.get("address") for one in status.get("addresses") or ()}
+    host = addresses.get("InternalIP") or addresses.get("Hostname") or ""
+    port = meta.get_path(status, "daemonEndpoints.kubeletEndpoint.Port", 10250)
+    if not host:
+        cause = Cause("status.addresses", "no preferred addresses found", "FieldValueRequired")
+        raise errors.APIError(
+            f"no preferred addresses found; known addresses: {list(addresses.values())}",
+            causes=[cause],
+        )
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"

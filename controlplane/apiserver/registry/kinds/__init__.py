@@ -1,0 +1,1 @@
+"""Strategies of kinds that have rules of their own, a file a kind."""

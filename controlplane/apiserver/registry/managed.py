@@ -1,0 +1,49 @@
+"""metadata.managedFields of plain writes: who owns which field, kept by `api.patch.apply`.
+
+Events and Leases are left out: they are written often and by one writer, and the record would be most of their size.
+"""
+
+from typing import Any
+
+from controlplane.api import meta
+from controlplane.api.patch import apply
+from controlplane.api.resource import Resource
+from controlplane.apiserver.registry.context import WriteContext
+
+Obj = dict[str, Any]
+
+_UNTRACKED = ("Event", "Lease")
+
+
+def track(resource: Resource, live: Obj | None, obj: Obj, context: WriteContext, now: str) -> None:
+    """Record in `obj` what `context.manager` has changed since `live`."""
+    if resource.kind in _UNTRACKED:
+        meta.ensure_metadata(obj).pop("managedFields", None)
+    elif not context.is_apply:
+        apply.track_update(
+            live,
+            obj,
+            manager=context.manager,
+            now=now,
+            subresource=context.subresource,
+            ignored=apply.ignored_fields(resource.has_status(), context.subresource),
+        )
+
+
+def only_time_differs(obj: Obj, live: Obj) -> bool:
+    """Whether nothing but the times (and revision) in the two objects' records differs."""
+    return _timeless(obj) == _timeless(live)
+
+
+def _timeless(obj: Obj) -> Obj:
+    fields = {
+        k: v for k, v in meta.metadata(obj).items() if k not in ("resourceVersion", "selfLink")
+    }
+    entries = fields.get("managedFields")
+    if entries:
+        fields["managedFields"] = [
+            {k: v for k, v in entry.items() if k != "time"} for entry in entries
+        ]
+    else:
+        fields.pop("managedFields", None)
+    return {**obj, "metadata": fields}

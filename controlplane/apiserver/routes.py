@@ -1,0 +1,86 @@
+"""Which handler answers which request: verbs of resources, and documents."""
+
+from collections.abc import Awaitable, Callable
+
+from controlplane.api import errors
+from controlplane.api.resource import Resource
+from controlplane.api.scheme import SCHEME
+from controlplane.apiserver.context import Parts
+from controlplane.apiserver.handlers import (
+    create,
+    delete,
+    discovery,
+    get,
+    health,
+    openapi,
+    patch,
+    subresources,
+    update,
+    watch,
+)
+from controlplane.apiserver.handlers import list as list_handler
+from controlplane.apiserver.messages import Request, Response, StreamResponse
+
+Answer = Response | StreamResponse
+Handler = Callable[[Parts, Request, Resource], Awaitable[Answer]]
+
+_VERBS: dict[str, Handler] = {
+    "create": create.handle,
+    "get": get.handle,
+    "list": list_handler.handle,
+    "watch": watch.handle,
+    "update": update.handle,
+    "patch": patch.handle,
+    "delete": delete.handle,
+    "deletecollection": delete.handle_collection,
+}
+_DOCUMENTS: dict[str, Callable[[Parts, Request], Awaitable[Response]]] = {
+    "api": discovery.handle,
+    "apis": discovery.handle,
+    "openapi": openapi.handle,
+    "healthz": health.handle_check,
+    "livez": health.handle_check,
+    "readyz": health.handle_check,
+    "version": health.handle_version,
+    "metrics": health.handle_metrics,
+}
+
+
+async def route(parts: Parts, request: Request) -> Answer:
+    """Answer a request."""
+    info = request.info
+    if not info.is_resource:
+        return await _document(parts, request)
+    resource = SCHEME.by_plural(info.group, info.version, info.resource)
+    if resource is None or resource not in parts.registries:
+        raise errors.NotFound.path()
+    _check_place(request, resource)
+    if info.subresource:
+        return await subresources.handle(parts, request, resource)
+    handler = _VERBS.get(info.verb)
+    if handler is None or info.verb not in resource.verbs:
+        raise errors.MethodNotAllowed(kind=resource.plural, group=resource.group, name=info.name)
+    if info.verb == "create" and info.name:
+        raise errors.MethodNotAllowed(kind=resource.plural, group=resource.group, name=info.name)
+    if not info.name and info.verb in ("update", "patch"):
+        raise errors.MethodNotAllowed(kind=resource.plural, group=resource.group)
+    return await handler(parts, request, resource)
+
+
+def _check_place(request: Request, resource: Resource) -> None:
+    info = request.info
+    needs_namespace = info.name or info.verb == "create"
+    if resource.namespaced and not info.namespace and needs_namespace and info.verb != "watch":
+        # Across namespaces there are only lists and watches.
+        raise errors.MethodNotAllowed(kind=resource.plural, group=resource.group, name=info.name)
+    if not resource.namespaced and info.namespace and resource.plural != "namespaces":
+        raise errors.NotFound.path()
+
+
+async def _document(parts: Parts, request: Request) -> Response:
+    if request.method not in ("GET", "HEAD"):
+        raise errors.MethodNotAllowed()
+    handler = _DOCUMENTS.get(request.path.strip("/").split("/")[0])
+    if handler is None:
+        raise errors.NotFound.path()
+    return await handler(parts, request)

@@ -1,0 +1,179 @@
+"""The fake store: one process, no sockets; passes the contract tests of the real one.
+
+`compact`, `expire` and `unreachable` let tests provoke what a real store does on its own.
+"""
+
+import asyncio
+import bisect
+from collections.abc import AsyncIterator
+
+from controlplane.storage import codec
+from controlplane.storage.errors import (
+    FutureRevisionError,
+    KeyExistsError,
+    KeyNotFoundError,
+    TooOldError,
+    UnreachableError,
+)
+from controlplane.storage.interface import (
+    NO_PRECONDITIONS,
+    Change,
+    ChangeBatch,
+    ListPage,
+    Obj,
+    Preconditions,
+    Removal,
+    UpdateFunction,
+)
+from kvstore.base.clock import Clock, SystemClock
+
+
+class MemoryStorage:
+    """A `Storage` in dicts."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._live: dict[str, tuple[bytes, int]] = {}
+        self._deadlines: dict[str, float] = {}
+        self._log: list[Change] = []
+        self._revision = 1
+        self._compacted = 0
+        self._changed = asyncio.Event()
+        self._progress_wanted = 0
+        self.unreachable = False
+
+    def _check_reachable(self) -> None:
+        if self.unreachable:
+            raise UnreachableError("etcdserver: request timed out", outcome_known=True)
+
+    def _record(self, key: str, value: bytes | None, ttl_seconds: int = 0) -> int:
+        self._revision += 1
+        self._deadlines.pop(key, None)
+        if value is None:
+            del self._live[key]
+        else:
+            self._live[key] = (value, self._revision)
+            if ttl_seconds:
+                self._deadlines[key] = self._clock.monotonic() + ttl_seconds
+        self._log.append(Change(key, self._revision, value))
+        self._wake()
+        return self._revision
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def create(self, key: str, obj: Obj, *, ttl_seconds: int = 0) -> Obj:
+        """Store a new object."""
+        self._check_reachable()
+        if key in self._live:
+            raise KeyExistsError(key)
+        data = codec.encode(obj)
+        return codec.decode(data, self._record(key, data, ttl_seconds))
+
+    async def get(self, key: str) -> Obj:
+        """The object now."""
+        self._check_reachable()
+        found = self._live.get(key)
+        if found is None:
+            raise KeyNotFoundError(key)
+        return codec.decode(*found)
+
+    def _state_at(self, revision: int) -> dict[str, tuple[bytes, int]]:
+        if revision in (0, self._revision):
+            return self._live
+        if revision > self._revision:
+            raise FutureRevisionError(revision, self._revision)
+        if revision < self._compacted:
+            raise TooOldError(revision, self._compacted)
+        state: dict[str, tuple[bytes, int]] = {}
+        for change in self._log:
+            if change.revision > revision:
+                break
+            if change.value is None:
+                state.pop(change.key, None)
+            else:
+                state[change.key] = (change.value, change.revision)
+        return state
+
+    async def list(
+        self, prefix: str, *, limit: int = 0, start_key: str = "", revision: int = 0
+    ) -> ListPage:
+        """Objects under `prefix`."""
+        self._check_reachable()
+        state = self._state_at(revision)
+        keys = sorted(key for key in state if key.startswith(prefix) and key >= start_key)
+        wanted = keys[:limit] if limit else keys
+        return ListPage(
+            [codec.decode(*state[key]) for key in wanted],
+            revision or self._revision,
+            keys[limit] if limit and len(keys) > limit else "",
+            len(keys) - len(wanted),
+        )
+
+    async def guaranteed_update(
+        self,
+        key: str,
+        update: UpdateFunction,
+        *,
+        preconditions: Preconditions = NO_PRECONDITIONS,
+        cached: Obj | None = None,
+        ttl_seconds: int = 0,
+    ) -> Obj:
+        """Apply `update`; there are no races within one process."""
+        del cached
+        live = await self.get(key)
+        preconditions.check(key, live)
+        result = update(live)
+        if isinstance(result, Removal):
+            return codec.with_revision(result.obj, self._record(key, None))
+        if codec.is_same(result, live):
+            return live
+        data = codec.encode(result)
+        return codec.decode(data, self._record(key, data, ttl_seconds))
+
+    async def delete(self, key: str, *, preconditions: Preconditions = NO_PRECONDITIONS) -> Obj:
+        """Remove the object."""
+        return await self.guaranteed_update(key, Removal, preconditions=preconditions)
+
+    async def current_revision(self) -> int:
+        """The newest revision."""
+        self._check_reachable()
+        return self._revision
+
+    async def watch(self, prefix: str, start_revision: int) -> AsyncIterator[ChangeBatch]:
+        """Changes from `start_revision` on."""
+        revision, progress = start_revision - 1, self._progress_wanted
+        if start_revision <= self._compacted:
+            raise TooOldError(start_revision, self._compacted)
+        while True:
+            changed = self._changed
+            first = bisect.bisect_right(self._log, revision, key=lambda change: change.revision)
+            changes = [c for c in self._log[first:] if c.key.startswith(prefix)]
+            if self._log:
+                revision = max(revision, self._log[-1].revision)
+            if changes:
+                yield ChangeBatch(changes, changes[-1].revision)
+            elif progress != self._progress_wanted:
+                progress = self._progress_wanted
+                yield ChangeBatch([], max(revision, self._revision))
+            else:
+                await changed.wait()
+
+    async def request_progress(self) -> None:
+        """Make each watch hand out a mark."""
+        self._progress_wanted += 1
+        self._wake()
+
+    async def close(self) -> None:
+        """Nothing to free."""
+
+    def compact(self, revision: int) -> None:
+        """Forget what was before `revision`."""
+        self._compacted = revision
+
+    def expire(self) -> None:
+        """Remove the objects whose time is over."""
+        now = self._clock.monotonic()
+        for key in sorted(key for key, deadline in self._deadlines.items() if deadline <= now):
+            self._record(key, None)
