@@ -1,0 +1,211 @@
+"""A scheduler and an agent with real processes, on an API server in memory."""
+
+import asyncio
+import random
+import urllib.request
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from controlplane.agent.app import App as AgentApp
+from controlplane.agent.config import AgentConfig
+from controlplane.client.memory import MemoryApi
+from controlplane.client.rest import RestClient
+from controlplane.scheduler.app import App as SchedulerApp
+from controlplane.scheduler.config import SchedulerConfig
+from kvstore.base.clock import SystemClock
+from kvstore.base.tasks import Supervisor
+
+CIDR = "127.231.7.0/24"
+
+
+def pod(name: str, container: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {
+            "schedulerName": "default-scheduler",
+            "terminationGracePeriodSeconds": 5,
+            "containers": [{"name": "c", **container}],
+            **spec,
+        },
+        "status": {"phase": "Pending"},
+    }
+
+
+async def until(probe: Callable[[], Any], what: str, seconds: float = 15.0) -> Any:
+    async with asyncio.timeout(seconds):
+        while not (value := probe()):
+            await asyncio.sleep(0.02)
+    return value
+
+
+class Cluster:
+    """Programs that share an API server."""
+
+    def __init__(self, root: Path) -> None:
+        self.clock = SystemClock()
+        self.api = MemoryApi(self.clock)
+        self.root = root
+
+    @asynccontextmanager
+    async def agent(self, name: str = "node-1", **capacity: str) -> AsyncIterator[AgentApp]:
+        config = AgentConfig(
+            kubeconfig="", root_dir=str(self.root / name), name=name, pod_cidr=CIDR, capacity=capacity
+        )
+        app = AgentApp(config, RestClient(self.api), self.clock, random.Random(1))
+        async with self._running(app.run(), name):
+            yield app
+
+    @asynccontextmanager
+    async def scheduler(self) -> AsyncIterator[None]:
+        config = SchedulerConfig(kubeconfig="", name="s-1")
+        app = SchedulerApp(config, RestClient(self.api), self.clock, random.Random(1))
+        async with self._running(app.run(), "scheduler"):
+            yield
+
+    @asynccontextmanager
+    async def _running(self, coro: Any, name: str) -> AsyncIterator[None]:
+        supervisor = Supervisor(name)
+        task = supervisor.start(coro, name)
+        try:
+            yield
+            if task.done():
+                task.result()
+        finally:
+            await supervisor.stop(15.0)
+
+    def pod(self, name: str) -> dict[str, Any] | None:
+        return self.api.object("Pod", name, "default")
+
+    def status(self, name: str) -> dict[str, Any]:
+        return (self.pod(name) or {}).get("status") or {}
+
+    def container(self, name: str) -> dict[str, Any]:
+        return next(iter(self.status(name).get("containerStatuses") or ()), {})
+
+    def reasons(self) -> set[tuple[str, str]]:
+        return {(e["reason"], e["message"]) for e in self.api.objects("Event", "default")}
+
+
+async def test_a_pod_is_scheduled_runs_and_ends(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    async with cluster.agent(), cluster.scheduler():
+        command = ["sh", "-c", "trap 'echo bye; exit 0' TERM; echo hello $POD_IP; while :; do sleep 0.1; done"]
+        cluster.api.put("Pod", pod("a", {"image": "busybox:1.36", "command": command}))
+        await until(lambda: cluster.status("a").get("phase") == "Running", "running")
+        status = cluster.status("a")
+        assert {c["type"]: c["status"] for c in status["conditions"]}["Ready"] == "True"
+        assert status["podIP"].startswith("127.231.7.")
+        assert cluster.container("a")["ready"]
+        await until(
+            lambda: {"Scheduled", "Pulled", "Created", "Started"} <= {r for r, _ in cluster.reasons()},
+            "events",
+        )
+        assert ("Scheduled", "Successfully assigned default/a to node-1") in cluster.reasons()
+        log = next(tmp_path.glob("node-1/pods/*/logs/c/0.log"))
+        assert f"stdout F hello {status['podIP']}" in log.read_text()
+
+        await RestClient(cluster.api).delete(_pods(), "a", "default")
+        await until(lambda: cluster.pod("a") is None, "gone")
+        assert ("Killing", "Stopping container c") in cluster.reasons()
+        await until(lambda: not list(tmp_path.glob("node-1/pods/*")), "directory removed")
+
+
+async def test_a_crash_is_restarted_and_then_backed_off(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    async with cluster.agent(), cluster.scheduler():
+        cluster.api.put("Pod", pod("a", {"image": "busybox", "command": ["sh", "-c", "exit 3"]}))
+        await until(
+            lambda: (cluster.container("a").get("state") or {}).get("waiting", {}).get("reason")
+            == "CrashLoopBackOff",
+            "crash loop",
+        )
+        entry = cluster.container("a")
+        assert entry["restartCount"] == 1
+        assert entry["lastState"]["terminated"]["exitCode"] == 3
+
+
+async def test_a_job_like_pod_succeeds(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    async with cluster.agent(), cluster.scheduler():
+        init = [{"name": "i", "image": "busybox", "command": ["sh", "-c", "exit 0"]}]
+        spec = pod(
+            "a",
+            {"image": "busybox", "command": ["sh", "-c", "exit 0"]},
+            restartPolicy="Never",
+            initContainers=init,
+        )
+        cluster.api.put("Pod", spec)
+        await until(lambda: cluster.status("a").get("phase") == "Succeeded", "succeeded")
+        assert cluster.status("a")["initContainerStatuses"][0]["state"]["terminated"]["exitCode"] == 0
+
+
+async def test_a_restarted_agent_starts_its_pods_again(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    async with cluster.scheduler():
+        async with cluster.agent():
+            cluster.api.put("Pod", pod("a", {"image": "pause"}))
+            await until(lambda: cluster.status("a").get("phase") == "Running", "running")
+            first = cluster.container("a")["containerID"]
+        async with cluster.agent():
+            await until(lambda: cluster.container("a").get("restartCount") == 1, "restarted")
+            assert cluster.container("a")["containerID"] != first
+            assert cluster.container("a")["lastState"]["terminated"]["exitCode"] == 137
+
+
+async def test_containers_survive_an_absent_api_server(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    async with cluster.agent() as app, cluster.scheduler():
+        cluster.api.put("Pod", pod("a", {"image": "busybox", "command": ["sh", "-c", "sleep 0.5; exit 1"]}))
+        await until(lambda: cluster.container("a").get("containerID"), "started")
+        uid = (cluster.pod("a") or {})["metadata"]["uid"]
+        cluster.api.down = True
+        await until(lambda: len(app._runtime.list_containers(uid)) == 2, "restarted on its own")
+        cluster.api.down = False
+        await until(lambda: cluster.container("a").get("restartCount") == 1, "told later")
+
+
+async def test_too_large_pod_says_why(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    async with cluster.agent(cpu="1"), cluster.scheduler():
+        await until(lambda: cluster.api.object("Node", "node-1"), "node")
+        wanted = {"image": "pause", "resources": {"requests": {"cpu": "2"}}}
+        cluster.api.put("Pod", pod("big", wanted))
+        await until(lambda: cluster.status("big").get("conditions"), "condition")
+        condition = cluster.status("big")["conditions"][0]
+        assert condition["reason"] == "Unschedulable"
+        assert condition["message"] == (
+            "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: "
+            "1 No preemption victims found for incoming pod."
+        )
+
+
+async def test_the_web_image_answers(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    async with cluster.agent(), cluster.scheduler():
+        probe = {"httpGet": {"path": "/", "port": 18080}, "periodSeconds": 1}
+        ports = [{"containerPort": 18080}]
+        cluster.api.put("Pod", pod("web", {"image": "nginx:1.14.2", "ports": ports, "readinessProbe": probe}))
+        await until(lambda: cluster.container("web").get("ready"), "ready")
+        url = f"http://{cluster.status('web')['podIP']}:18080/"
+        body = await asyncio.to_thread(lambda: urllib.request.urlopen(url).read())
+        assert b"<h1>web</h1>" in body
+
+
+async def test_unknown_image(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    async with cluster.agent(), cluster.scheduler():
+        cluster.api.put("Pod", pod("a", {"image": "nosuch:1"}))
+        await until(
+            lambda: (cluster.container("a").get("state") or {}).get("waiting", {}).get("reason")
+            == "ErrImagePull",
+            "error",
+        )
+        assert cluster.status("a")["phase"] == "Pending"
+
+
+def _pods() -> Any:
+    from controlplane.api.scheme import SCHEME
+
+    return SCHEME.of("Pod")

@@ -1,0 +1,160 @@
+"""The plan of a pod, as tables."""
+
+from typing import Any
+
+import pytest
+
+from controlplane.agent.plan import (
+    Blocked,
+    CrashBackoff,
+    StartContainer,
+    StartSandbox,
+    StopContainer,
+    StopSandbox,
+    Verdict,
+    View,
+    make_plan,
+    next_backoff,
+    restart_at,
+)
+from controlplane.agent.runtime.interface import ContainerState, ContainerStatus, Sandbox
+
+NOW = 10_000.0
+BOX = Sandbox("box", "u1", "127.9.0.2", True, NOW - 60)
+
+
+def pod(policy: str = "Always", init: list[dict[str, Any]] | None = None, **spec: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "p", "namespace": "default", "uid": "u1"},
+        "spec": {
+            "restartPolicy": policy,
+            "containers": [{"name": "c", "image": "x"}],
+            "initContainers": init or [],
+            **spec,
+        },
+    }
+
+
+def ran(name: str = "c", code: int | None = None, attempt: int = 0, ended: float = NOW) -> ContainerStatus:
+    state = ContainerState.RUNNING if code is None else ContainerState.EXITED
+    return ContainerStatus(
+        f"{name}{attempt}", "u1", name, attempt, state, started_at=NOW - 50,
+        finished_at=0.0 if code is None else ended, exit_code=code or 0,
+    )  # fmt: skip
+
+
+def view(subject: dict[str, Any], *runs: ContainerStatus, **rest: Any) -> View:
+    rest.setdefault("sandbox", BOX)
+    return View(pod=subject, now=NOW, containers={r.name: r for r in runs}, **rest)
+
+
+FIRST = CrashBackoff(10.0, NOW)
+INIT = [{"name": "i", "image": "x"}]
+SIDECAR = [{"name": "s", "image": "x", "restartPolicy": "Always"}]
+
+CASES = [
+    pytest.param(
+        view(pod(), sandbox=None), [StartSandbox(), StartContainer("c", 0)], "", id="new_pod"
+    ),
+    pytest.param(view(pod(), ran()), [], "", id="running_is_left_alone"),
+    pytest.param(view(pod(), ran(code=1)), [StartContainer("c", 1, FIRST)], "", id="first_crash_at_once"),
+    pytest.param(view(pod(), ran(code=0)), [StartContainer("c", 1, FIRST)], "", id="always_even_after_0"),
+    pytest.param(view(pod("OnFailure"), ran(code=0)), [StopSandbox()], "Succeeded", id="on_failure_done"),
+    pytest.param(
+        view(pod("OnFailure"), ran(code=2)), [StartContainer("c", 1, FIRST)], "", id="on_failure_again"
+    ),
+    pytest.param(view(pod("Never"), ran(code=2)), [StopSandbox()], "Failed", id="never_failed"),
+    pytest.param(
+        view(pod(), ran(code=1), backoffs={"c": CrashBackoff(20, NOW - 100)}), [], "", id="in_back_off"
+    ),
+    pytest.param(
+        view(pod(), ran(code=1, ended=NOW - 21), backoffs={"c": CrashBackoff(20, NOW - 100)}),
+        [StartContainer("c", 1, CrashBackoff(40, NOW))], "", id="back_off_over_doubles",
+    ),
+    pytest.param(
+        view(pod(), ran(code=1), backoffs={"c": CrashBackoff(300, NOW - 601)}),
+        [StartContainer("c", 1, FIRST)], "", id="ran_well_resets_back_off",
+    ),
+    pytest.param(view(pod(init=INIT)), [StartContainer("i", 0)], "", id="init_first"),
+    pytest.param(view(pod(init=INIT), ran("i")), [], "", id="init_holds_back"),
+    pytest.param(view(pod(init=INIT), ran("i", 0)), [StartContainer("c", 0)], "", id="init_done"),
+    pytest.param(
+        view(pod(init=INIT), ran("i", 1)), [StartContainer("i", 1, FIRST)], "", id="init_again"
+    ),
+    pytest.param(view(pod("Never", INIT), ran("i", 1)), [StopSandbox()], "Failed", id="init_failed"),
+    pytest.param(
+        view(pod(init=INIT), ran("i", 0), ran("c", 137), rerun=frozenset({"i"})),
+        [StartContainer("i", 1)], "", id="init_reruns_after_node_restart",
+    ),
+    pytest.param(
+        view(pod(init=SIDECAR), ran("s")), [StartContainer("c", 0)], "", id="sidecar_runs_on"
+    ),
+    pytest.param(
+        view(pod(init=SIDECAR), ran("s"), verdicts={"s": Verdict(started=False)}),
+        [], "", id="sidecar_must_start_first",
+    ),
+    pytest.param(
+        view(pod("Never", SIDECAR), ran("s"), ran("c", 0)),
+        [StopContainer("s", "s0", 30.0, "Stopping container s")], "Succeeded", id="sidecar_ends_last",
+    ),
+    pytest.param(
+        view(pod(), ran(), deleting=True),
+        [StopContainer("c", "c0", 30.0, "Stopping container c")], "", id="deleting",
+    ),
+    pytest.param(view(pod(), ran(), deleting=True, stopping=frozenset({"c"})), [], "", id="stopping"),
+    pytest.param(view(pod(), ran(code=143), deleting=True), [StopSandbox()], "", id="stopped"),
+    pytest.param(
+        view(pod(), ran(), verdicts={"c": Verdict(failed="liveness")}),
+        [StopContainer("c", "c0", 30.0, "Container c failed liveness probe, will be restarted")],
+        "", id="liveness",
+    ),
+    pytest.param(
+        view(pod(activeDeadlineSeconds=10), ran(), started_at=NOW - 11),
+        [StopContainer("c", "c0", 30.0, "Stopping container c")], "Failed", id="deadline",
+    ),
+    pytest.param(
+        view(pod(), blocked={"c": Blocked("ErrImagePull", "m", NOW + 5)}), [], "", id="blocked"
+    ),
+    pytest.param(
+        view(pod(), blocked={"c": Blocked("ErrImagePull", "m", NOW - 1)}),
+        [StartContainer("c", 0)], "", id="blocked_no_more",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("seen", "actions", "outcome"), CASES)
+def test_plan(seen: View, actions: list[Any], outcome: str) -> None:
+    plan = make_plan(seen)
+    assert plan.actions == actions
+    assert plan.outcome == outcome
+
+
+def test_crash_loop_says_how_long_and_when() -> None:
+    plan = make_plan(view(pod(), ran(code=1), backoffs={"c": CrashBackoff(80, NOW - 90)}))
+    assert plan.waiting["c"].reason == "CrashLoopBackOff"
+    expected = "back-off 1m20s restarting failed container=c pod=p_default(u1)"
+    assert plan.waiting["c"].message == expected
+    assert plan.wake_at == NOW + 80
+
+
+def test_back_off_grows_to_five_minutes() -> None:
+    known, now, seconds = None, 0.0, []
+    for _ in range(8):
+        now = restart_at(known, now)
+        known = next_backoff(known, now, now)
+        seconds.append(known.seconds)
+    assert seconds == [10, 20, 40, 80, 160, 300, 300, 300]
+
+
+@pytest.mark.parametrize(
+    ("grace", "spec", "expected"), [(None, None, 30.0), (None, 7, 7.0), (0, 30, 0.0), (3, 30, 3.0)]
+)
+def test_grace(grace: int | None, spec: int | None, expected: float) -> None:
+    subject = pod()
+    if grace is not None:
+        subject["metadata"]["deletionGracePeriodSeconds"] = grace
+    if spec is not None:
+        subject["spec"]["terminationGracePeriodSeconds"] = spec
+    [action] = make_plan(view(subject, ran(), deleting=True)).actions
+    assert isinstance(action, StopContainer)
+    assert action.grace_seconds == expected

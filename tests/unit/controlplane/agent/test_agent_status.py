@@ -1,0 +1,100 @@
+"""The status of a pod, and the patch to it."""
+
+from typing import Any
+
+import pytest
+
+from controlplane.agent.plan import Verdict, View, make_plan
+from controlplane.agent.runtime.interface import ContainerState, ContainerStatus, Sandbox
+from controlplane.agent.status import pod_status, qos_class, status_patch
+
+NOW = 10_000.0
+BOX = Sandbox("box", "u1", "127.9.0.2", True, NOW)
+
+
+def view(policy: str, codes: dict[str, int | None], **rest: Any) -> View:
+    subject = {
+        "metadata": {"name": "p", "namespace": "default", "uid": "u1"},
+        "spec": {"restartPolicy": policy, "containers": [{"name": "a"}, {"name": "b"}]},
+    }
+    runs = {
+        name: ContainerStatus(
+            name, "u1", name, 0, ContainerState.RUNNING if code is None else ContainerState.EXITED,
+            started_at=NOW, finished_at=NOW, exit_code=code or 0,
+        )
+        for name, code in codes.items()
+    }  # fmt: skip
+    return View(pod=subject, now=NOW, sandbox=BOX, containers=runs, started_at=NOW, **rest)
+
+
+@pytest.mark.parametrize(
+    ("policy", "codes", "phase"),
+    [
+        ("Always", {}, "Pending"),
+        ("Always", {"a": None}, "Pending"),
+        ("Always", {"a": None, "b": None}, "Running"),
+        ("Always", {"a": 0, "b": 1}, "Running"),
+        ("OnFailure", {"a": 0, "b": 1}, "Running"),
+        ("OnFailure", {"a": 0, "b": 0}, "Succeeded"),
+        ("Never", {"a": 0, "b": None}, "Running"),
+        ("Never", {"a": 0, "b": 1}, "Failed"),
+    ],
+)
+def test_phase(policy: str, codes: dict[str, int | None], phase: str) -> None:
+    seen = view(policy, codes)
+    assert pod_status(seen, make_plan(seen), node_ip="127.0.0.1")["phase"] == phase
+
+
+def conditions(status: dict[str, Any]) -> dict[str, str]:
+    return {entry["type"]: entry["status"] for entry in status["conditions"]}
+
+
+def test_all_conditions_of_a_running_pod() -> None:
+    seen = view("Always", {"a": None, "b": None})
+    status = pod_status(seen, make_plan(seen), node_ip="127.0.0.1")
+    assert set(conditions(status).values()) == {"True"}
+    assert len(status["conditions"]) == 5
+    assert status["podIPs"] == [{"ip": "127.9.0.2"}]
+
+
+def test_unready_container_is_named() -> None:
+    seen = view("Always", {"a": None, "b": None}, verdicts={"b": Verdict(ready=False)})
+    status = pod_status(seen, make_plan(seen), node_ip="127.0.0.1")
+    ready = next(entry for entry in status["conditions"] if entry["type"] == "Ready")
+    assert ready["reason"] == "ContainersNotReady"
+    assert ready["message"] == "containers with unready status: [b]"
+
+
+def test_patch_of_an_equal_status_is_empty() -> None:
+    seen = view("Always", {"a": None, "b": None})
+    status = pod_status(seen, make_plan(seen), node_ip="127.0.0.1")
+    assert status_patch(status, status) == {}
+    again = {**status, "conditions": [*status["conditions"], {"type": "example.com/other"}]}
+    assert status_patch(again, status) == {}
+
+
+def test_patch_names_what_vanishes() -> None:
+    old = {
+        "phase": "Pending",
+        "reason": "X",
+        "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}],
+    }
+    seen = view("Always", {"a": None, "b": None})
+    patch = status_patch(old, pod_status(seen, make_plan(seen), node_ip="127.0.0.1"))
+    assert patch["reason"] is None
+    scheduled = next(entry for entry in patch["conditions"] if entry["type"] == "PodScheduled")
+    assert scheduled["reason"] is None
+    assert scheduled["status"] == "True"
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        ({}, "BestEffort"),
+        ({"requests": {"cpu": "1"}}, "Burstable"),
+        ({"limits": {"cpu": "1", "memory": "1Gi"}}, "Guaranteed"),
+        ({"limits": {"cpu": "1"}, "requests": {"cpu": "1"}}, "Burstable"),
+    ],
+)
+def test_qos(resources: dict[str, Any], expected: str) -> None:
+    assert qos_class({"containers": [{"name": "a", "resources": resources}]}) == expected
