@@ -18,9 +18,8 @@ from pathlib import Path
 
 MARK = "QUORATE_CONTAINER_ID"
 _PR_SET_PDEATHSIG = 1
-_WATCHDOG = (
-    'cd "$1" || exit 1; read -r _; for group in *; do kill -9 -- "-$group" 2>/dev/null; done'
-)
+# No `--`: dash takes it for a process number.
+_WATCHDOG = 'cd "$1" || exit 1; read -r _; for group in *; do kill -9 "-$group" 2>/dev/null; done'
 
 
 def _libc() -> ctypes.CDLL | None:
@@ -86,7 +85,8 @@ def start_time(pid: int) -> str:
         except OSError:
             return ""
         # The name in parentheses may hold anything; field 22 is counted after it.
-        return stat.rpartition(")")[2].split()[19]
+        fields = stat.rpartition(")")[2].split()
+        return "" if fields[0] == "Z" else fields[19]
     answer = subprocess.run(
         ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
