@@ -1,0 +1,389 @@
+"""What `quorate kv` prints: etcdctl's four forms of the client's results.
+
+A printer turns results into bytes and prints nothing itself. `Printer` knows no form and refuses all; `SimplePrinter`
+and `TablePrinter` are here, `JsonPrinter` and `FieldsPrinter` in `output_data.py`. Scripts read this output, so it is
+compared byte for byte with etcdctl's in tests/integration/test_kv_output.py. Where etcdctl 3.4 differs from 3.5
+(`Deleted` in fields, health of endpoints on stderr) the newer one counts.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kvstore.client.types import (
+    Alarms,
+    Answer,
+    DeleteResult,
+    Hash,
+    KeyValue,
+    LeaseAlive,
+    LeaseGrant,
+    LeaseIds,
+    LeaseInfo,
+    MemberList,
+    OpResult,
+    PutResult,
+    RangeResult,
+    Status,
+    TxnResult,
+    WatchBatch,
+)
+
+
+class UnsupportedOutputError(Exception):
+    """This form has no words for this command."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__(f"{form} not supported as output format")
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether an endpoint could serve a linearizable read, and how long it took; `error` empty if it could."""
+
+    endpoint: str
+    took_seconds: float
+    error: str = ""
+
+
+def go_duration(seconds: float) -> str:
+    """A length of time as Go prints it: 907.52µs, 1.5s, 1m2s."""
+    nanoseconds = round(seconds * 1e9)
+    if nanoseconds >= 60_000_000_000:
+        minutes, rest = divmod(nanoseconds, 60_000_000_000)
+        hours, minutes = divmod(minutes, 60)
+        return f"{f'{hours}h' if hours else ''}{minutes}m{_trimmed(rest, 9)}s"
+    for digits, unit in ((9, "s"), (6, "ms"), (3, "µs")):
+        if nanoseconds >= 10**digits:
+            return _trimmed(nanoseconds, digits) + unit
+    return f"{nanoseconds}ns" if nanoseconds else "0s"
+
+
+def _trimmed(number: int, digits: int) -> str:
+    whole, fraction = divmod(number, 10**digits)
+    text = f"{fraction:0{digits}d}".rstrip("0")
+    return f"{whole}.{text}" if text else str(whole)
+
+
+def human_bytes(size: int) -> str:
+    """A size in powers of 1000: 20 kB, 1.2 MB."""
+    if size < 10:
+        return f"{size} B"
+    exponent = min(int(math.log(size, 1000)), 6)
+    value = math.floor(size / 1000**exponent * 10 + 0.5) / 10
+    unit = ("B", "kB", "MB", "GB", "TB", "PB", "EB")[exponent]
+    return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+
+
+def shown(data: bytes, is_hex: bool) -> bytes:
+    r"""A key or a value as it is, or as \x61\x62."""
+    return b"".join(b"\\x%02x" % byte for byte in data) if is_hex else data
+
+
+class Printer:
+    """Refuses everything; a form overrides what it can say. All methods return the bytes to print."""
+
+    form = "none"
+
+    def __init__(self, *, is_hex: bool = False, value_only: bool = False) -> None:
+        self.is_hex = is_hex
+        self.value_only = value_only
+
+    def _refuse(self) -> UnsupportedOutputError:
+        return UnsupportedOutputError(self.form)
+
+    def range(self, result: RangeResult) -> bytes:
+        """Keys of a range."""
+        raise self._refuse()
+
+    def put(self, result: PutResult) -> bytes:
+        """A put."""
+        raise self._refuse()
+
+    def delete(self, result: DeleteResult) -> bytes:
+        """A deletion."""
+        raise self._refuse()
+
+    def txn(self, result: TxnResult) -> bytes:
+        """A transaction."""
+        raise self._refuse()
+
+    def watch(self, batch: WatchBatch) -> bytes:
+        """Events, or progress."""
+        raise self._refuse()
+
+    def lease_grant(self, result: LeaseGrant) -> bytes:
+        """A new lease."""
+        raise self._refuse()
+
+    def lease_revoke(self, lease_id: int, result: Answer) -> bytes:
+        """A revoked lease."""
+        raise self._refuse()
+
+    def lease_alive(self, result: LeaseAlive) -> bytes:
+        """A renewed lease."""
+        raise self._refuse()
+
+    def lease_info(self, result: LeaseInfo, with_keys: bool) -> bytes:
+        """What is left of a lease."""
+        raise self._refuse()
+
+    def lease_list(self, result: LeaseIds) -> bytes:
+        """All leases."""
+        raise self._refuse()
+
+    def member_list(self, result: MemberList) -> bytes:
+        """All members."""
+        raise self._refuse()
+
+    def member_add(self, result: MemberList, name: str) -> bytes:
+        """A new member."""
+        raise self._refuse()
+
+    def member_remove(self, member_id: int, result: MemberList) -> bytes:
+        """A removed member."""
+        raise self._refuse()
+
+    def status(self, rows: Sequence[tuple[str, Status]]) -> bytes:
+        """State of endpoints."""
+        raise self._refuse()
+
+    def health(self, rows: Sequence[Health]) -> bytes:
+        """Health of endpoints."""
+        raise self._refuse()
+
+    def hashes(self, rows: Sequence[tuple[str, Hash]]) -> bytes:
+        """Digests of endpoints."""
+        raise self._refuse()
+
+    def alarms(self, result: Alarms) -> bytes:
+        """Raised alarms."""
+        raise self._refuse()
+
+
+def status_row(endpoint: str, status: Status) -> list[str]:
+    """The columns of an endpoint's status."""
+    return [
+        endpoint,
+        f"{status.header.member_id:x}",
+        status.version,
+        human_bytes(status.db_size),
+        _boolean(status.is_leader),
+        _boolean(status.is_learner),
+        str(status.raft_term),
+        str(status.raft_index),
+        str(status.raft_applied_index),
+        ", ".join(status.errors),
+    ]
+
+
+def member_rows(result: MemberList) -> list[list[str]]:
+    """The columns of the members."""
+    return [
+        [
+            f"{member.id:x}",
+            "started" if member.name else "unstarted",
+            member.name,
+            ",".join(member.peer_urls),
+            ",".join(member.client_urls),
+            _boolean(member.is_learner),
+        ]
+        for member in result.members
+    ]
+
+
+def _boolean(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _lines(lines: Sequence[str]) -> bytes:
+    return "".join(line + "\n" for line in lines).encode()
+
+
+class SimplePrinter(Printer):
+    """For people and for shell scripts."""
+
+    form = "simple"
+
+    def _pair(self, kv: KeyValue) -> bytes:
+        key = b"" if self.value_only else shown(kv.key, self.is_hex) + b"\n"
+        return key + shown(kv.value, self.is_hex) + b"\n"
+
+    def range(self, result: RangeResult) -> bytes:
+        """Keys and values, a line each."""
+        return b"".join(self._pair(kv) for kv in result.kvs)
+
+    def put(self, result: PutResult) -> bytes:
+        """OK, and the previous pair."""
+        return b"OK\n" + (self._pair(result.prev_kv) if result.prev_kv else b"")
+
+    def delete(self, result: DeleteResult) -> bytes:
+        """The number of keys, and the previous pairs."""
+        return b"%d\n" % result.deleted + b"".join(self._pair(kv) for kv in result.prev_kvs)
+
+    def txn(self, result: TxnResult) -> bytes:
+        """SUCCESS or FAILURE, and each operation's own output."""
+        parts = [b"SUCCESS\n" if result.succeeded else b"FAILURE\n"]
+        parts += [b"\n" + self._operation(response) for response in result.responses]
+        return b"".join(parts)
+
+    def _operation(self, result: OpResult) -> bytes:
+        match result:
+            case RangeResult():
+                return self.range(result)
+            case PutResult():
+                return self.put(result)
+            case DeleteResult():
+                return self.delete(result)
+            case TxnResult():
+                return self.txn(result)
+
+    def watch(self, batch: WatchBatch) -> bytes:
+        """PUT or DELETE, the previous pair if asked for, and the pair."""
+        if not batch.events:
+            return b"progress notify: %d\n" % batch.revision
+        parts = []
+        for event in batch.events:
+            parts.append(event.type.encode() + b"\n")
+            if event.prev_kv is not None:
+                parts.append(self._pair(event.prev_kv))
+            parts.append(self._pair(event.kv))
+        return b"".join(parts)
+
+    def lease_grant(self, result: LeaseGrant) -> bytes:
+        """The new id."""
+        return _lines([f"lease {result.id:016x} granted with TTL({result.ttl}s)"])
+
+    def lease_revoke(self, lease_id: int, result: Answer) -> bytes:
+        """A confirmation."""
+        return _lines([f"lease {lease_id:016x} revoked"])
+
+    def lease_alive(self, result: LeaseAlive) -> bytes:
+        """The time to live after a renewal."""
+        return _lines([f"lease {result.id:016x} keepalived with TTL({result.ttl})"])
+
+    def lease_info(self, result: LeaseInfo, with_keys: bool) -> bytes:
+        """What was granted and what is left."""
+        if result.granted_ttl == 0 and result.ttl == -1:
+            return _lines([f"lease {result.id:016x} already expired"])
+        text = f"lease {result.id:016x} granted with TTL({result.granted_ttl}s), remaining({result.ttl}s)"
+        if not with_keys:
+            return _lines([text])
+        return f"{text}, attached keys([".encode() + b" ".join(result.keys) + b"])\n"
+
+    def lease_list(self, result: LeaseIds) -> bytes:
+        """The number of leases, and their ids."""
+        return _lines([f"found {len(result.ids)} leases", *(f"{one:016x}" for one in result.ids)])
+
+    def member_list(self, result: MemberList) -> bytes:
+        """A line per member."""
+        return _lines([", ".join(row) for row in member_rows(result)])
+
+    def member_add(self, result: MemberList, name: str) -> bytes:
+        """The new id, and the environment the new member must be started with."""
+        added = result.member
+        assert added is not None
+        cluster = [
+            f"{name if member.id == added.id else member.name}={url}"
+            for member in result.members
+            for url in member.peer_urls
+        ]
+        return _lines(
+            [
+                f"Member {added.id:16x} added to cluster {result.header.cluster_id:16x}",
+                "",
+                f'ETCD_NAME="{name}"',
+                f'ETCD_INITIAL_CLUSTER="{",".join(cluster)}"',
+                f'ETCD_INITIAL_ADVERTISE_PEER_URLS="{",".join(added.peer_urls)}"',
+                'ETCD_INITIAL_CLUSTER_STATE="existing"',
+            ]
+        )
+
+    def member_remove(self, member_id: int, result: MemberList) -> bytes:
+        """A confirmation."""
+        return _lines(
+            [f"Member {member_id:16x} removed from cluster {result.header.cluster_id:16x}"]
+        )
+
+    def status(self, rows: Sequence[tuple[str, Status]]) -> bytes:
+        """A line per endpoint."""
+        return _lines([", ".join(status_row(*row)) for row in rows])
+
+    def health(self, rows: Sequence[Health]) -> bytes:
+        """A line per endpoint."""
+        return _lines(
+            [
+                f"{row.endpoint} is unhealthy: failed to commit proposal: {row.error}"
+                if row.error
+                else f"{row.endpoint} is healthy: successfully committed proposal: "
+                f"took = {go_duration(row.took_seconds)}"
+                for row in rows
+            ]
+        )
+
+    def hashes(self, rows: Sequence[tuple[str, Hash]]) -> bytes:
+        """A line per endpoint."""
+        return _lines([f"{endpoint}, {result.hash}" for endpoint, result in rows])
+
+    def alarms(self, result: Alarms) -> bytes:
+        """A line per alarm."""
+        # Compat: the space at the end is etcdctl's.
+        return _lines([f"memberID:{member} alarm:{kind.name} " for member, kind in result.alarms])
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
+    """A table drawn with + - and |; header centred, cells to the right."""
+    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+    border = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
+
+    def line(cells: Sequence[str]) -> str:
+        return "|" + "|".join(f" {cell} " for cell in cells) + "|"
+
+    def centred(cell: str, width: int) -> str:
+        left = (width - len(cell)) // 2
+        return " " * left + cell + " " * (width - len(cell) - left)
+
+    top = line([centred(cell, width) for cell, width in zip(header, widths, strict=True)])
+    body = [line([c.rjust(w) for c, w in zip(row, widths, strict=True)]) for row in rows]
+    return _lines([border, top, border, *body, border] if body else [border, top, border, border])
+
+
+class TablePrinter(Printer):
+    """For looking at members side by side; other commands have no table."""
+
+    form = "table"
+
+    def member_list(self, result: MemberList) -> bytes:
+        """A row per member."""
+        header = ("ID", "STATUS", "NAME", "PEER ADDRS", "CLIENT ADDRS", "IS LEARNER")
+        return table(header, member_rows(result))
+
+    def status(self, rows: Sequence[tuple[str, Status]]) -> bytes:
+        """A row per endpoint."""
+        header = (
+            "ENDPOINT",
+            "ID",
+            "VERSION",
+            "DB SIZE",
+            "IS LEADER",
+            "IS LEARNER",
+            "RAFT TERM",
+            "RAFT INDEX",
+            "RAFT APPLIED INDEX",
+            "ERRORS",
+        )
+        return table(header, [status_row(*row) for row in rows])
+
+    def health(self, rows: Sequence[Health]) -> bytes:
+        """A row per endpoint."""
+        return table(
+            ("ENDPOINT", "HEALTH", "TOOK", "ERROR"),
+            [
+                [row.endpoint, _boolean(not row.error), go_duration(row.took_seconds), row.error]
+                for row in rows
+            ],
+        )
+
+    def hashes(self, rows: Sequence[tuple[str, Hash]]) -> bytes:
+        """A row per endpoint."""
+        return table(("ENDPOINT", "HASH"), [[endpoint, str(r.hash)] for endpoint, r in rows])

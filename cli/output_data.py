@@ -1,0 +1,428 @@
+"""The forms of output that programs read: JSON as Go writes it, and fields, a line each.
+
+Go leaves out fields that are zero where etcd's structures say so, writes bytes as base64 and escapes < > & in strings.
+The upper and lower case of the names is etcd's own mix: some answers are printed from its wire messages, some from its
+client library's structures.
+"""
+
+import base64
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from cli.output import Health, Printer, SimplePrinter, TablePrinter, go_duration
+from kvstore.client.types import (
+    Alarms,
+    Answer,
+    DeleteResult,
+    Hash,
+    Header,
+    KeyValue,
+    LeaseAlive,
+    LeaseGrant,
+    LeaseIds,
+    LeaseInfo,
+    MemberList,
+    OpResult,
+    PutResult,
+    RangeResult,
+    Status,
+    TxnResult,
+    WatchBatch,
+)
+
+
+def go_json(value: Any) -> bytes:
+    """One line of JSON with Go's escapes."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text.encode() + b"\n"
+
+
+def go_quote(data: bytes) -> str:
+    """A string in double quotes as Go's %q writes it."""
+    named = {7: "a", 8: "b", 9: "t", 10: "n", 11: "v", 12: "f", 13: "r", 34: '"', 92: "\\"}
+    parts = ['"']
+    for character in data.decode("utf-8", errors="surrogateescape"):
+        code = ord(character)
+        if code in named:
+            parts.append("\\" + named[code])
+        elif 0xDC80 <= code <= 0xDCFF:
+            parts.append(f"\\x{code - 0xDC00:02x}")
+        elif character == " " or character.isprintable():
+            parts.append(character)
+        elif code < 0x80:
+            parts.append(f"\\x{code:02x}")
+        else:
+            parts.append(f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
+    return "".join(parts) + '"'
+
+
+def _filled(**fields: Any) -> dict[str, Any]:
+    """Without what Go calls empty."""
+    return {
+        name: value for name, value in fields.items() if value not in (0, "", False, None, [], {})
+    }
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _header(header: Header) -> dict[str, Any]:
+    return _filled(
+        cluster_id=header.cluster_id,
+        member_id=header.member_id,
+        revision=header.revision,
+        raft_term=header.raft_term,
+    )
+
+
+def _pair(kv: KeyValue | None) -> dict[str, Any] | None:
+    if kv is None:
+        return None
+    return _filled(
+        key=_base64(kv.key),
+        create_revision=kv.create_revision,
+        mod_revision=kv.mod_revision,
+        version=kv.version,
+        value=_base64(kv.value),
+        lease=kv.lease,
+    )
+
+
+def _operation(result: OpResult) -> dict[str, Any]:
+    fields: dict[str, Any] = {"header": _header(result.header)}
+    match result:
+        case RangeResult():
+            kvs = [_pair(kv) for kv in result.kvs]
+            return fields | _filled(kvs=kvs, more=result.more, count=result.count)
+        case PutResult():
+            return fields | _filled(prev_kv=_pair(result.prev_kv))
+        case DeleteResult():
+            previous = [_pair(kv) for kv in result.prev_kvs]
+            return fields | _filled(deleted=result.deleted, prev_kvs=previous)
+        case TxnResult():
+            responses = [
+                {"Response": {_union_name(response): _operation(response)}}
+                for response in result.responses
+            ]
+            return fields | _filled(succeeded=result.succeeded, responses=responses)
+
+
+def _union_name(result: OpResult) -> str:
+    match result:
+        case RangeResult():
+            return "ResponseRange"
+        case PutResult():
+            return "ResponsePut"
+        case DeleteResult():
+            return "ResponseDeleteRange"
+        case TxnResult():
+            return "ResponseTxn"
+
+
+def _members(result: MemberList) -> list[dict[str, Any]]:
+    return [
+        _filled(
+            ID=member.id,
+            name=member.name,
+            peerURLs=list(member.peer_urls),
+            clientURLs=list(member.client_urls),
+            isLearner=member.is_learner,
+        )
+        for member in result.members
+    ]
+
+
+class JsonPrinter(Printer):
+    """One line of JSON per answer."""
+
+    form = "json"
+
+    def range(self, result: RangeResult) -> bytes:
+        """The wire message."""
+        return go_json(_operation(result))
+
+    def put(self, result: PutResult) -> bytes:
+        """The wire message."""
+        return go_json(_operation(result))
+
+    def delete(self, result: DeleteResult) -> bytes:
+        """The wire message."""
+        return go_json(_operation(result))
+
+    def txn(self, result: TxnResult) -> bytes:
+        """The wire message."""
+        return go_json(_operation(result))
+
+    def watch(self, batch: WatchBatch) -> bytes:
+        """The structure of etcd's client library."""
+        events = [
+            _filled(
+                type=int(event.type == "DELETE"), kv=_pair(event.kv), prev_kv=_pair(event.prev_kv)
+            )
+            for event in batch.events
+        ]
+        rest = {"CompactRevision": 0, "Canceled": False, "Created": False}
+        return go_json({"Header": _header(batch.header), "Events": events, **rest})
+
+    def lease_grant(self, result: LeaseGrant) -> bytes:
+        """Header and lease in one level."""
+        return go_json({**_header(result.header), "ID": result.id, "TTL": result.ttl, "Error": ""})
+
+    def lease_revoke(self, lease_id: int, result: Answer) -> bytes:
+        """The wire message."""
+        return go_json({"header": _header(result.header)})
+
+    def lease_alive(self, result: LeaseAlive) -> bytes:
+        """Header and lease in one level."""
+        return go_json({**_header(result.header), "ID": result.id, "TTL": result.ttl})
+
+    def lease_info(self, result: LeaseInfo, with_keys: bool) -> bytes:
+        """Header and lease in one level."""
+        keys = [_base64(key) for key in result.keys] or None
+        rest = {"id": result.id, "ttl": result.ttl, "granted-ttl": result.granted_ttl, "keys": keys}
+        return go_json({**_header(result.header), **rest})
+
+    def lease_list(self, result: LeaseIds) -> bytes:
+        """Header and ids in one level."""
+        return go_json({**_header(result.header), "leases": [{"id": one} for one in result.ids]})
+
+    def member_list(self, result: MemberList) -> bytes:
+        """The wire message."""
+        return go_json({"header": _header(result.header), "members": _members(result)})
+
+    def member_add(self, result: MemberList, name: str) -> bytes:
+        """The wire message."""
+        members = _members(result)
+        new = next((m for m in members if result.member and m["ID"] == result.member.id), None)
+        return go_json({"header": _header(result.header), "member": new, "members": members})
+
+    def member_remove(self, member_id: int, result: MemberList) -> bytes:
+        """The wire message."""
+        return self.member_list(result)
+
+    def status(self, rows: Sequence[tuple[str, Status]]) -> bytes:
+        """A list of endpoints with their wire messages."""
+        return go_json(
+            [
+                {
+                    "Endpoint": endpoint,
+                    "Status": {"header": _header(status.header)}
+                    | _filled(
+                        version=status.version,
+                        dbSize=status.db_size,
+                        leader=status.leader,
+                        raftIndex=status.raft_index,
+                        raftTerm=status.raft_term,
+                        raftAppliedIndex=status.raft_applied_index,
+                        errors=list(status.errors),
+                        dbSizeInUse=status.db_size_in_use,
+                        isLearner=status.is_learner,
+                    ),
+                }
+                for endpoint, status in rows
+            ]
+        )
+
+    def health(self, rows: Sequence[Health]) -> bytes:
+        """A list of endpoints."""
+        return go_json(
+            [
+                {
+                    "endpoint": row.endpoint,
+                    "health": not row.error,
+                    "took": go_duration(row.took_seconds),
+                }
+                | _filled(error=row.error)
+                for row in rows
+            ]
+        )
+
+    def hashes(self, rows: Sequence[tuple[str, Hash]]) -> bytes:
+        """A list of endpoints with their wire messages."""
+        return go_json(
+            [
+                {
+                    "Endpoint": endpoint,
+                    "HashKV": {"header": _header(result.header)}
+                    | _filled(hash=result.hash, compact_revision=result.compact_revision),
+                }
+                for endpoint, result in rows
+            ]
+        )
+
+    def alarms(self, result: Alarms) -> bytes:
+        """The wire message."""
+        alarms = [_filled(memberID=member, alarm=int(kind)) for member, kind in result.alarms]
+        return go_json(_filled(header=_header(result.header), alarms=alarms))
+
+
+class FieldsPrinter(Printer):
+    """A line per field: "Name" : value."""
+
+    form = "fields"
+
+    def range(self, result: RangeResult) -> bytes:
+        """All pairs, then what concerns them together."""
+        lines = [line for kv in result.kvs for line in self._pair("", kv)]
+        return self._answer(result, *lines, ("More", result.more), ("Count", result.count))
+
+    def put(self, result: PutResult) -> bytes:
+        """The header, and the previous pair."""
+        return self._answer(result, *(self._pair("Prev", result.prev_kv) if result.prev_kv else ()))
+
+    def delete(self, result: DeleteResult) -> bytes:
+        """The number of keys, and the previous pairs."""
+        previous = [line for kv in result.prev_kvs for line in self._pair("Prev", kv)]
+        return self._answer(result, ("Deleted", result.deleted), *previous)
+
+    def txn(self, result: TxnResult) -> bytes:
+        """Whether the condition held, and each operation's own output."""
+        parts = [self._answer(result, ("Succeeded", result.succeeded))]
+        for response in result.responses:
+            match response:
+                case RangeResult():
+                    parts.append(self.range(response))
+                case PutResult():
+                    parts.append(self.put(response))
+                case DeleteResult():
+                    parts.append(self.delete(response))
+                case TxnResult():
+                    parts.append(self.txn(response))
+        return b"".join(parts)
+
+    def watch(self, batch: WatchBatch) -> bytes:
+        """The header, then each event."""
+        lines: list[tuple[str, Any]] = []
+        for event in batch.events:
+            lines.append(("Type", _Bare(event.type)))
+            if event.prev_kv is not None:
+                lines += self._pair("Prev", event.prev_kv)
+            lines += self._pair("", event.kv)
+        return self._answer(batch, *lines)
+
+    def lease_grant(self, result: LeaseGrant) -> bytes:
+        """Header, id, seconds."""
+        return self._answer(result, ("ID", result.id), ("TTL", result.ttl))
+
+    def lease_revoke(self, lease_id: int, result: Answer) -> bytes:
+        """The header."""
+        return self._answer(result)
+
+    def lease_alive(self, result: LeaseAlive) -> bytes:
+        """Header, id, seconds."""
+        return self._answer(result, ("ID", result.id), ("TTL", result.ttl))
+
+    def lease_info(self, result: LeaseInfo, with_keys: bool) -> bytes:
+        """What was granted, what is left, and the keys."""
+        lines = [("ID", result.id), ("TTL", result.ttl), ("GrantedTTL", result.granted_ttl)]
+        return self._answer(result, *lines, *(("Key", key) for key in result.keys))
+
+    def lease_list(self, result: LeaseIds) -> bytes:
+        """Header and ids."""
+        return self._answer(result, *(("ID", one) for one in result.ids))
+
+    def member_list(self, result: MemberList) -> bytes:
+        """The members, an empty line after each."""
+        parts = [self._answer(result)]
+        for member in result.members:
+            lines: list[tuple[str, Any]] = [("ID", member.id), ("Name", member.name.encode())]
+            lines += [("PeerURL", url.encode()) for url in member.peer_urls]
+            lines += [("ClientURL", url.encode()) for url in member.client_urls]
+            parts.append(_fields([*lines, ("IsLearner", member.is_learner)]) + b"\n")
+        return b"".join(parts)
+
+    def status(self, rows: Sequence[tuple[str, Status]]) -> bytes:
+        """The endpoints, an empty line after each."""
+        parts = []
+        for endpoint, status in rows:
+            lines = (
+                ("Version", status.version.encode()),
+                ("DBSize", status.db_size),
+                ("Leader", status.leader),
+                ("IsLearner", status.is_learner),
+                ("RaftIndex", status.raft_index),
+                ("RaftTerm", status.raft_term),
+                ("RaftAppliedIndex", status.raft_applied_index),
+                ("Errors", _Bare(f"[{' '.join(status.errors)}]")),
+                ("Endpoint", endpoint.encode()),
+            )
+            parts.append(self._answer(status, *lines) + b"\n")
+        return b"".join(parts)
+
+    def health(self, rows: Sequence[Health]) -> bytes:
+        """The endpoints, an empty line after each."""
+        return b"".join(
+            _fields(
+                [
+                    ("Endpoint", row.endpoint.encode()),
+                    ("Health", not row.error),
+                    ("Took", _Bare(go_duration(row.took_seconds))),
+                    ("Error", row.error.encode()),
+                ]
+            )
+            + b"\n"
+            for row in rows
+        )
+
+    def hashes(self, rows: Sequence[tuple[str, Hash]]) -> bytes:
+        """The endpoints, an empty line after each."""
+        return b"".join(
+            self._answer(result, ("Endpoint", endpoint.encode()), ("Hash", result.hash)) + b"\n"
+            for endpoint, result in rows
+        )
+
+    def alarms(self, result: Alarms) -> bytes:
+        """Header and alarms."""
+        lines: list[tuple[str, Any]] = []
+        for member, kind in result.alarms:
+            lines += [("MemberID", member), ("AlarmType", _Bare(kind.name))]
+        return self._answer(result, *lines)
+
+    def _answer(self, answer: Answer, *lines: tuple[str, Any]) -> bytes:
+        header = answer.header
+        return _fields(
+            [
+                ("ClusterID", header.cluster_id),
+                ("MemberID", header.member_id),
+                ("Revision", header.revision),
+                ("RaftTerm", header.raft_term),
+                *lines,
+            ]
+        )
+
+    def _pair(self, prefix: str, kv: KeyValue) -> list[tuple[str, Any]]:
+        return [
+            (f"{prefix}Key", kv.key),
+            (f"{prefix}CreateRevision", kv.create_revision),
+            (f"{prefix}ModRevision", kv.mod_revision),
+            (f"{prefix}Version", kv.version),
+            (f"{prefix}Value", kv.value),
+            (f"{prefix}Lease", kv.lease),
+        ]
+
+
+class _Bare(str):
+    """Printed without quotes."""
+
+    __slots__ = ()
+
+
+def _fields(lines: Sequence[tuple[str, Any]]) -> bytes:
+    def shown(value: Any) -> str:
+        if isinstance(value, bytes):
+            return go_quote(value)
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    return "".join(f'"{name}" : {shown(value)}\n' for name, value in lines).encode()
+
+
+PRINTERS: dict[str, type[Printer]] = {
+    "simple": SimplePrinter,
+    "json": JsonPrinter,
+    "fields": FieldsPrinter,
+    "table": TablePrinter,
+}
