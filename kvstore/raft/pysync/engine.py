@@ -213,10 +213,15 @@ class PySyncReplicator:
         loop = asyncio.get_running_loop()
         at = loop.time() + max(0.001, deadline - self._clock.monotonic())
         if self._timer is not None:
-            if not self._timer.cancelled() and loop.time() < self._timer.when() <= at:
+            if self._timer.when() <= at:
                 return
             self._timer.cancel()
-        self._timer = loop.call_at(at, self.wake)
+        self._timer = loop.call_at(at, self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        # Forgotten here, not judged by the time: uvloop counts whole milliseconds and may fire just before `when`.
+        self._timer = None
+        self.wake()
 
     def _end_transfers(self) -> None:
         leader = self._core.sync.leader_name()
