@@ -134,7 +134,7 @@ class Journal:
             return
         self.bytes_in_memory -= sum(len(entry[0]) for entry in self.entries[keep:])
         del self.entries[keep:]
-        self._queue.operations.append((segment.KIND_TRUNCATE, last_index, 0, b""))
+        self._queue.operations.append((segment.KIND_TRUNCATE, last_index, self.last_term, b""))
         self._lower_durable(last_index)
 
     def reset(self, index: int, term: int) -> None:
@@ -375,7 +375,7 @@ class Journal:
         end = b""
         if not ends_group:
             self._group -= 1
-            no_change = (segment.KIND_TRUNCATE, self.last_index, 0, b"")
+            no_change = (segment.KIND_TRUNCATE, self.last_index, self.last_term, b"")
             end = segment.encode_group([no_change], self._group)
             self._group += 1
         self._files.truncate(self._descriptor, offset)
@@ -393,9 +393,13 @@ class Journal:
             self.entries.append((record.data, record.index, record.term))
         elif record.kind == segment.KIND_TRUNCATE:
             keep = record.index - self.base_index + 1
-            if keep < 1:
+            if keep >= 1:
+                del self.entries[keep:]
+            elif not self._segments:
+                # What was cut stood in a segment that compaction has dropped since, with what replaced it committed.
+                self.entries = [(b"", record.index, record.term)]
+            else:
                 raise DamagedData(path, offset, f"cut to {record.index}, below the base")
-            del self.entries[keep:]
         elif record.kind == segment.KIND_RESET:
             self.entries = [(b"", record.index, record.term)]
         else:

@@ -21,7 +21,7 @@ SEGMENT_MAGIC = b"QUORLOG1"
 
 KIND_ENTRY = 1
 KIND_TRUNCATE = 2
-"""Drops every entry above `index`; written in place of cutting the file, so a log is only ever appended to."""
+"""Drops every entry above (`index`, `term`), in place of cutting the file: a log is only ever appended to."""
 KIND_RESET = 3
 """Drops everything; the log goes on behind (`index`, `term`), as after a snapshot from the leader."""
 

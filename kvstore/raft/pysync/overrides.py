@@ -386,7 +386,11 @@ class GuardedSyncObj(library.SyncObj):  # type: ignore[misc]
             # The library would send again what is on its way; what is ahead stays ahead.
             self._SyncObj__raftNextIndex[node] = max(before, next_index)
             progress.note_matched(next_index - 1)
-            if progress.transfer is not None and next_index > self._journal.base_index:
+            transfer = progress.transfer
+            # Delivered, even if the log was compacted past it meanwhile: then the next one follows.
+            if transfer is not None and next_index > min(
+                transfer.snapshot.index, self._journal.base_index
+            ):
                 progress.end_transfer()
         self._owner.answered(node.id, message["seq"])
 

@@ -153,6 +153,24 @@ def test_compaction_drops_whole_segments_and_keeps_the_rest(tmp_path: Path) -> N
     again.close()
 
 
+def test_a_cut_reaching_into_a_dropped_segment_is_read_back(tmp_path: Path) -> None:
+    journal = filled(tmp_path, groups=8)
+    while len(segments(tmp_path)) < 2:
+        journal.append(bytes(100), journal.last_index + 1, 1)
+        journal.flush()
+    journal.truncate(journal.last_index - 3)
+    for _ in range(10):
+        journal.append(b"new", journal.last_index + 1, 2)
+    journal.flush()
+    journal.compact(journal.last_index - 2)
+    journal.flush()
+    journal.close()
+    assert len(segments(tmp_path)) == 1
+    again = opened(tmp_path)
+    assert again.entries[-3:] == [(b"new", journal.last_index - n, 2) for n in (2, 1, 0)]
+    again.close()
+
+
 def test_a_torn_tail_is_cut_and_writing_goes_on(tmp_path: Path) -> None:
     journal = filled(tmp_path)
     offset = journal._offset
