@@ -37,6 +37,8 @@ _NUMBER_FLAGS = {
     "--max-requests-inflight": "max_reads_in_flight",
     "--max-mutating-requests-inflight": "max_writes_in_flight",
     "--min-request-timeout": "min_request_timeout_seconds",
+    "--default-not-ready-toleration-seconds": "not_ready_toleration_seconds",
+    "--default-unreachable-toleration-seconds": "unreachable_toleration_seconds",
 }
 _DURATION_FLAGS = {
     "--request-timeout": "request_timeout_seconds",

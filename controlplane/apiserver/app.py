@@ -29,7 +29,11 @@ def build_parts(
 ) -> Parts:
     """All parts, nothing started."""
     caches = WatchCache(storage, clock, capacity=config.watch_cache_size)
-    admission = Admission(NamespaceLifecycle(SCHEME.of("Namespace"), storage, caches))
+    admission = Admission(
+        NamespaceLifecycle(SCHEME.of("Namespace"), storage, caches),
+        not_ready_seconds=config.not_ready_toleration_seconds,
+        unreachable_seconds=config.unreachable_toleration_seconds,
+    )
     registries = {
         resource: Registry(
             resource,

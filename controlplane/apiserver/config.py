@@ -23,6 +23,9 @@ class ApiServerConfig:
     kubelet_client_cert_file: str = ""
     kubelet_client_key_file: str = ""
     kubelet_ca_file: str = ""
+    # How long pods that do not say it stay on a node that is not ready, or silent.
+    not_ready_toleration_seconds: int = 300
+    unreachable_toleration_seconds: int = 300
     service_ip_range: str = "10.96.0.0/16"
     # Events kept per resource for watches that come back; kube-apiserver's default is 100 and grows.
     watch_cache_size: int = 1000

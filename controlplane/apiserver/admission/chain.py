@@ -18,13 +18,21 @@ Obj = dict[str, Any]
 class Admission:
     """The chain, same for all kinds."""
 
-    def __init__(self, lifecycle: NamespaceLifecycle) -> None:
+    def __init__(
+        self,
+        lifecycle: NamespaceLifecycle,
+        *,
+        not_ready_seconds: int = 300,
+        unreachable_seconds: int = 300,
+    ) -> None:
         self._lifecycle = lifecycle
+        self._not_ready_seconds = not_ready_seconds
+        self._unreachable_seconds = unreachable_seconds
 
     def mutate(self, obj: Obj, *, is_create: bool) -> None:
         """Complete `obj` in place."""
         if is_create and obj.get("kind") == "Pod":
-            pods.complete(obj)
+            pods.complete(obj, self._not_ready_seconds, self._unreachable_seconds)
         defaults.apply_defaults(obj)
 
     def validate(self, resource: Resource, obj: Obj) -> list[Cause]:

@@ -8,12 +8,11 @@ from typing import Any
 
 Obj = dict[str, Any]
 
-_TOLERATION_SECONDS = 300
-_NODE_TROUBLES = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_NOT_READY, _UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
 
 
-def complete(pod: Obj) -> None:
-    """Fill in what the pod does not say."""
+def complete(pod: Obj, not_ready_seconds: int, unreachable_seconds: int) -> None:
+    """Fill in what the pod does not say; the seconds are how long it stays on a node in trouble."""
     spec = pod.setdefault("spec", {})
     account = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
     spec["serviceAccountName"] = spec["serviceAccount"] = account
@@ -21,14 +20,14 @@ def complete(pod: Obj) -> None:
         spec["priority"] = 0
     spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
     tolerations = list(spec.get("tolerations") or ())
-    for key in _NODE_TROUBLES:
+    for key, seconds in ((_NOT_READY, not_ready_seconds), (_UNREACHABLE, unreachable_seconds)):
         if not any(_covers(toleration, key) for toleration in tolerations):
             tolerations.append(
                 {
                     "key": key,
                     "operator": "Exists",
                     "effect": "NoExecute",
-                    "tolerationSeconds": _TOLERATION_SECONDS,
+                    "tolerationSeconds": seconds,
                 }
             )
     spec["tolerations"] = tolerations
