@@ -4,7 +4,7 @@ Fail-over: requests go to the current server until it fails. Requests that chang
 at once; a change is tried again only if it surely never left this machine (no connection was made), because an answer
 that was lost says nothing about the outcome. While watches are open, the server they hang on is asked for `/livez`
 every few seconds: a server that was stopped (SIGSTOP) or cut off keeps its connections open and silent, and only this
-question tells that from a quiet one.
+question tells that from a quiet one. Requests under way to such a server end with it.
 """
 
 import asyncio
@@ -128,7 +128,7 @@ class HttpTransport:
         token: str = "",
         user_agent: str = "quorate",
         connect_timeout_seconds: float = 2.0,
-        probe_interval_seconds: float = 3.0,
+        probe_interval_seconds: float = 2.0,
         probe_timeout_seconds: float = 2.0,
     ) -> None:
         if not servers:
@@ -146,6 +146,7 @@ class HttpTransport:
         self._session: aiohttp.ClientSession | None = None
         self._supervisor = Supervisor("transport")
         self._streams: dict[int, set[_HttpStream]] = {}
+        self._in_flight: dict[int, set[asyncio.Timeout]] = {}
 
     @property
     def current_server(self) -> str:
@@ -167,22 +168,31 @@ class HttpTransport:
         raise last or TransportError("no servers", outcome_known=True)
 
     async def _send_to(self, index: int, request: Request) -> Response:
-        timeout = aiohttp.ClientTimeout(
-            total=request.timeout_seconds, connect=self._connect_timeout_seconds
-        )
+        timeout = aiohttp.ClientTimeout(total=None, connect=self._connect_timeout_seconds)
+        deadlines = self._in_flight.setdefault(index, set())
         try:
-            async with self._open_session().request(
-                request.method,
-                self.servers[index] + request.path,
-                params=list(request.query),
-                data=request.body,
-                headers=self._request_headers(request),
-                timeout=timeout,
-            ) as answer:
-                body = await answer.read()
-                return Response(answer.status, body, dict(answer.headers))
+            async with asyncio.timeout(request.timeout_seconds) as deadline:
+                deadlines.add(deadline)
+                try:
+                    return await self._exchange(self.servers[index], request, timeout)
+                finally:
+                    deadlines.discard(deadline)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _translate(error, self.servers[index]) from error
+
+    async def _exchange(
+        self, server: str, request: Request, timeout: aiohttp.ClientTimeout
+    ) -> Response:
+        async with self._open_session().request(
+            request.method,
+            server + request.path,
+            params=list(request.query),
+            data=request.body,
+            headers=self._request_headers(request),
+            timeout=timeout,
+        ) as answer:
+            body = await answer.read()
+            return Response(answer.status, body, dict(answer.headers))
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[LineStream]:
@@ -244,6 +254,10 @@ class HttpTransport:
                 self._leave(index)
                 for stream in list(streams):
                     stream.abort()
+                now = asyncio.get_running_loop().time()
+                for deadline in self._in_flight.get(index, ()):
+                    if not deadline.expired():
+                        deadline.reschedule(now)
                 self._streams.pop(index, None)
                 return
 

@@ -135,6 +135,21 @@ async def test_a_silent_server_costs_reads_one_timeout_and_changes_an_error(pair
     assert await client.get(CONFIGMAPS, "x", "d")
 
 
+async def test_requests_under_way_end_when_the_server_is_found_silent(pair):
+    _, fronts, client, supervisor = pair
+    informer = Informer(client, CONFIGMAPS, SystemClock(), rng=random.Random(1))
+    supervisor.start(informer.run(), "informer", eternal=True)
+    await informer.wait_synced()
+    await until(lambda: client.transport._streams.get(0))
+    fronts[0].hang.set()
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    patient = RestClient(client.transport, timeout_seconds=60)
+    with pytest.raises(ServiceUnavailable):
+        await patient.create(CONFIGMAPS, configmap("x"), "d")
+    assert loop.time() - started < 10
+
+
 async def test_no_server_at_all(pair):
     _, fronts, client, _ = pair
     for front in fronts:
