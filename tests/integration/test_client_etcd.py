@@ -1,4 +1,4 @@
-"""The client against a real etcd: results, errors, watches, leases."""
+"""The client against a member of our store and of a real etcd: results, errors, watches, leases."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.bench_cluster import StoreCluster, etcd_program
+from cli.bench_cluster import OURS, StoreCluster, etcd_program
 from kvstore.client import errors
 from kvstore.client.client import (
     Client,
@@ -23,14 +23,13 @@ from kvstore.client.client import (
 from kvstore.client.lease import LeaseKeeper
 from kvstore.client.types import SortOrder, SortTarget
 
-PROGRAM = etcd_program()
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="etcd is not installed")
 
-
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[StoreCluster]:
-    assert PROGRAM is not None
-    async with StoreCluster(PROGRAM, tmp_path, size=1) as started:
+@pytest.fixture(params=["ours", "etcd"])
+async def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StoreCluster]:
+    program = OURS if request.param == "ours" else etcd_program()
+    if program is None:
+        pytest.skip("etcd is not installed")
+    async with StoreCluster(program, tmp_path, size=1) as started:
         yield started
 
 

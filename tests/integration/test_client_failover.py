@@ -1,4 +1,4 @@
-"""The client against three members of a real etcd, of which some are killed or frozen."""
+"""The client against three members, of our store and of a real etcd, of which some are killed or frozen."""
 
 import asyncio
 import signal
@@ -7,18 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from cli.bench_cluster import StoreCluster, etcd_program
+from cli.bench_cluster import OURS, StoreCluster, etcd_program
 from kvstore.client import errors
 from kvstore.client.client import Client, prefix_end
 
-PROGRAM = etcd_program()
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="etcd is not installed")
 
-
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[StoreCluster]:
-    assert PROGRAM is not None
-    async with StoreCluster(PROGRAM, tmp_path) as started:
+@pytest.fixture(params=["ours", "etcd"])
+async def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StoreCluster]:
+    program = OURS if request.param == "ours" else etcd_program()
+    if program is None:
+        pytest.skip("etcd is not installed")
+    async with StoreCluster(program, tmp_path) as started:
         yield started
 
 
