@@ -1,4 +1,4 @@
-"""Store, API server, controllers, scheduler and two agents as processes: pods run, log, end, and move their node along."""
+"""Store, API server, controllers, scheduler and two agents as processes: pods run, log, restart and end."""
 
 import asyncio
 import contextlib
