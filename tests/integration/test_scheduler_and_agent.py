@@ -51,7 +51,11 @@ class Cluster:
     @asynccontextmanager
     async def agent(self, name: str = "node-1", **capacity: str) -> AsyncIterator[AgentApp]:
         config = AgentConfig(
-            kubeconfig="", root_dir=str(self.root / name), name=name, pod_cidr=CIDR, capacity=capacity
+            kubeconfig="",
+            root_dir=str(self.root / name),
+            name=name,
+            pod_cidr=CIDR,
+            capacity=capacity,
         )
         app = AgentApp(config, RestClient(self.api), self.clock, random.Random(1))
         async with self._running(app.run(), name):
@@ -91,7 +95,11 @@ class Cluster:
 async def test_a_pod_is_scheduled_runs_and_ends(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path)
     async with cluster.agent(), cluster.scheduler():
-        command = ["sh", "-c", "trap 'echo bye; exit 0' TERM; echo hello $POD_IP; while :; do sleep 0.1; done"]
+        command = [
+            "sh",
+            "-c",
+            "trap 'echo bye; exit 0' TERM; echo hello $POD_IP; while :; do sleep 0.1; done",
+        ]
         cluster.api.put("Pod", pod("a", {"image": "busybox:1.36", "command": command}))
         await until(lambda: cluster.status("a").get("phase") == "Running", "running")
         status = cluster.status("a")
@@ -99,7 +107,9 @@ async def test_a_pod_is_scheduled_runs_and_ends(tmp_path: Path) -> None:
         assert status["podIP"].startswith("127.231.7.")
         assert cluster.container("a")["ready"]
         await until(
-            lambda: {"Scheduled", "Pulled", "Created", "Started"} <= {r for r, _ in cluster.reasons()},
+            lambda: (
+                {"Scheduled", "Pulled", "Created", "Started"} <= {r for r, _ in cluster.reasons()}
+            ),
             "events",
         )
         assert ("Scheduled", "Successfully assigned default/a to node-1") in cluster.reasons()
@@ -117,8 +127,10 @@ async def test_a_crash_is_restarted_and_then_backed_off(tmp_path: Path) -> None:
     async with cluster.agent(), cluster.scheduler():
         cluster.api.put("Pod", pod("a", {"image": "busybox", "command": ["sh", "-c", "exit 3"]}))
         await until(
-            lambda: (cluster.container("a").get("state") or {}).get("waiting", {}).get("reason")
-            == "CrashLoopBackOff",
+            lambda: (
+                (cluster.container("a").get("state") or {}).get("waiting", {}).get("reason")
+                == "CrashLoopBackOff"
+            ),
             "crash loop",
         )
         entry = cluster.container("a")
@@ -138,7 +150,9 @@ async def test_a_job_like_pod_succeeds(tmp_path: Path) -> None:
         )
         cluster.api.put("Pod", spec)
         await until(lambda: cluster.status("a").get("phase") == "Succeeded", "succeeded")
-        assert cluster.status("a")["initContainerStatuses"][0]["state"]["terminated"]["exitCode"] == 0
+        assert (
+            cluster.status("a")["initContainerStatuses"][0]["state"]["terminated"]["exitCode"] == 0
+        )
 
 
 async def test_a_restarted_agent_starts_its_pods_again(tmp_path: Path) -> None:
@@ -157,7 +171,9 @@ async def test_a_restarted_agent_starts_its_pods_again(tmp_path: Path) -> None:
 async def test_containers_survive_an_absent_api_server(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path)
     async with cluster.agent() as app, cluster.scheduler():
-        cluster.api.put("Pod", pod("a", {"image": "busybox", "command": ["sh", "-c", "sleep 0.5; exit 1"]}))
+        cluster.api.put(
+            "Pod", pod("a", {"image": "busybox", "command": ["sh", "-c", "sleep 0.5; exit 1"]})
+        )
         await until(lambda: cluster.container("a").get("containerID"), "started")
         uid = (cluster.pod("a") or {})["metadata"]["uid"]
         cluster.api.down = True
@@ -186,7 +202,9 @@ async def test_the_web_image_answers(tmp_path: Path) -> None:
     async with cluster.agent(), cluster.scheduler():
         probe = {"httpGet": {"path": "/", "port": 18080}, "periodSeconds": 1}
         ports = [{"containerPort": 18080}]
-        cluster.api.put("Pod", pod("web", {"image": "nginx:1.14.2", "ports": ports, "readinessProbe": probe}))
+        cluster.api.put(
+            "Pod", pod("web", {"image": "nginx:1.14.2", "ports": ports, "readinessProbe": probe})
+        )
         await until(lambda: cluster.container("web").get("ready"), "ready")
         url = f"http://{cluster.status('web')['podIP']}:18080/"
         body = await asyncio.to_thread(lambda: urllib.request.urlopen(url).read())
@@ -198,8 +216,10 @@ async def test_unknown_image(tmp_path: Path) -> None:
     async with cluster.agent(), cluster.scheduler():
         cluster.api.put("Pod", pod("a", {"image": "nosuch:1"}))
         await until(
-            lambda: (cluster.container("a").get("state") or {}).get("waiting", {}).get("reason")
-            == "ErrImagePull",
+            lambda: (
+                (cluster.container("a").get("state") or {}).get("waiting", {}).get("reason")
+                == "ErrImagePull"
+            ),
             "error",
         )
         assert cluster.status("a")["phase"] == "Pending"

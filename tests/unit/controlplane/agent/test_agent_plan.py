@@ -23,7 +23,9 @@ NOW = 10_000.0
 BOX = Sandbox("box", "u1", "127.9.0.2", True, NOW - 60)
 
 
-def pod(policy: str = "Always", init: list[dict[str, Any]] | None = None, **spec: Any) -> dict[str, Any]:
+def pod(
+    policy: str = "Always", init: list[dict[str, Any]] | None = None, **spec: Any
+) -> dict[str, Any]:
     return {
         "metadata": {"name": "p", "namespace": "default", "uid": "u1"},
         "spec": {
@@ -35,7 +37,9 @@ def pod(policy: str = "Always", init: list[dict[str, Any]] | None = None, **spec
     }
 
 
-def ran(name: str = "c", code: int | None = None, attempt: int = 0, ended: float = NOW) -> ContainerStatus:
+def ran(
+    name: str = "c", code: int | None = None, attempt: int = 0, ended: float = NOW
+) -> ContainerStatus:
     state = ContainerState.RUNNING if code is None else ContainerState.EXITED
     return ContainerStatus(
         f"{name}{attempt}", "u1", name, attempt, state, started_at=NOW - 50,
