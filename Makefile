@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-PROTOS := kvstore/pb/kv.proto kvstore/pb/rpc.proto
+PROTOS := protos/kvstore/pb/auth.proto protos/kvstore/pb/kv.proto protos/kvstore/pb/rpc.proto
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -27,7 +27,7 @@ demo: $(STAMP) ## on a running cluster: kill the leading master and watch what h
 	@$(BIN)/quorate demo
 
 test: $(STAMP) ## set up, then the whole suite
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 check: $(STAMP) ## format, lint, types, import contracts, generated code fresh
 	$(BIN)/ruff format --check kvstore controlplane cli tests
@@ -41,7 +41,8 @@ fmt: $(STAMP) ## format and mend what can be mended
 	$(BIN)/ruff check --fix kvstore controlplane cli tests
 
 protos: $(STAMP) ## generate kvstore/pb from protos/
-	$(BIN)/python -m grpc_tools.protoc -I protos --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOS)
+	$(BIN)/python -m grpc_tools.protoc -I protos --python_out=. --pyi_out=. $(PROTOS)
+	$(BIN)/python -m grpc_tools.protoc -I protos --grpc_python_out=. protos/kvstore/pb/rpc.proto
 
 bench: $(STAMP) ## the store beside etcd (where installed), and the fail-over time
 	@$(BIN)/quorate bench compare

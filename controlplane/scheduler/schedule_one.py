@@ -183,7 +183,9 @@ def unschedulable_patch(
         "message": message,
     }
     conditions = (pod.get("status") or {}).get("conditions") or ()
-    current: Mapping[str, Any] = next((c for c in conditions if c.get("type") == "PodScheduled"), {})
+    current: Mapping[str, Any] = next(
+        (c for c in conditions if c.get("type") == "PodScheduled"), {}
+    )
     if all(current.get(key) == value for key, value in wanted.items()):
         return None
     since = current.get("lastTransitionTime") if current.get("status") == "False" else None

@@ -1,1 +1,1 @@
-""" """
+"""Primitives every part stands on: clock, tasks, logs, settings, ports. Imports nothing of the project."""

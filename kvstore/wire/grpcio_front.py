@@ -155,7 +155,7 @@ class GrpcioFront:
             ("grpc.max_receive_message_length", max_request_bytes + GRPC_OVERHEAD_BYTES),
             ("grpc.max_send_message_length", -1),
             # etcd's --grpc-keepalive-min-time, -interval and -timeout.
-            ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+            ("grpc.http2.min_ping_interval_without_data_ms", 5000),
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.keepalive_time_ms", 7_200_000),
             ("grpc.keepalive_timeout_ms", 20_000),
