@@ -1,4 +1,4 @@
-"""Rows of apps/v1."""
+"""Rows of the apps group: Deployment and ReplicaSet."""
 
 from __future__ import annotations
 

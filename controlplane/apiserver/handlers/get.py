@@ -1,4 +1,4 @@
-"""GET of one object."""
+"""GET of one object, as JSON, YAML, a Table or metadata only."""
 
 from controlplane.api.resource import Resource
 from controlplane.apiserver.context import Parts
