@@ -1,7 +1,7 @@
 """The supervisor of a local cluster: what `quorate up` runs.
 
-Start order: lock the state folder; ports; certificates, kubeconfigs; stores; API servers; front; controllers,
-schedulers, agents; then wait until every node is Ready. Stop is the reverse. Afterwards it serves the control socket
+Start order: lock the state folder; ports; certificates, kubeconfigs; stores; API servers; controllers, schedulers and
+agents; the front; then wait until every node is Ready. Stop is the reverse. Afterwards it serves the control socket
 (`controlplane.local.control`) until a signal or a `down`.
 """
 
@@ -87,12 +87,6 @@ class LocalCluster:
             self.supervisor = ProcessSupervisor(self.plan.stages, self._clock)
             self._control = ControlServer(self.layout, self._handle)
             await self._control.start()
-            if self.plan.front is not None and self.plan.admin_tls is not None:
-                host, port = self.plan.front
-                self._front = Front(
-                    host, port, self.plan.apiservers, self.plan.admin_tls, self._clock
-                )
-                await self._front.start()
             self._write_cluster_file(ready=False)
 
             def report(process: Process, seconds: float) -> None:
@@ -102,6 +96,12 @@ class LocalCluster:
                 self._write_cluster_file(ready=False)
 
             await self.supervisor.start_all(report)
+            if self.plan.front is not None and self.plan.admin_tls is not None:
+                host, port = self.plan.front
+                self._front = Front(
+                    host, port, self.plan.apiservers, self.plan.admin_tls, self._clock
+                )
+                await self._front.start()
             await self._wait_nodes(60.0)
             if self.plan.front is not None:
                 host, port = self.plan.front
@@ -171,12 +171,12 @@ class LocalCluster:
 
     async def stop(self) -> None:
         """End all children, close all sockets, release the folder. Idempotent."""
-        if self.supervisor is not None:
-            await self.supervisor.stop_all()
-            self.supervisor = None
         if self._front is not None:
             await self._front.stop()
             self._front = None
+        if self.supervisor is not None:
+            await self.supervisor.stop_all()
+            self.supervisor = None
         if self._control is not None:
             await self._control.stop()
             self._control = None

@@ -16,7 +16,8 @@ from kvstore.base.tasks import Supervisor
 from kvstore.local.probe import is_healthy
 
 log = get_logger("local.front")
-_CHECK_SECONDS = 1.0
+# A TLS handshake each: often enough to notice a silent server, rare enough to cost nothing.
+_CHECK_SECONDS = 2.0
 _CONNECT_SECONDS = 1.0
 _CHUNK_BYTES = 64 << 10
 _MAX_CONNECTIONS = 4096

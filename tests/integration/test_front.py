@@ -90,7 +90,7 @@ async def test_requests_go_in_turn_and_only_to_ready_servers(
         backend = next(b for b in front.backends if b.name == holding.name)
         async with asyncio.timeout(10):
             while backend.is_ready:
-                await clock.advance(1.1)
+                await clock.advance(2.1)
                 await asyncio.sleep(0.02)
         # The connection to the server that is not ready was cut, and new ones go to the other.
         with pytest.raises((OSError, asyncio.IncompleteReadError)):
