@@ -12,6 +12,7 @@ from controlplane.apiserver.handlers import (
     discovery,
     get,
     health,
+    not_served,
     openapi,
     patch,
     subresources,
@@ -53,7 +54,10 @@ async def route(parts: Parts, request: Request) -> Answer:
         return await _document(parts, request)
     resource = SCHEME.by_plural(info.group, info.version, info.resource)
     if resource is None or resource not in parts.registries:
-        raise errors.NotFound.path()
+        empty = not_served.answer(info)
+        if empty is None:
+            raise errors.NotFound.path()
+        return empty
     _check_place(request, resource)
     if info.subresource:
         return await subresources.handle(parts, request, resource)
