@@ -6,7 +6,7 @@ not served; such paths answer 501.
 
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -15,6 +15,12 @@ from controlplane.agent.runtime.interface import ContainerRuntime, ContainerStat
 from controlplane.api import times
 from controlplane.client.indexer import Indexer
 from kvstore.base.clock import Clock
+
+# Compat: a kubelet spells these reasons out and gives all others as they are.
+_WAITING = {
+    "ErrImagePull": "image can't be pulled",
+    "ImagePullBackOff": "trying and failing to pull image",
+}
 
 
 def tls_context(cert_file: str, key_file: str, client_ca_file: str) -> ssl.SSLContext:
@@ -74,7 +80,7 @@ class AgentServer:
         wanted = request.query.get("previous") == "true"
         run = self._run_of(pod, container, previous=wanted)
         if run is None:
-            text = f'container "{container}" in pod "{names["pod"]}" is waiting to start\n'
+            text = waiting_text(pod, container) + "\n"
             if wanted:
                 text = f'previous terminated container "{container}" in pod "{names["pod"]}" not found\n'
             return web.Response(status=400, text=text)
@@ -91,6 +97,19 @@ class AgentServer:
         if previous:
             return runs[-2] if len(runs) > 1 else None
         return runs[-1] if runs else None
+
+
+def waiting_text(pod: Mapping[str, Any], container: str) -> str:
+    """Why there are no logs of a container that never ran, in the words users look for."""
+    status = pod.get("status") or {}
+    reason = ""
+    for field in ("containerStatuses", "initContainerStatuses"):
+        for row in status.get(field) or ():
+            if row.get("name") == container:
+                reason = ((row.get("state") or {}).get("waiting") or {}).get("reason", "")
+    text = f'container "{container}" in pod "{pod["metadata"]["name"]}" is waiting to start'
+    why = _WAITING.get(reason, reason)
+    return f"{text}: {why}" if why else text
 
 
 def log_options(query: Any, now: float) -> LogOptions:
