@@ -113,13 +113,19 @@ class Proposals:
             commands.append(pending.command)
         return (self._member_id, self.nonce, numbers, commands) if numbers else None
 
-    def take_back(self, numbers: Sequence[int]) -> None:
-        """These were surely not accepted: queue them again."""
+    def take_back(self, numbers: Sequence[int], term: int) -> None:
+        """What was handed over for `term` was surely not accepted: queue it again.
+
+        A refusal may be late, and speaks only of its own hand-over, not of a newer one for another term.
+        """
         for number in reversed(numbers):
             pending = self._pending.get(number)
-            if pending is not None and pending.handed_term:
-                pending.handed_term = 0
-                self._waiting.appendleft(number)
+            if pending is not None and pending.handed_term == term:
+                self._queue_again(number, pending)
+
+    def _queue_again(self, number: int, pending: _Pending) -> None:
+        pending.handed_term = 0
+        self._waiting.appendleft(number)
 
     def resolve(self, pack: Pack, results: Sequence[Any]) -> None:
         """An entry with `pack` was applied; answer those who wait here."""
@@ -135,11 +141,12 @@ class Proposals:
     def settle(self, applied_term: int) -> None:
         """An entry of `applied_term` was applied: earlier terms can bring nothing any more."""
         lost = [
-            number
+            (number, pending)
             for number, pending in self._pending.items()
             if 0 < pending.handed_term < applied_term
         ]
-        self.take_back(lost)
+        for number, pending in reversed(lost):
+            self._queue_again(number, pending)
 
     def lose_track(self) -> None:
         """State was replaced by a snapshot: what was handed over may be in it, its result is gone."""
@@ -148,7 +155,13 @@ class Proposals:
 
     def expire(self) -> float | None:
         """Fail what is past its deadline; the next deadline, None if nothing waits."""
-        now = self._monotonic()
+        soonest = self._expire_due(self._monotonic())
+        # Without a leader nobody takes from the queue, and it must not keep what has ended.
+        while self._waiting and self._waiting[0] not in self._pending:
+            self._waiting.popleft()
+        return soonest
+
+    def _expire_due(self, now: float) -> float | None:
         while self._deadlines:
             deadline, number = self._deadlines[0]
             pending = self._pending.get(number)

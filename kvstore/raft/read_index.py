@@ -133,6 +133,12 @@ class ReadIndex:
         for waiter in self._all:
             soonest = waiter.deadline if soonest is None else min(soonest, waiter.deadline)
         self._new = [waiter for waiter in self._new if not waiter.future.done()]
+        # A leader that answers nothing must not make the questions pile up.
+        self._asked = {
+            question: waiters
+            for question, waiters in self._asked.items()
+            if not all(waiter.future.done() for waiter in waiters)
+        }
         return soonest
 
     def fail_all(self, error: Exception) -> None:

@@ -18,6 +18,7 @@ from kvstore.raft.journal import Entry, Journal
 from kvstore.raft.proposals import Pack, Proposals, decode_entry, encode_entry
 from kvstore.raft.pysync import guards
 from kvstore.raft.pysync.guards import Message
+from kvstore.raft.pysync.handed_in import HandedIn, is_pack_of
 from kvstore.raft.pysync.overrides import GuardedSyncObj, node_name
 from kvstore.raft.pysync.progress import Progress
 from kvstore.raft.pysync.snapshotting import Snapshotting
@@ -75,7 +76,7 @@ class Core:
         self._store = SnapshotStore(settings.data_dir / "snapshots", files)
         self._members = {node_name(member): member for member in settings.peers}
         self._held: list[tuple[str, Message, int]] = []
-        self._handed_in: list[tuple[MemberId, Pack]] = []
+        self._handed_in = HandedIn()
         self._forward_again_at = 0.0
         self._settled_term = 0
         self._seen_leader: tuple[int, str | None] = (0, None)
@@ -196,25 +197,25 @@ class Core:
 
     def _on_forward(self, member: MemberId, message: Message) -> None:
         pack = message["pack"]
+        if not is_pack_of(pack, member):
+            return
         accepted = (
             self.sync.is_leader()
             and message["term"] == self.sync.term()
             and self.transfer_target is None
-            and _is_pack_of(pack, member)
+            and self._handed_in.add(member, tuple(pack), message["term"])
         )
-        if accepted:
-            self._handed_in.append((member, tuple(pack)))
-        elif _is_pack_of(pack, member):
-            self._refuse(member, pack)
+        if not accepted:
+            self._refuse(member, pack, message["term"])
 
-    def _refuse(self, member: MemberId, pack: Sequence[Any]) -> None:
-        self._shell.send(
-            member, {"type": "forward_refused", "nonce": pack[1], "numbers": list(pack[2])}
-        )
+    def _refuse(self, member: MemberId, pack: Sequence[Any], term: int) -> None:
+        numbers = list(pack[2])
+        message = {"type": "forward_refused", "term": term, "nonce": pack[1], "numbers": numbers}
+        self._shell.send(member, message)
 
     def _on_forward_refused(self, member: MemberId, message: Message) -> None:
         if message["nonce"] == self.nonce:
-            self.proposals.take_back(message["numbers"])
+            self.proposals.take_back(message["numbers"], message["term"])
             self._forward_again_at = (
                 self._clock.monotonic() + self._settings.heartbeat_interval_seconds / 2
             )
@@ -288,12 +289,7 @@ class Core:
             own = self.proposals.take(limit, self.sync.term())
             packs: list[Pack] = [own] if own is not None else []
             size = sum(len(command) for command in own[3]) if own is not None else 0
-            while self._handed_in:
-                pack = self._handed_in[0][1]
-                size += sum(len(command) for command in pack[3])
-                if packs and size > limit:
-                    break
-                packs.append(self._handed_in.pop(0)[1])
+            packs.extend(self._handed_in.take(limit - size, at_least_one=own is None))
             if packs:
                 self.sync.append(encode_entry(packs))
 
@@ -306,7 +302,7 @@ class Core:
         ) is not None:
             message = {"type": "forward", "term": self.sync.term(), "pack": pack}
             if not self._shell.send(self._members[leader], message):
-                self.proposals.take_back(pack[2])
+                self.proposals.take_back(pack[2], self.sync.term())
                 self._forward_again_at = (
                     self._clock.monotonic() + self._settings.heartbeat_interval_seconds / 2
                 )
@@ -362,9 +358,8 @@ class Core:
             self._seen_leader = seen
             self._start_reads_over()
             if not self.sync.is_leader():
-                for member, pack in self._handed_in:
-                    self._refuse(member, pack)
-                self._handed_in = []
+                for member, pack, term in self._handed_in.clear():
+                    self._refuse(member, pack, term)
                 self.transfer_target = None
             own = node_name(self._settings.member_id)
             log.info("leader seen", member=own, leader=seen[1], term=seen[0])
@@ -501,16 +496,3 @@ class Core:
             last_index=self.journal.last_index,
             match_index=match,
         )
-
-
-def _is_pack_of(pack: Sequence[Any], member: MemberId) -> bool:
-    return (
-        len(pack) == 4
-        and pack[0] == member
-        and isinstance(pack[1], int)
-        and isinstance(pack[2], list)
-        and isinstance(pack[3], list)
-        and len(pack[2]) == len(pack[3])
-        and all(isinstance(number, int) for number in pack[2])
-        and all(isinstance(command, bytes) for command in pack[3])
-    )

@@ -36,7 +36,7 @@ _SHAPES: dict[str, dict[str, type | tuple[type, ...]]] = {
     "timeout_now": {"term": int},
     "unknown_store": {},
     "forward": {"term": int, "pack": list},
-    "forward_refused": {"numbers": list, "nonce": int},
+    "forward_refused": {"term": int, "numbers": list, "nonce": int},
     "read_request": {"question": int},
     "read_reply": {"question": int, "index": (int, type(None))},
     "snapshot": {

@@ -159,7 +159,12 @@ class PeerTransport:
         for host, port in self._settings.listen or (self._settings.peers[self._own],):
             self._servers.append(
                 await loop.create_server(
-                    lambda: _Connection(self, None), host, port, ssl=self._server_tls
+                    lambda: _Connection(self, None),
+                    host,
+                    port,
+                    ssl=self._server_tls,
+                    # A stranger that says nothing is not known here before its handshake ends.
+                    ssl_handshake_timeout=HELLO_SECONDS if self._server_tls else None,
                 )
             )
         for member in self._settings.peers:
@@ -268,22 +273,25 @@ class PeerTransport:
             raise BadFrame(f"protocol version {message.get('version')!r}")
         if message.get("cluster") != self._settings.cluster_id:
             raise BadFrame(f"cluster {message.get('cluster')!r} is not this one")
-        member, facts = message.get("from"), message.get("facts")
-        if member not in self._settings.peers or member == self._own:
-            raise BadFrame(f"{member!r} is no other member")
+        claimed, facts = message.get("from"), message.get("facts")
+        if not isinstance(claimed, int) or claimed not in self._settings.peers:
+            raise BadFrame(f"{claimed!r} is no member")
+        member = MemberId(claimed)
+        if member == self._own:
+            raise BadFrame("it says it is this member")
         if connection.expected not in (None, member) or not isinstance(facts, dict):
             raise BadFrame(f"{member!r} answered in place of {connection.expected!r}")
         if connection.expected is None and not self._filter.allows_connect(member, self._own):
             connection.abort()
             return
-        connection.trust(MemberId(member), self._frame_limit)
+        connection.trust(member, self._frame_limit)
         connection.heard_at = self.clock.monotonic()
-        old = self._live.pop(MemberId(member), None)
+        old = self._live.pop(member, None)
         if old is not None:
             old.abort()
-            self._events.disconnected(MemberId(member))
-        self._live[MemberId(member)] = connection
-        self._events.connected(MemberId(member), facts)
+            self._events.disconnected(member)
+        self._live[member] = connection
+        self._events.connected(member, facts)
 
     def lost(self, connection: _Connection) -> None:
         """A socket closed."""

@@ -1,0 +1,73 @@
+"""Packs of proposals that other members handed to this leader and that are not in its log yet.
+
+While an fsync runs they gather here; a disk that hangs must not let them fill the memory, so their bytes are bounded
+and what does not fit is refused, for the sender to keep and offer again.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from kvstore.raft.proposals import MAX_BYTES_IN_FLIGHT, Pack
+from kvstore.raft.replicator import MemberId
+
+
+class HandedIn:
+    """A queue of packs, each with its sender and the term it was handed over for."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES_IN_FLIGHT) -> None:
+        self._max_bytes = max_bytes
+        self._packs: deque[tuple[MemberId, Pack, int]] = deque()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._packs)
+
+    def add(self, member: MemberId, pack: Pack, term: int) -> bool:
+        """Queue `pack`; False if it does not fit."""
+        size = _size(pack)
+        if self._packs and self._bytes + size > self._max_bytes:
+            return False
+        self._packs.append((member, pack, term))
+        self._bytes += size
+        return True
+
+    def take(self, max_bytes: int, *, at_least_one: bool) -> list[Pack]:
+        """The oldest packs, up to `max_bytes` together."""
+        taken: list[Pack] = []
+        total = 0
+        while self._packs:
+            pack = self._packs[0][1]
+            size = _size(pack)
+            total += size
+            if total > max_bytes and (taken or not at_least_one):
+                break
+            self._packs.popleft()
+            self._bytes -= size
+            taken.append(pack)
+        return taken
+
+    def clear(self) -> list[tuple[MemberId, Pack, int]]:
+        """Forget all; what was queued."""
+        packs = list(self._packs)
+        self._packs.clear()
+        self._bytes = 0
+        return packs
+
+
+def is_pack_of(pack: Sequence[Any], member: MemberId) -> bool:
+    """Whether `pack` is well formed and its sender's own."""
+    return (
+        len(pack) == 4
+        and pack[0] == member
+        and isinstance(pack[1], int)
+        and isinstance(pack[2], list)
+        and isinstance(pack[3], list)
+        and len(pack[2]) == len(pack[3])
+        and all(isinstance(number, int) for number in pack[2])
+        and all(isinstance(command, bytes) for command in pack[3])
+    )
+
+
+def _size(pack: Pack) -> int:
+    return sum(len(command) for command in pack[3])

@@ -1,0 +1,102 @@
+"""Proposals, hand-overs and read questions at their edges: late refusals, full queues, nothing left behind."""
+
+import pytest
+
+from kvstore.raft.proposals import Pack, Proposals
+from kvstore.raft.pysync.handed_in import HandedIn
+from kvstore.raft.read_index import ReadIndex
+from kvstore.raft.replicator import MemberId, NoLeader, OutcomeUnknown
+
+ME, OTHER = MemberId(1), MemberId(2)
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_a_late_refusal_does_not_take_back_a_newer_hand_over() -> None:
+    proposals = Proposals(ME, 7, 10, Time())
+    number, future = proposals.submit(b"once", 5)
+    assert proposals.take(1000, 3) == (ME, 7, [number], [b"once"])
+    proposals.settle(4)
+    assert proposals.take(1000, 4) == (ME, 7, [number], [b"once"])
+    proposals.take_back([number], 3)
+    assert proposals.take(1000, 4) is None
+    proposals.resolve((ME, 7, [number], [b"once"]), ["done"])
+    assert await future == "done"
+
+
+async def test_a_refusal_of_the_same_term_queues_again_in_order() -> None:
+    proposals = Proposals(ME, 7, 10, Time())
+    numbers = [proposals.submit(b"%d" % n, 5)[0] for n in range(3)]
+    assert proposals.take(1000, 3) is not None
+    last, _ = proposals.submit(b"3", 5)
+    proposals.take_back(numbers, 3)
+    pack = proposals.take(1000, 3)
+    assert pack is not None
+    assert pack[2] == [*numbers, last]
+    proposals.fail_all(NoLeader())
+
+
+async def test_what_is_lost_with_a_term_is_queued_again_in_order() -> None:
+    proposals = Proposals(ME, 7, 10, Time())
+    numbers = [proposals.submit(b"%d" % n, 5)[0] for n in range(3)]
+    assert proposals.take(1000, 3) is not None
+    proposals.settle(3)
+    assert not proposals.has_waiting
+    proposals.settle(4)
+    pack = proposals.take(1000, 4)
+    assert pack is not None
+    assert pack[2] == numbers
+    proposals.fail_all(NoLeader())
+
+
+async def test_a_member_without_a_leader_keeps_nothing_of_what_expired() -> None:
+    time = Time()
+    proposals = Proposals(ME, 7, 10, time)
+    for _ in range(100):
+        _, future = proposals.submit(b"x", 1)
+        time.now += 2
+        proposals.expire()
+        with pytest.raises(NoLeader):
+            await future
+    assert len(proposals) == 0
+    assert not proposals.has_waiting
+
+
+async def test_questions_that_nobody_answers_are_forgotten_after_their_deadline() -> None:
+    time = Time()
+    reads = ReadIndex(time)
+    gone = reads.submit(1)
+    old = reads.ask()
+    time.now += 2
+    kept = reads.submit(5)
+    new = reads.ask()
+    reads.expire(has_leader=True)
+    with pytest.raises(OutcomeUnknown):
+        await gone
+    assert old not in reads._asked
+    reads.told(new, 9, 9)
+    assert await kept == 9
+
+
+def pack(number: int, size: int) -> Pack:
+    return (OTHER, 1, [number], [b"x" * size])
+
+
+def test_what_is_handed_in_is_bounded_and_leaves_in_order() -> None:
+    queue = HandedIn(max_bytes=100)
+    assert queue.add(OTHER, pack(1, 150), 3)
+    assert not queue.add(OTHER, pack(2, 1), 3)
+    assert queue.take(10, at_least_one=False) == []
+    assert queue.take(10, at_least_one=True) == [pack(1, 150)]
+    assert queue.add(OTHER, pack(2, 40), 3)
+    assert queue.add(OTHER, pack(3, 40), 3)
+    assert not queue.add(OTHER, pack(4, 40), 3)
+    assert queue.take(50, at_least_one=True) == [pack(2, 40)]
+    assert queue.clear() == [(OTHER, pack(3, 40), 3)]
+    assert len(queue) == 0
