@@ -359,6 +359,9 @@ class GuardedSyncObj(library.SyncObj):  # type: ignore[misc]
 
     def _learn_term(self, term: int) -> None:
         if term > self.term():
+            if self.is_leader():
+                # A leader's deadline is long past: it would stand at once against whom it hands over to.
+                self._set_election_deadline(self._clock.monotonic())
             self._SyncObj__setCurrentTerm(term, None)
             self._SyncObj__setState(FOLLOWER)
             self._SyncObj__raftLeader = None

@@ -398,3 +398,26 @@ async def test_a_wiped_member_is_filled_again_and_does_not_vote_before(tmp_path:
     for member in world.members.values():
         member.kill()
     await let_callbacks_run()
+
+
+async def test_a_leader_that_learns_a_newer_term_waits_before_it_stands_again(
+    tmp_path: Path,
+) -> None:
+    # While the vote of a transfer's target is on its way to the disk, the target's answer to a heartbeat already
+    # tells the new term: who handed over must not stand against it at once.
+    world = World(tmp_path, 3)
+    for member in world.members.values():
+        member.start()
+    await settle(world)
+    cores = [member.core for member in world.members.values() if member.core is not None]
+    leader = next(core for core in cores if core.sync.is_leader())
+    target = next(core for core in cores if core is not leader).status().member_id
+    assert leader.sync._SyncObj__raftElectionDeadline < world.clock.now
+    leader.receive(target, {"type": "stale_term", "term": leader.sync.term() + 1})
+    assert not leader.sync.is_leader()
+    assert (
+        leader.sync.next_deadline() >= world.clock.now + leader._settings.election_timeout_seconds
+    )
+    for member in world.members.values():
+        member.kill()
+    await let_callbacks_run()
