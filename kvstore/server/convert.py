@@ -132,15 +132,32 @@ def delete_to_pb(reply: DeleteRangeReply) -> pb.DeleteRangeResponse:
 
 
 def txn_to_pb(reply: TxnReply, revision: int) -> pb.TxnResponse:
-    """TxnResponse without its own header; the parts carry the revision in theirs, as in etcd."""
+    """TxnResponse without its own header; the parts carry in theirs the revision they saw.
+
+    Compat: as in etcd, what comes before the first change still has the revision before the transaction.
+    """
+    before = revision - 1 if _has_changed(reply) else revision
+    return _txn_to_pb(reply, before, revision)[0]
+
+
+def _has_changed(part: OpReply) -> bool:
+    if isinstance(part, TxnReply):
+        return any(_has_changed(step) for step in part.responses)
+    return isinstance(part, PutReply) or (isinstance(part, DeleteRangeReply) and part.deleted > 0)
+
+
+def _txn_to_pb(reply: TxnReply, current: int, final: int) -> tuple[pb.TxnResponse, int]:
+    """The response, and the revision that the next part sees."""
     response = pb.TxnResponse(succeeded=reply.succeeded)
     for part in reply.responses:
-        _add_op_reply(response, part, revision)
-    return response
+        if _has_changed(part) and not isinstance(part, TxnReply):
+            current = final
+        current = _add_op_reply(response, part, current, final)
+    return response, current
 
 
-def _add_op_reply(response: pb.TxnResponse, part: OpReply, revision: int) -> None:
-    header = pb.ResponseHeader(revision=revision)
+def _add_op_reply(response: pb.TxnResponse, part: OpReply, current: int, final: int) -> int:
+    header = pb.ResponseHeader(revision=current)
     added = response.responses.add()
     if isinstance(part, PutReply):
         added.response_put.CopyFrom(put_to_pb(part))
@@ -152,8 +169,10 @@ def _add_op_reply(response: pb.TxnResponse, part: OpReply, revision: int) -> Non
         added.response_range.CopyFrom(range_to_pb(part))
         added.response_range.header.CopyFrom(header)
     else:
-        added.response_txn.CopyFrom(txn_to_pb(part, revision))
-        added.response_txn.header.CopyFrom(header)
+        nested, current = _txn_to_pb(part, current, final)
+        nested.header.revision = current
+        added.response_txn.CopyFrom(nested)
+    return current
 
 
 def watch_from_pb(request: pb.WatchCreateRequest) -> WatchSpec:
