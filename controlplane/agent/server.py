@@ -51,7 +51,10 @@ class AgentServer:
         application.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self._logs)
         for verb in ("exec", "attach", "portForward", "run"):
             application.router.add_route("*", f"/{verb}/{{rest:.*}}", self._not_served)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        # A reader who leaves ends the following of a log, however quiet the container is.
+        runner = web.AppRunner(
+            application, access_log=None, shutdown_timeout=1.0, handler_cancellation=True
+        )
         await runner.setup()
         await web.TCPSite(runner, host, port, ssl_context=tls).start()
         ready(int(runner.addresses[0][1]))
@@ -85,10 +88,13 @@ class AgentServer:
                 text = f'previous terminated container "{container}" in pod "{names["pod"]}" not found\n'
             return web.Response(status=400, text=text)
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
-        await response.prepare(request)
-        async for part in self._runtime.logs(run.id, options):
-            await response.write(part)
-        await response.write_eof()
+        try:
+            await response.prepare(request)
+            async for part in self._runtime.logs(run.id, options):
+                await response.write(part)
+            await response.write_eof()
+        except ConnectionResetError:
+            pass  # The reader has gone; there is nobody to tell.
         return response
 
     def _run_of(self, pod: dict[str, Any], name: str, *, previous: bool) -> ContainerStatus | None:
