@@ -7,7 +7,7 @@ PROTOS := protos/kvstore/pb/auth.proto protos/kvstore/pb/kv.proto protos/kvstore
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check fmt protos bench down clean
+.PHONY: help setup run demo test check fmt protos sim chaos bench down clean
 
 help: ## this text
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,12 @@ fmt: $(STAMP) ## format and mend what can be mended
 protos: $(STAMP) ## generate kvstore/pb from protos/
 	$(BIN)/python -m grpc_tools.protoc -I protos --python_out=. --pyi_out=. $(PROTOS)
 	$(BIN)/python -m grpc_tools.protoc -I protos --grpc_python_out=. protos/kvstore/pb/rpc.proto
+
+sim: $(STAMP) ## simulate replication under faults: make sim SEEDS=200 FIRST=1000
+	PYTHONHASHSEED=0 SIM_SEEDS=$(or $(SEEDS),100) SIM_FIRST=$(or $(FIRST),0) $(BIN)/python -m pytest -q -n 2 tests/unit/kvstore_raft/test_raft_simulation.py
+
+chaos: $(STAMP) ## kill and pause real members under load: make chaos SEED=7 DURATION=120
+	CHAOS_SEED=$(or $(SEED),1) CHAOS_SECONDS=$(or $(DURATION),60) $(BIN)/python -m pytest -q tests/chaos
 
 bench: $(STAMP) ## the store beside etcd (where installed), and the fail-over time
 	@$(BIN)/quorate bench compare

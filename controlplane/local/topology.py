@@ -60,6 +60,11 @@ class Layout:
         return self.state_dir / "pki"
 
     @property
+    def peer_certificates(self) -> Path:
+        """The store members' own authority, for each other."""
+        return self.state_dir / "pki" / "peers"
+
+    @property
     def kubeconfig(self) -> Path:
         """The operator's kubeconfig."""
         return self.state_dir / "kubeconfig"
@@ -172,10 +177,11 @@ def plan_cluster(
     settings: ClusterSettings,
     layout: Layout,
     authority: CertificateAuthority,
+    peer_authority: CertificateAuthority,
     kinds: Sequence[str],
 ) -> ClusterPlan:
     """Certificates, kubeconfigs and processes. `settings` must be resolved."""
-    builder = _Builder(settings, layout, authority)
+    builder = _Builder(settings, layout, authority, peer_authority)
     stages = [builder.stores()]
     if "apiserver" in kinds:
         stages.append([builder.apiserver(master) for master in settings.masters])
@@ -206,11 +212,16 @@ class _Builder:
     """Makes specs of one cluster; holds what they share."""
 
     def __init__(
-        self, settings: ClusterSettings, layout: Layout, authority: CertificateAuthority
+        self,
+        settings: ClusterSettings,
+        layout: Layout,
+        authority: CertificateAuthority,
+        peer_authority: CertificateAuthority,
     ) -> None:
         self.settings = settings
         self.layout = layout
         self.authority = authority
+        self.peer_authority = peer_authority
         self.host = settings.cluster.host
         self.members = [
             MemberAddress(
@@ -240,6 +251,7 @@ class _Builder:
             token=self.settings.cluster.name,
             state_dir=self.layout.state_dir,
             authority=self.authority if self.settings.security.store_tls else None,
+            peer_authority=self.peer_authority if self.settings.security.store_tls else None,
         )
 
     def apiserver(self, master: MasterSettings) -> ProcessSpec:

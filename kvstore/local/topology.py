@@ -82,8 +82,13 @@ def store_specs(
     token: str,
     state_dir: Path,
     authority: CertificateAuthority | None,
+    peer_authority: CertificateAuthority | None,
 ) -> list[ProcessSpec]:
-    """One `ProcessSpec` a member. `authority` is needed with TLS."""
+    """One `ProcessSpec` a member. The authorities are needed with TLS.
+
+    Members trust an authority of their own among each other: it signs members and nobody else, so that a client's
+    certificate is worth nothing at a peer port.
+    """
     scheme = "https" if security.store_tls else "http"
     initial = ",".join(f"{m.name}={scheme}://{m.host}:{m.peer_port}" for m in members)
     specs = []
@@ -110,14 +115,11 @@ def store_specs(
             "--auto-compaction-mode", settings.auto_compaction_mode,
             "--auto-compaction-retention", settings.auto_compaction_retention,
         ]  # fmt: skip
-        if authority is not None and security.store_tls:
+        if authority is not None and peer_authority is not None and security.store_tls:
+            hosts = certificate_hosts(member.host)
             argv += _tls_flags(
-                authority.identity(
-                    f"store-{member.name}",
-                    member.name,
-                    hosts=certificate_hosts(member.host),
-                    server=True,
-                )
+                authority.identity(f"store-{member.name}", member.name, hosts=hosts, server=True),
+                peer_authority.identity(member.name, member.name, hosts=hosts, server=True),
             )
         specs.append(
             ProcessSpec(
@@ -137,11 +139,15 @@ def store_specs(
     return specs
 
 
-def _tls_flags(identity: Identity) -> list[str]:
-    cert, key, authority = str(identity.cert_file), str(identity.key_file), str(identity.ca_file)
+def _tls_flags(client: Identity, peer: Identity) -> list[str]:
     return [
-        "--cert-file", cert, "--key-file", key, "--trusted-ca-file", authority, "--client-cert-auth",
-        "--peer-cert-file", cert, "--peer-key-file", key, "--peer-trusted-ca-file", authority,
+        "--cert-file", str(client.cert_file),
+        "--key-file", str(client.key_file),
+        "--trusted-ca-file", str(client.ca_file),
+        "--client-cert-auth",
+        "--peer-cert-file", str(peer.cert_file),
+        "--peer-key-file", str(peer.key_file),
+        "--peer-trusted-ca-file", str(peer.ca_file),
         "--peer-client-cert-auth",
     ]  # fmt: skip
 

@@ -7,6 +7,7 @@ survive on all members, applied at most once, a read index covers all that was a
 
 import heapq
 import itertools
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -362,7 +363,11 @@ async def settle(world: World) -> None:
         assert not lost, f"member {member.id} lost {len(lost)} acknowledged proposals"
 
 
-@pytest.mark.parametrize("seed", range(15))
+FIRST = int(os.environ.get("SIM_FIRST", "0"))
+SEEDS = int(os.environ.get("SIM_SEEDS", "15"))
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
 @pytest.mark.parametrize("size", [3, 5])
 async def test_acknowledged_proposals_survive_faults(tmp_path: Path, seed: int, size: int) -> None:
     world = World(tmp_path, seed * 10 + size, size)
