@@ -187,11 +187,15 @@ async def test_a_clients_certificate_is_worth_nothing_at_a_peer_port(layout: Lay
     context = ssl.create_default_context(cafile=str(layout.peer_certificates / "ca.crt"))
     context.load_cert_chain(files["cert_file"], files["key_file"])
     url = urlsplit(cluster["processes"][0]["addresses"]["peer"])
-    with pytest.raises((ssl.SSLError, OSError, asyncio.IncompleteReadError)):
+
+    async def knock() -> bytes:
         reader, writer = await asyncio.open_connection(url.hostname, url.port, ssl=context)
         try:
             writer.write(b"\0" * 64)
             await writer.drain()
-            await asyncio.wait_for(reader.readexactly(1), 10)
+            return await asyncio.wait_for(reader.readexactly(1), 10)
         finally:
             writer.transport.abort()
+
+    with pytest.raises((ssl.SSLError, OSError, asyncio.IncompleteReadError)):
+        await knock()
