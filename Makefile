@@ -27,7 +27,7 @@ demo: $(STAMP) ## on a running cluster: kill the leading master and watch what h
 	@$(BIN)/quorate demo
 
 test: $(STAMP) ## set up, then the whole suite
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 check: $(STAMP) ## format, lint, types, import contracts, generated code fresh
 	$(BIN)/ruff format --check kvstore controlplane cli tests
