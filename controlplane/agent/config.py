@@ -5,6 +5,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from controlplane.runtime.program import parse_address
 from kvstore.base.durations import parse_duration
 
 
@@ -43,14 +44,6 @@ def parse_pairs(text: str) -> dict[str, str]:
             raise argparse.ArgumentTypeError(f"{part!r} is not NAME=VALUE")
         pairs[key.strip()] = value.strip()
     return pairs
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """`HOST:PORT` as a pair."""
-    host, _, port = text.rpartition(":")
-    if not port.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
-    return host.strip("[]") or "0.0.0.0", int(port)
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> AgentConfig:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from controlplane.runtime.program import parse_address
 from kvstore.base.durations import parse_duration
 
 
@@ -25,14 +26,6 @@ class SchedulerConfig:
     renew_deadline: float = 10.0
     retry_period: float = 2.0
     log_level: str = "info"
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """`HOST:PORT` as a pair."""
-    host, _, port = text.rpartition(":")
-    if not port.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
-    return host.strip("[]") or "0.0.0.0", int(port)
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> SchedulerConfig:
