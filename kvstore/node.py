@@ -22,7 +22,6 @@ from typing import Any
 from kvstore.base import ports
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
-from kvstore.base.metrics import Metrics
 from kvstore.base.tasks import Supervisor
 from kvstore.config import MemberConfig
 from kvstore.machine.commands import MemberAttributes
@@ -43,6 +42,7 @@ from kvstore.server.http import HttpServer
 from kvstore.server.kv import KVServicer
 from kvstore.server.lease import LeaseServicer
 from kvstore.server.maintenance import VERSION, MaintenanceServicer
+from kvstore.server.metrics import MemberCounts, member_metrics
 from kvstore.server.watch import WatchServicer
 from kvstore.service.cluster import ClusterService
 from kvstore.service.compactor import Compactor
@@ -143,7 +143,19 @@ class Node:
             peer_urls=config.peer_urls,
         )
         self._streams = Streams(replicator, clock, config.election_seconds)
-        self._metrics = self._build_metrics()
+        self._metrics = member_metrics(
+            config.member_id,
+            config.quota_bytes,
+            machine,
+            replicator.status,
+            MemberCounts(
+                watchers=lambda: self._hub.watcher_count,
+                watch_streams=lambda: self._hub.stream_count,
+                failed_proposals=lambda: self._proposer.failed_count,
+                leader_changes=lambda: self._streams.leader_changes,
+                expired_leases=lambda: self._lease_clock.expired_count,
+            ),
+        )
         self._http = HttpServer(self._cluster, self._metrics, config.metrics_listens)
         self._front = self._build_front(rng)
         replicator.on_applied(self._on_applied)
@@ -295,79 +307,6 @@ class Node:
         self._metrics.grpc_handled.labels(
             kind, service, method, CODE_NAMES.get(code, str(code))
         ).inc()
-
-    def _build_metrics(self) -> Metrics:
-        metrics, machine, status = Metrics(), self.machine, self.replicator.status
-        config = self._config
-        gauges: dict[str, tuple[str, Callable[[], float]]] = {
-            "etcd_server_has_leader": (
-                "Whether or not a leader exists. 1 is existence, 0 is not.",
-                lambda: status().leader_id != 0,
-            ),
-            "etcd_server_is_leader": (
-                "Whether or not this member is a leader. 1 if is, 0 otherwise.",
-                lambda: status().leader_id == config.member_id,
-            ),
-            "etcd_server_is_learner": ("Whether or not this member is a learner.", lambda: 0),
-            "etcd_server_proposals_committed_total": (
-                "The total number of consensus proposals committed.",
-                lambda: status().commit_index,
-            ),
-            "etcd_server_proposals_applied_total": (
-                "The total number of consensus proposals applied.",
-                lambda: status().applied_index,
-            ),
-            "etcd_server_quota_backend_bytes": (
-                "Current backend storage quota size in bytes.",
-                lambda: config.quota_bytes,
-            ),
-            "etcd_mvcc_db_total_size_in_bytes": (
-                "Total size of the state, logically.",
-                lambda: machine.size_bytes,
-            ),
-            "etcd_mvcc_db_total_size_in_use_in_bytes": (
-                "Total size of the state in use, logically.",
-                lambda: machine.size_bytes,
-            ),
-            "etcd_debugging_mvcc_current_revision": (
-                "The current revision of store.",
-                lambda: machine.revision,
-            ),
-            "etcd_debugging_mvcc_compact_revision": (
-                "The revision of the last compaction in store.",
-                lambda: machine.compact_revision,
-            ),
-            "etcd_debugging_mvcc_watcher_total": (
-                "Total number of watchers.",
-                lambda: self._hub.watcher_count,
-            ),
-            "etcd_debugging_mvcc_watch_stream_total": (
-                "Total number of watch streams.",
-                lambda: self._hub.stream_count,
-            ),
-        }
-        for name, (text, read) in gauges.items():
-            metrics.gauge(name, text, read)
-        metrics.counter(
-            "etcd_server_proposals_failed_total",
-            "The total number of failed proposals seen.",
-            lambda: self._proposer.failed_count,
-        )
-        metrics.counter(
-            "etcd_server_leader_changes_seen_total",
-            "The number of leader changes seen.",
-            lambda: self._streams.leader_changes,
-        )
-        metrics.counter(
-            "etcd_debugging_server_lease_expired_total",
-            "The total number of expired leases.",
-            lambda: self._lease_clock.expired_count,
-        )
-        metrics.labelled(
-            "etcd_server_version", "Which version is running.", "server_version", VERSION
-        )
-        metrics.labelled("etcd_server_id", "Server ID.", "server_id", f"{config.member_id:x}")
-        return metrics
 
 
 def _raft_settings(config: MemberConfig) -> RaftSettings:

@@ -5,6 +5,7 @@ backpressure. Either refuses a call by raising `WireError`, whose code and text 
 exception is a bug, logged by the front and answered Internal without its text.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +17,17 @@ UNKNOWN = 2
 INVALID_ARGUMENT = 3
 DEADLINE_EXCEEDED = 4
 NOT_FOUND = 5
+ALREADY_EXISTS = 6
+PERMISSION_DENIED = 7
 RESOURCE_EXHAUSTED = 8
 FAILED_PRECONDITION = 9
+ABORTED = 10
 OUT_OF_RANGE = 11
 UNIMPLEMENTED = 12
 INTERNAL = 13
 UNAVAILABLE = 14
 DATA_LOSS = 15
+UNAUTHENTICATED = 16
 
 CODE_NAMES = {
     OK: "OK",
@@ -31,13 +36,17 @@ CODE_NAMES = {
     INVALID_ARGUMENT: "InvalidArgument",
     DEADLINE_EXCEEDED: "DeadlineExceeded",
     NOT_FOUND: "NotFound",
+    ALREADY_EXISTS: "AlreadyExists",
+    PERMISSION_DENIED: "PermissionDenied",
     RESOURCE_EXHAUSTED: "ResourceExhausted",
     FAILED_PRECONDITION: "FailedPrecondition",
+    ABORTED: "Aborted",
     OUT_OF_RANGE: "OutOfRange",
     UNIMPLEMENTED: "Unimplemented",
     INTERNAL: "Internal",
     UNAVAILABLE: "Unavailable",
     DATA_LOSS: "DataLoss",
+    UNAUTHENTICATED: "Unauthenticated",
 }
 """Codes as grpc-go writes them in metrics."""
 
@@ -63,6 +72,11 @@ class CallContext(Protocol):
         """Where the call comes from, for logs."""
         ...
 
+    @property
+    def common_name(self) -> str:
+        """The common name of the client's verified certificate; empty without one."""
+        ...
+
 
 Send = Callable[[bytes], Awaitable[None]]
 UnaryHandler = Callable[[bytes, CallContext], Awaitable[bytes]]
@@ -85,6 +99,8 @@ class ServerTls:
     key_file: Path
     ca_file: Path | None = None
     is_client_required: bool = False
+    crl_file: Path | None = None
+    """Revoked certificates (PEM); only with `ca_file`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +118,10 @@ class Listen:
 
 class ListenError(Exception):
     """An address could not be bound; the message names it."""
+
+
+Http1Factory = Callable[[], asyncio.Protocol]
+"""Makes the protocol that serves a connection on a client port which does not speak HTTP/2."""
 
 
 class Front(Protocol):

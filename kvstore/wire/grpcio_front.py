@@ -56,6 +56,12 @@ class _Context:
         """Where the call comes from."""
         return str(self._context.peer())
 
+    @property
+    def common_name(self) -> str:
+        """The common name of the client's verified certificate; empty without one."""
+        names = self._context.auth_context().get("x509_common_name", ())
+        return next((bytes(one).decode("utf-8", "replace") for one in names), "")
+
 
 class _Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     """Method path to grpc's own handler objects, made once."""
