@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-PROTOS := protos/kvstore/pb/auth.proto protos/kvstore/pb/kv.proto protos/kvstore/pb/rpc.proto
+PROTOS := $(sort $(wildcard protos/kvstore/pb/*.proto))
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help

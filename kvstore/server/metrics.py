@@ -1,0 +1,101 @@
+"""A member's gauges and counters under etcd's metric names, where they mean the same.
+
+Values are read when a scrape asks, so keeping them costs the hot path nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kvstore.base.metrics import Metrics
+from kvstore.raft.replicator import MemberId, RaftStatus
+from kvstore.server.maintenance import VERSION
+from kvstore.service.ports import MachineView
+
+
+@dataclass(frozen=True, slots=True)
+class MemberCounts:
+    """Numbers that parts of a member keep for themselves, read by name."""
+
+    watchers: Callable[[], float]
+    watch_streams: Callable[[], float]
+    failed_proposals: Callable[[], float]
+    leader_changes: Callable[[], float]
+    expired_leases: Callable[[], float]
+
+
+def member_metrics(
+    member_id: MemberId,
+    quota_bytes: int,
+    machine: MachineView,
+    status: Callable[[], RaftStatus],
+    counts: MemberCounts,
+) -> Metrics:
+    """All metrics of one member."""
+    metrics = Metrics()
+    gauges: dict[str, tuple[str, Callable[[], float]]] = {
+        "etcd_server_has_leader": (
+            "Whether or not a leader exists. 1 is existence, 0 is not.",
+            lambda: status().leader_id != 0,
+        ),
+        "etcd_server_is_leader": (
+            "Whether or not this member is a leader. 1 if is, 0 otherwise.",
+            lambda: status().leader_id == member_id,
+        ),
+        "etcd_server_is_learner": ("Whether or not this member is a learner.", lambda: 0),
+        "etcd_server_proposals_committed_total": (
+            "The total number of consensus proposals committed.",
+            lambda: status().commit_index,
+        ),
+        "etcd_server_proposals_applied_total": (
+            "The total number of consensus proposals applied.",
+            lambda: status().applied_index,
+        ),
+        "etcd_server_quota_backend_bytes": (
+            "Current backend storage quota size in bytes.",
+            lambda: quota_bytes,
+        ),
+        "etcd_mvcc_db_total_size_in_bytes": (
+            "Total size of the state, logically.",
+            lambda: machine.size_bytes,
+        ),
+        "etcd_mvcc_db_total_size_in_use_in_bytes": (
+            "Total size of the state in use, logically.",
+            lambda: machine.size_bytes,
+        ),
+        "etcd_debugging_mvcc_current_revision": (
+            "The current revision of store.",
+            lambda: machine.revision,
+        ),
+        "etcd_debugging_mvcc_compact_revision": (
+            "The revision of the last compaction in store.",
+            lambda: machine.compact_revision,
+        ),
+        "etcd_debugging_mvcc_watcher_total": (
+            "Total number of watchers.",
+            counts.watchers,
+        ),
+        "etcd_debugging_mvcc_watch_stream_total": (
+            "Total number of watch streams.",
+            counts.watch_streams,
+        ),
+    }
+    for name, (text, read) in gauges.items():
+        metrics.gauge(name, text, read)
+    metrics.counter(
+        "etcd_server_proposals_failed_total",
+        "The total number of failed proposals seen.",
+        counts.failed_proposals,
+    )
+    metrics.counter(
+        "etcd_server_leader_changes_seen_total",
+        "The number of leader changes seen.",
+        counts.leader_changes,
+    )
+    metrics.counter(
+        "etcd_debugging_server_lease_expired_total",
+        "The total number of expired leases.",
+        counts.expired_leases,
+    )
+    metrics.labelled("etcd_server_version", "Which version is running.", "server_version", VERSION)
+    metrics.labelled("etcd_server_id", "Server ID.", "server_id", f"{member_id:x}")
+    return metrics
