@@ -79,15 +79,18 @@ def write(state: State) -> Iterator[bytes]:
     return _chunks(_records(head, store.pinned_base(), store.history.pinned()))
 
 
-def read(chunks: Iterable[bytes]) -> State:
-    """The state in a snapshot. Raises ValueError, and says where, if it is damaged, cut off or of another format."""
+def read(chunks: Iterable[bytes], *, padding_bytes: int = 0) -> State:
+    """The state in a snapshot. Raises ValueError, and says where, if it is damaged, cut off or of another format.
+
+    Fewer than `padding_bytes` zeros may follow it.
+    """
     reader = _Reader(chunks)
     head = _convert(reader.expect("head"), Head)
     try:
         store = Store.rebuild(head.compact_revision, reader.base(), reader.revisions())
     except (msgspec.ValidationError, TypeError) as error:
         raise ValueError(f"snapshot does not hold versions: {error}") from error
-    reader.finish()
+    reader.finish(padding_bytes)
     if store.revision != head.revision:
         raise ValueError(f"snapshot ends at revision {store.revision}, not {head.revision}")
     lessor = Lessor()
@@ -181,14 +184,15 @@ class _Reader:
             self._revision_count += len(revisions)
             yield from revisions
 
-    def finish(self) -> None:
-        """Check that all was there, and nothing more."""
+    def finish(self, padding_bytes: int = 0) -> None:
+        """Check that all was there, and nothing more but padding."""
         tail = _convert(self.expect("tail"), Tail)
         if tail.checksum != self._checksum_before:
             raise ValueError("snapshot is damaged: its checksum does not match")
         if (tail.base_count, tail.revision_count) != (self._base_count, self._revision_count):
             raise ValueError("snapshot is incomplete")
-        if self._buffer or any(self._chunks):
+        rest = bytes(self._buffer) + b"".join(self._chunks)
+        if rest and (len(rest) >= padding_bytes or any(rest)):
             raise ValueError(f"snapshot goes on after its end at {self._offset}")
 
     def _all(self, kind: str) -> Iterator[Any]:

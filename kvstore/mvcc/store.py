@@ -161,6 +161,11 @@ class Store:
             revision = self.revision
         return fold(self.history.sum_at(revision) - self._reclaimed_sum)
 
+    def all_versions(self) -> Iterator[KeyValue]:
+        """Every version held, tombstones too, key by key in no order; not pinned."""
+        for versions in self._versions.values():
+            yield from versions
+
     def pinned_base(self) -> Iterator[KeyValue]:
         """What was there at the compacted revision, as of now; lazily, later writes and compactions do not show."""
         revision = self.compact_revision
