@@ -1,0 +1,255 @@
+"""An event loop on virtual time: one thread, no IO, nothing that a second run would do otherwise.
+
+Timers fire in the order of (time, when they were set); what is ready runs first in, first out, as in asyncio. Time
+stands still while callbacks run and jumps to the next timer when none is left, so a minute takes what its work takes.
+
+Every callback belongs to the `Process` in whose context it was scheduled (a context variable, which asyncio carries
+into tasks, timers and futures by itself). That is how a process is paused (its callbacks are kept back) and killed
+(they are dropped for ever, at whatever await they stand; not even `finally` runs, as after kill -9).
+"""
+
+import asyncio
+import contextvars
+import heapq
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+_OWNER: contextvars.ContextVar["Process | None"] = contextvars.ContextVar("process", default=None)
+
+
+class Killed(BaseException):
+    """Unwinds the code of a process that was killed within a call; no `except Exception` may stop it."""
+
+
+class Process:
+    """What is paused and killed as one: a member's boot."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.is_dead = False
+        self.is_paused = False
+        self.parked: list[asyncio.Handle] = []
+        self.steps_left: int | None = None
+        """Kill before so many more callbacks have run; None = do not count."""
+        self.on_steps_over: Callable[[], None] = lambda: None
+        self.lanes: dict[Any, _Lane] = {}
+        self.context = contextvars.copy_context()
+        self.context.run(_OWNER.set, self)
+
+    def check(self) -> None:
+        """Raise Killed if this process is dead: for code that is still on the stack."""
+        if self.is_dead:
+            raise Killed(self.name)
+
+
+def current_process() -> Process | None:
+    """Whose code runs now."""
+    return _OWNER.get()
+
+
+class _Lane:
+    """A thread of an executor: one job after the other."""
+
+    def __init__(self) -> None:
+        self.jobs: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
+        self.is_busy = False
+
+
+class SimLoop(asyncio.BaseEventLoop):
+    """See the module.
+
+    Args:
+        job_seconds: (how long until a job in a thread begins, a function for how long it took after it ran).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._now = 0.0
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._order = 0
+        self._soon: deque[asyncio.Handle] = deque()
+        self.tasks: list[asyncio.Task[Any]] = []
+        self.errors: list[BaseException] = []
+        """What fell out of callbacks of living processes: each is a bug."""
+        self.job_starts_after: Callable[[], float] = lambda: 0.0
+        self.job_took: Callable[[], float] = lambda: 0.0
+        self.network: Any = None
+        self.callbacks_run = 0
+        self.set_task_factory(self._make_task)
+        self.set_exception_handler(self._note_error)
+
+    # What asyncio asks of a loop
+
+    def time(self) -> float:
+        """Virtual seconds since the loop was made."""
+        return self._now
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Any, *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        """Run after what is ready now."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._soon.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+
+    def call_later(  # type: ignore[override]
+        self,
+        delay: float,
+        callback: Any,
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Run `delay` seconds from now."""
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Run at `when`."""
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        self._order += 1
+        heapq.heappush(self._timers, (when, self._order, handle))
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Cancelled timers are skipped when their time comes."""
+
+    def _make_task(self, loop: Any, coro: Any, **options: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, **options)
+        process = _OWNER.get()
+        if process is not None:
+            # Held, so that what a kill leaves behind is not closed by the garbage collector at some moment.
+            self.tasks.append(task)
+            if len(self.tasks) > 4096:
+                self.tasks = [one for one in self.tasks if not one.done()]
+        return task
+
+    def _note_error(self, _: Any, what: dict[str, Any]) -> None:
+        error = what.get("exception")
+        if isinstance(error, Killed):
+            return
+        self.errors.append(error or RuntimeError(str(what.get("message"))))
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
+        """Run `func` within virtual time, in its executor's order; an executor here has one thread."""
+        process = _OWNER.get()
+        future: asyncio.Future[Any] = self.create_future()
+        if process is None:
+            raise RuntimeError("only processes have threads")
+        lane = process.lanes.setdefault(executor, _Lane())
+        lane.jobs.append((lambda: func(*args), future))
+        if not lane.is_busy:
+            lane.is_busy = True
+            self.call_later(self.job_starts_after(), self._run_job, lane, process)
+        return future
+
+    def _run_job(self, lane: _Lane, process: Process) -> None:
+        job, future = lane.jobs.popleft()
+        result, error = None, None
+        try:
+            result = job()
+        except Exception as raised:
+            error = raised
+        self.call_later(self.job_took(), self._end_job, lane, process, future, result, error)
+
+    def _end_job(
+        self,
+        lane: _Lane,
+        process: Process,
+        future: asyncio.Future[Any],
+        result: Any,
+        error: Exception | None,
+    ) -> None:
+        if not future.done():
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+        if lane.jobs:
+            self.call_later(self.job_starts_after(), self._run_job, lane, process)
+        else:
+            lane.is_busy = False
+
+    async def create_server(self, factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:  # type: ignore[override]
+        """Listen on the simulated network."""
+        return self.network.listen(factory, host, port)
+
+    async def create_connection(  # type: ignore[override]
+        self, factory: Any, host: Any = None, port: Any = None, **_: Any
+    ) -> Any:
+        """Connect over the simulated network."""
+        return await self.network.connect(factory, host, port)
+
+    # Processes
+
+    def spawn(self, process: Process, coro: Any, name: str) -> asyncio.Task[Any]:
+        """Run `coro` as a task of `process`."""
+        return process.context.run(lambda: self.create_task(coro, name=name))
+
+    def resume(self, process: Process) -> None:
+        """Let a paused process go on, with all that came meanwhile at once."""
+        process.is_paused = False
+        parked, process.parked = process.parked, []
+        self._soon.extend(parked)
+
+    # Running
+
+    def run_until_time(self, end: float, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Run all callbacks up to virtual time `end`, or until `is_over` says so between two instants."""
+        asyncio.events._set_running_loop(self)
+        try:
+            while not is_over():
+                self._run_ready()
+                if not self._timers or self._timers[0][0] > end:
+                    break
+                self._now = max(self._now, self._timers[0][0])
+                while self._timers and self._timers[0][0] <= self._now:
+                    self._soon.append(heapq.heappop(self._timers)[2])
+            self._now = max(self._now, end) if not is_over() else self._now
+        finally:
+            asyncio.events._set_running_loop(None)
+
+    def _run_ready(self) -> None:
+        soon = self._soon
+        limit = self.callbacks_run + 2_000_000
+        while soon:
+            handle = soon.popleft()
+            if handle.cancelled():
+                continue
+            process = handle._context.get(_OWNER)  # type: ignore[attr-defined]
+            if process is not None and not self._may_run(process, handle):
+                continue
+            self.callbacks_run += 1
+            if self.callbacks_run > limit:
+                raise RuntimeError(f"time stands still at {self._now}: {handle!r} runs for ever")
+            handle._run()
+
+    def _may_run(self, process: Process, handle: asyncio.Handle) -> bool:
+        if process.is_dead:
+            return False
+        if process.is_paused:
+            process.parked.append(handle)
+            return False
+        if process.steps_left is not None:
+            process.steps_left -= 1
+            if process.steps_left < 0:
+                process.steps_left = None
+                process.on_steps_over()
+                return not process.is_dead
+        return True
+
+    def dispose(self) -> None:
+        """Drop everything that has not ended, without a word."""
+        for task in self.tasks:
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+        for one in asyncio.all_tasks(self):
+            one._log_destroy_pending = False  # type: ignore[attr-defined]
+        self._soon.clear()
+        self._timers.clear()
+        # Coroutines close as their tasks go; what they do then reaches nobody.
+        self.set_exception_handler(lambda *_: None)
+        self.tasks.clear()
+        self.close()
