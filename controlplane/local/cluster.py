@@ -32,10 +32,24 @@ from kvstore.base.tasks import Supervisor as Tasks
 from kvstore.local.certificates import CertificateAuthority
 from kvstore.local.probe import http_get
 from kvstore.local.process import Process
+from kvstore.local.spawn import CommandSpawner, WarmSpawner, make_spawner
 from kvstore.local.supervisor import NotReady, ProcessSupervisor
 
 _LEASES = {"scheduler-leader": "kube-scheduler", "controllers-leader": "kube-controller-manager"}
+_PRELOAD = {
+    "store": ("kvstore.config", "kvstore.node", "kvstore.raft.pysync.engine", "uvloop"),
+    "apiserver": ("controlplane.apiserver.app", "controlplane.storage.kv"),
+    "scheduler": ("controlplane.scheduler.app",),
+    "controllers": ("controlplane.controllers.app",),
+    "nodes": ("controlplane.agent.app",),
+}
+"""What the programs of a kind import when they run; named here as text, for nothing here uses it."""
+
 _IS_LEADER = re.compile(rb"^etcd_server_is_leader (\d)", re.MULTILINE)
+
+
+def _preload(kinds: Sequence[str]) -> list[str]:
+    return [module for kind in _PRELOAD for module in _PRELOAD[kind] if kind in kinds]
 
 
 class AlreadyRunning(Exception):
@@ -69,6 +83,7 @@ class LocalCluster:
         self._stop_asked = asyncio.Event()
         self.is_up = False
         self._tasks = Tasks("cluster")
+        self._spawner: CommandSpawner | WarmSpawner | None = None
 
     async def start(self, on_progress: Callable[[str, str, float], None]) -> None:
         """Bring everything up; `on_progress(name, address, seconds)` as each part is ready.
@@ -80,12 +95,15 @@ class LocalCluster:
         try:
             settings = resolve_ports(self._asked, self.layout)
             check_ports(settings, self.kinds)
+            self._spawner = make_spawner(_preload(self.kinds))
+            if isinstance(self._spawner, WarmSpawner):
+                await self._spawner.start()
             now = datetime.datetime.fromtimestamp(self._clock.time(), datetime.UTC)
             authority = CertificateAuthority(self.layout.certificates, now)
             peers = CertificateAuthority(self.layout.peer_certificates, now)
             self.plan = plan_cluster(settings, self.layout, authority, peers, self.kinds)
             write_operator_files(self.plan, self.layout, authority)
-            self.supervisor = ProcessSupervisor(self.plan.stages, self._clock)
+            self.supervisor = ProcessSupervisor(self.plan.stages, self._clock, self._spawner)
             self._control = ControlServer(self.layout, self._handle)
             await self._control.start()
             self._write_cluster_file(ready=False)
@@ -178,6 +196,9 @@ class LocalCluster:
         if self.supervisor is not None:
             await self.supervisor.stop_all()
             self.supervisor = None
+        if self._spawner is not None:
+            await self._spawner.close()
+            self._spawner = None
         if self._control is not None:
             await self._control.stop()
             self._control = None

@@ -1,30 +1,19 @@
 """One child process: start, readiness, kill, pause, resume, orderly stop.
 
-A child runs in a session of its own, so that Ctrl-C in the terminal reaches only the supervisor, and dies with the
-supervisor (Linux: PR_SET_PDEATHSIG), so that nothing is left behind even after kill -9 of it. Output goes to one log
-file, appended. State is one of: stopped, starting, ready, paused, exited, killed.
+How a child comes to be is the spawner's business (`kvstore.local.spawn`). State is one of: stopped, starting, ready,
+paused, exited, killed.
 """
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kvstore.base.clock import Clock
-
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-
-
-def die_with_parent() -> None:
-    """To be called in a child between fork and exec: SIGKILL me when my parent ends (Linux only)."""
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+from kvstore.local.spawn import Child, CommandSpawner, Spawner
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +36,15 @@ class ProcessSpec:
 class Process:
     """A `ProcessSpec` and, at times, a running child."""
 
-    def __init__(self, spec: ProcessSpec, clock: Clock) -> None:
+    def __init__(self, spec: ProcessSpec, clock: Clock, spawner: Spawner | None = None) -> None:
         self.spec = spec
+        self._spawner = spawner or CommandSpawner()
         self.state = "stopped"
         self.pid: int | None = None
         self.exit_code: int | None = None
         self.restarts = 0
         self._clock = clock
-        self._child: asyncio.subprocess.Process | None = None
+        self._child: Child | None = None
         self.ended = asyncio.Event()
         self.ended.set()
 
@@ -68,16 +58,9 @@ class Process:
         if self.is_running:
             return
         self.spec.log_file.parent.mkdir(parents=True, exist_ok=True)
-        with self.spec.log_file.open("ab") as log:
-            self._child = await asyncio.create_subprocess_exec(
-                *self.spec.argv,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **self.spec.env},
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
+        self._child = await self._spawner.spawn(
+            self.spec.argv, {**os.environ, **self.spec.env}, self.spec.log_file
+        )
         self.pid, self.exit_code, self.state = self._child.pid, None, "starting"
         self.ended.clear()
 

@@ -13,6 +13,7 @@ from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
 from kvstore.base.tasks import Supervisor as Tasks
 from kvstore.local.process import Process, ProcessSpec
+from kvstore.local.spawn import CommandSpawner, Spawner
 
 log = get_logger("local.supervisor")
 
@@ -39,9 +40,15 @@ def _last_line(process: Process) -> str:
 class ProcessSupervisor:
     """Owner of all child processes of a cluster."""
 
-    def __init__(self, stages: Sequence[Sequence[ProcessSpec]], clock: Clock) -> None:
+    def __init__(
+        self,
+        stages: Sequence[Sequence[ProcessSpec]],
+        clock: Clock,
+        spawner: Spawner | None = None,
+    ) -> None:
+        spawner = spawner or CommandSpawner()
         self.processes: dict[str, Process] = {
-            spec.name: Process(spec, clock) for stage in stages for spec in stage
+            spec.name: Process(spec, clock, spawner) for stage in stages for spec in stage
         }
         self._stages = [[spec.name for spec in stage] for stage in stages]
         self._clock = clock
