@@ -124,6 +124,10 @@ Http1Factory = Callable[[], asyncio.Protocol]
 """Makes the protocol that serves a connection on a client port which does not speak HTTP/2."""
 
 
+OnHandled = Callable[[str, bool, int], None]
+"""(method path, is_stream, code) after each call."""
+
+
 class Front(Protocol):
     """A running gRPC server."""
 

@@ -19,21 +19,21 @@ from kvstore.wire.engine import (
     Handlers,
     Listen,
     ListenError,
+    OnHandled,
     ServerTls,
     StreamHandler,
     UnaryHandler,
     WireError,
 )
+from kvstore.wire.limits import (
+    DEFAULT_MAX_CONCURRENT_STREAMS,
+    GRPC_OVERHEAD_BYTES,
+    Keepalive,
+)
 
 log = get_logger("kvstore.wire.grpcio_front")
 
 _CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
-
-GRPC_OVERHEAD_BYTES = 512 * 1024
-"""etcd allows a message this much more than a request, for its envelope."""
-
-OnHandled = Callable[[str, bool, int], None]
-"""(method path, is_stream, code) after each call."""
 
 
 class _Context:
@@ -151,8 +151,11 @@ class GrpcioFront:
         listens: tuple[Listen, ...],
         *,
         max_request_bytes: int,
+        max_concurrent_streams: int = DEFAULT_MAX_CONCURRENT_STREAMS,
         on_handled: OnHandled,
+        keepalive: Keepalive | None = None,
     ) -> None:
+        keepalive = keepalive or Keepalive()
         self._listens = listens
         self._server: grpc.aio.Server | None = None
         self._router = _Router(handlers, on_handled)
@@ -160,11 +163,14 @@ class GrpcioFront:
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", max_request_bytes + GRPC_OVERHEAD_BYTES),
             ("grpc.max_send_message_length", -1),
-            # etcd's --grpc-keepalive-min-time, -interval and -timeout.
-            ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+            ("grpc.max_concurrent_streams", max_concurrent_streams),
+            (
+                "grpc.http2.min_ping_interval_without_data_ms",
+                int(1000 * keepalive.min_time_seconds),
+            ),
             ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.keepalive_time_ms", 7_200_000),
-            ("grpc.keepalive_timeout_ms", 20_000),
+            ("grpc.keepalive_time_ms", int(1000 * keepalive.interval_seconds) or (1 << 31) - 1),
+            ("grpc.keepalive_timeout_ms", int(1000 * keepalive.timeout_seconds)),
         ]
 
     async def start(self) -> tuple[Listen, ...]:
