@@ -59,6 +59,7 @@ from kvstore.testing.records import RangeReply as RangeReply
 from kvstore.testing.records import Record as Record
 from kvstore.testing.records import Reply as Reply
 from kvstore.testing.records import Request as Request
+from kvstore.testing.records import StartRecord as StartRecord
 from kvstore.testing.records import Txn as Txn
 from kvstore.testing.records import TxnReply as TxnReply
 from kvstore.testing.records import Unknown as Unknown

@@ -1,7 +1,7 @@
 """The facts of a history: requests, replies, outcomes, and the records that hold them.
 
-Frozen values, each with etcd's names. A value of its own for everything, also where `kvstore.client` has a like one: the
-checkers share nothing with the store, and a history of etcd itself can be checked just as well.
+Frozen values with etcd's names, and values of their own even where `kvstore.client` has a like one: the checkers share
+nothing with the store, and a history of etcd itself can be checked just as well.
 """
 
 import msgspec
@@ -357,6 +357,16 @@ class DigestRecord(_Value, frozen=True, omit_defaults=True, tag="digest"):
     compact_revision: int = 0
 
 
+class StartRecord(_Value, frozen=True, omit_defaults=True, tag="start"):
+    """What was there before the first operation, if the history does not begin with an empty store."""
+
+    time: float
+    revision: int
+    kvs: tuple[KeyValue, ...] = ()
+    compact_revision: int = 0
+    leases: tuple[int, ...] = ()
+
+
 class Note(_Value, frozen=True, omit_defaults=True, tag="note"):
     """Anything worth a line in the timeline."""
 
@@ -365,5 +375,5 @@ class Note(_Value, frozen=True, omit_defaults=True, tag="note"):
     member: str = ""
 
 
-NodeRecord = LeaderRecord | FaultRecord | MemberRecord | DigestRecord | Note
+NodeRecord = LeaderRecord | FaultRecord | MemberRecord | DigestRecord | StartRecord | Note
 Record = Operation | WatchRecord | WatchResponse | NodeRecord
