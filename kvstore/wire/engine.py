@@ -101,6 +101,13 @@ class ServerTls:
     is_client_required: bool = False
     crl_file: Path | None = None
     """Revoked certificates (PEM); only with `ca_file`."""
+    cipher_suites: tuple[str, ...] = ()
+    """OpenSSL's names of the TLS 1.2 suites to allow; empty = the library's choice."""
+    min_version: str = "TLS1.2"
+    max_version: str = ""
+    """`TLS1.2`, `TLS1.3` or empty."""
+    allowed_hostname: str = ""
+    """A DNS name or address that clients' certificates must carry; empty = any."""
 
 
 @dataclass(frozen=True, slots=True)
