@@ -3,13 +3,15 @@
 Of two members the one with the smaller id dials. Both say hello (cluster, ids, boot); what does not fit is cut off
 before any message is read. A newer connection replaces an older one, whose remaining messages are dropped. Silence
 ends a connection: pings fill it. Sending never waits: what does not fit into the bounded buffer is refused, which
-Raft takes as loss. A `LinkFilter` may refuse connections and drop messages, so that partitions need no root.
+Raft takes as loss. A `LinkFilter` may refuse connections and drop messages, so that partitions need no root; one that
+is a `LinkShaper` too may hold messages back and break connections.
 """
 
 import asyncio
 import random
 import ssl
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
 
 import structlog
 
@@ -18,6 +20,7 @@ from kvstore.base.clock import Clock
 from kvstore.base.tasks import Supervisor
 from kvstore.raft.pysync import guards
 from kvstore.raft.pysync.frames import BadFrame, FrameReader, encode
+from kvstore.raft.pysync.held_back import HeldBack
 from kvstore.raft.replicator import MemberId, PeerTls, RaftSettings
 
 log = structlog.get_logger(__name__)
@@ -40,6 +43,24 @@ class LinkFilter(Protocol):
 
     def allows_message(self, source: MemberId, target: MemberId, kind: str) -> bool:
         """Whether a message of type `kind` gets through."""
+        ...
+
+
+@runtime_checkable
+class LinkShaper(LinkFilter, Protocol):
+    """A filter that can make links slow, too."""
+
+    @property
+    def is_shaping(self) -> bool:
+        """Whether any message has to wait."""
+        ...
+
+    def release_at(self, source: MemberId, target: MemberId, size_bytes: int, now: float) -> float:
+        """When a message that enters the link `now` comes out; never before an earlier one."""
+        ...
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call when connections may have to be broken, and what is held may go."""
         ...
 
 
@@ -81,6 +102,8 @@ class _Connection(asyncio.Protocol):
         self._reader = FrameReader(HELLO_LIMIT_BYTES)
         self._out: list[bytes] = []
         self._transport: asyncio.Transport | None = None
+        self.held_out: HeldBack[bytes] | None = None
+        self.held_in: HeldBack[dict[str, Any]] | None = None
         self.expected = expected
         self.member: MemberId | None = None
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -96,10 +119,16 @@ class _Connection(asyncio.Protocol):
             for message in messages:
                 self._owner.arrived(self, message)
         except BadFrame as error:
-            log.warning("peer connection refused", reason=str(error), member=self.member)
-            self.abort()
+            self.refuse(error)
+
+    def refuse(self, error: BadFrame) -> None:
+        log.warning("peer connection refused", reason=str(error), member=self.member)
+        self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        for held in (self.held_out, self.held_in):
+            if held is not None:
+                held.drop()
         self._owner.lost(self)
         if not self.closed.done():
             self.closed.set_result(None)
@@ -145,6 +174,9 @@ class PeerTransport:
         self.clock = clock
         self._settings, self._rng, self._events = settings, rng, events
         self._filter = link_filter
+        self._shaper = link_filter if isinstance(link_filter, LinkShaper) else None
+        if self._shaper is not None:
+            self._shaper.on_change(self._links_changed)
         self._own = settings.member_id
         self._frame_limit = 2 * settings.max_pack_bytes + (4 << 20)
         self._live: dict[MemberId, _Connection] = {}
@@ -191,7 +223,29 @@ class PeerTransport:
             return False
         if not self._filter.allows_message(self._own, member, message["type"]):
             return True
-        return connection.write(encode(message))
+        return self._write(connection, member, encode(message))
+
+    def _write(self, connection: _Connection, member: MemberId, frame: bytes) -> bool:
+        shaper = self._shaper
+        if shaper is None or not (shaper.is_shaping or connection.held_out):
+            return connection.write(frame)
+        now = self.clock.monotonic()
+        at = shaper.release_at(self._own, member, len(frame), now)
+        if connection.held_out is None:
+            connection.held_out = HeldBack(connection.write, SEND_BUFFER_BYTES)
+        return connection.held_out.put(frame, len(frame), at - now)
+
+    def _links_changed(self) -> None:
+        """Break what must not be connected, and let go what a slow link held."""
+        for connection in list(self._open):
+            if connection.member is not None and not self._filter.allows_connect(
+                self._own, connection.member
+            ):
+                connection.abort()
+                continue
+            for held in (connection.held_out, connection.held_in):
+                if held is not None:
+                    held.let_go()
 
     async def _dial(self, member: MemberId) -> None:
         backoff = Backoff(0.02, REDIAL_CAP_SECONDS, rng=self._rng)
@@ -228,7 +282,7 @@ class PeerTransport:
                 elif now - connection.sent_at >= PING_SECONDS and self._filter.allows_message(
                     self._own, connection.member, "ping"
                 ):
-                    connection.write(ping)
+                    self._write(connection, connection.member, ping)
 
     # Called by connections
 
@@ -259,6 +313,29 @@ class PeerTransport:
             raise BadFrame("no message")
         if not self._filter.allows_message(member, self._own, message["type"]):
             return
+        shaper = self._shaper
+        if shaper is None or not (shaper.is_shaping or connection.held_in):
+            self._deliver(connection, member, message)
+            return
+        now = self.clock.monotonic()
+        size = len(encode(message))
+        at = shaper.release_at(member, self._own, size, now)
+        if connection.held_in is None:
+            connection.held_in = HeldBack(
+                lambda one: self._deliver_late(connection, member, one), SEND_BUFFER_BYTES
+            )
+        connection.held_in.put(message, size, at - now)
+
+    def _deliver_late(
+        self, connection: _Connection, member: MemberId, message: dict[str, Any]
+    ) -> None:
+        try:
+            if self._live.get(member) is connection:
+                self._deliver(connection, member, message)
+        except BadFrame as error:
+            connection.refuse(error)
+
+    def _deliver(self, connection: _Connection, member: MemberId, message: dict[str, Any]) -> None:
         connection.heard_at = self.clock.monotonic()
         if message["type"] == "ping":
             return
