@@ -10,13 +10,17 @@ import random
 import signal
 import sys
 import textwrap
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from kvstore.flags import IGNORED, KNOWN, parse
 
 if TYPE_CHECKING:
+    from kvstore.base.clock import Clock
     from kvstore.config import MemberConfig
+    from kvstore.faults.control import FaultControl
 
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
 
@@ -67,18 +71,25 @@ async def _serve(config: "MemberConfig") -> int:
     from kvstore.base.clock import SystemClock
     from kvstore.base.log import get_logger
     from kvstore.base.tasks import Supervisor
+    from kvstore.faults.control import FaultControlError
     from kvstore.node import Node, StartError
     from kvstore.raft.pysync.engine import PySyncReplicator
     from kvstore.raft.replicator import ReplicationError
     from kvstore.wire.engine import ListenError
 
     log = get_logger("kvstore")
-    clock = SystemClock()
+    clock: Clock = SystemClock()
+    control: FaultControl | None = None
+    points: dict[str, Any] = {}
+    if config.fault_socket is not None:
+        control, clock, points = _fault_points(config, config.fault_socket, clock)
     node = Node(
         config,
         clock,
         random.Random(),
-        lambda settings, machine: PySyncReplicator(settings, machine, clock, random.Random()),
+        lambda settings, machine: PySyncReplicator(
+            settings, machine, clock, random.Random(), **points
+        ),
     )
     tasks = Supervisor("program")
     stopping = asyncio.Event()
@@ -86,10 +97,14 @@ async def _serve(config: "MemberConfig") -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     try:
+        if control is not None:
+            await control.start()
         await node.start()
-    except (StartError, ListenError, ReplicationError, OSError) as error:
+    except (StartError, ListenError, ReplicationError, FaultControlError, OSError) as error:
         sys.stderr.write(f"kvstore: {error}\n")
         await node.stop()
+        if control is not None:
+            await control.stop()
         return EXIT_FAILURE
     # What lives until now lives for ever: keep the collector from walking it again and again.
     gc.collect()
@@ -104,9 +119,26 @@ async def _serve(config: "MemberConfig") -> int:
     else:
         log.error("the member must stop", error=str(error_found), exc_info=error_found)
     await node.stop()
+    if control is not None:
+        await control.stop()
     await tasks.stop()
     log.info("stopped")
     return EXIT_OK if error_found is None else EXIT_FAILURE
+
+
+def _fault_points(
+    config: "MemberConfig", socket_path: Path, clock: "Clock"
+) -> "tuple[FaultControl, Clock, dict[str, Any]]":
+    """The socket, the clock to use, and what the replicator gets; only a member that asked for it has them."""
+    from kvstore.base.files import Files
+    from kvstore.faults.control import FaultControl
+    from kvstore.faults.member import MemberFaults
+
+    faults = MemberFaults(
+        config.member_id, config.peer_names, clock, Files(), random.Random(), time.sleep
+    )
+    points = {"link_filter": faults.network, "files": faults.files}
+    return FaultControl(socket_path, faults), faults.clock, points
 
 
 def _help() -> str:

@@ -5,7 +5,7 @@ Every value's name, default and meaning is etcd's, with the differences in docs/
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -54,6 +54,10 @@ class MemberConfig:
     progress_notify_seconds: float
     log_level: str
     warnings: tuple[str, ...] = ()
+    peer_names: Mapping[str, MemberId] = field(default_factory=dict)
+    """All members' ids by name."""
+    fault_socket: Path | None = None
+    """Where faults are switched (`kvstore.faults.control`); None: they cannot be."""
 
 
 def load(argv: Sequence[str], environ: Mapping[str, str]) -> MemberConfig:
@@ -94,6 +98,10 @@ def from_flags(flags: Flags) -> MemberConfig:
         progress_notify_seconds=reader.seconds("experimental-watch-progress-notify-interval", 0.1),
         log_level=reader.log_level(),
         warnings=tuple(flags.warnings),
+        peer_names=reader.peer_names,
+        fault_socket=Path(values["experimental-fault-socket"]).absolute()
+        if values["experimental-fault-socket"]
+        else None,
     )
     reader.check_relations(config)
     if flags.problems:
@@ -108,6 +116,7 @@ class _Reader:
         self._flags = flags
         self._values = flags.values
         self._problems = flags.problems
+        self.peer_names: dict[str, MemberId] = {}
 
     def integer(self, name: str, low: int, high: int) -> int:
         """A whole number within bounds."""
@@ -231,6 +240,7 @@ class _Reader:
                 f"--initial-advertise-peer-urls is {','.join(own_urls)}"
             )
         listed = {member_id_of(urls, token): tuple(urls) for urls in by_name.values()}
+        self.peer_names = {name: member_id_of(urls, token) for name, urls in by_name.items()}
         if len(listed) != len(by_name):
             self._problems.append("--initial-cluster: two members have the same URLs")
         return listed, member_id_of(by_name.get(name, own_urls), token)
