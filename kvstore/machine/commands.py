@@ -7,6 +7,21 @@ proposer and travel inside the command.
 
 import msgspec
 
+from kvstore.machine.auth_commands import (
+    AuthDisable,
+    AuthEnable,
+    Authenticate,
+    RoleAdd,
+    RoleDelete,
+    RoleGrantPermission,
+    RoleRevokePermission,
+    UserAdd,
+    UserChangePassword,
+    UserDelete,
+    UserGrantRole,
+    UserRevokeRole,
+)
+
 MAX_TXN_DEPTH = 64
 """How deep transactions may nest. What applies them is recursive, and a crash there would repeat on every member."""
 
@@ -118,7 +133,7 @@ class MemberAttributes(msgspec.Struct, frozen=True, array_like=True, tag="ma"):
 
 
 Op = Range | Put | DeleteRange | Txn
-Command = (
+Plain = (
     Put
     | DeleteRange
     | Txn
@@ -128,7 +143,36 @@ Command = (
     | LeaseCheckpoint
     | Alarm
     | MemberAttributes
+    | AuthEnable
+    | AuthDisable
+    | Authenticate
+    | UserAdd
+    | UserDelete
+    | UserChangePassword
+    | UserGrantRole
+    | UserRevokeRole
+    | RoleAdd
+    | RoleDelete
+    | RoleGrantPermission
+    | RoleRevokePermission
 )
+"""All commands but the envelope."""
+
+
+class Signed(msgspec.Struct, frozen=True, array_like=True, tag="as"):
+    """`command` with who wants it: a user, known at `auth_revision`, or (`is_system`) a member itself.
+
+    While authentication is on, a command without this envelope is nobody's. Members wrap what they propose on their
+    own account always: authentication may be turned on by an entry that comes before it in the log.
+    """
+
+    command: Plain
+    user: str = ""
+    auth_revision: int = 0
+    is_system: bool = False
+
+
+Command = Plain | Signed
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
@@ -146,7 +190,8 @@ def is_too_deep(txn: Txn, limit: int = MAX_TXN_DEPTH) -> bool:
 
 def encode(command: Command) -> bytes:
     """The command's bytes for the log. Raises ValueError for a transaction nested too deep."""
-    if isinstance(command, Txn) and is_too_deep(command):
+    inner = command.command if isinstance(command, Signed) else command
+    if isinstance(inner, Txn) and is_too_deep(inner):
         raise ValueError(f"transactions nest deeper than {MAX_TXN_DEPTH}")
     return _encoder.encode(command)
 

@@ -10,8 +10,11 @@ Fits `kvstore.raft.replicator.Applier` without knowing it.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from kvstore.auth.store import AuthStore
 from kvstore.lease.lessor import MAX_TTL_SECONDS, Lessor
-from kvstore.machine import snapshot, txn
+from kvstore.machine import access, snapshot, txn
+from kvstore.machine.auth_apply import apply_auth
+from kvstore.machine.auth_commands import AuthCommand
 from kvstore.machine.commands import (
     Alarm,
     Command,
@@ -21,6 +24,7 @@ from kvstore.machine.commands import (
     LeaseGrant,
     LeaseRevoke,
     MemberAttributes,
+    Plain,
     Put,
     Range,
     Txn,
@@ -72,7 +76,7 @@ _Result = tuple[Reply, tuple[Effect, ...]]
 
 
 class StateMachine:
-    """Keys, leases, alarms and member names of one member."""
+    """Keys, leases, alarms, users, roles and member names of one member."""
 
     def __init__(self) -> None:
         self._applied_index = 0
@@ -80,8 +84,11 @@ class StateMachine:
         self._lessor = Lessor()
         self._alarms: set[tuple[int, int]] = set()
         self._members: dict[int, tuple[str, tuple[str, ...]]] = {}
+        self._auth = AuthStore()
         self._is_full = False
         self._is_corrupt = False
+        self._is_open = True
+        """Neither alarms nor authentication stand in the way of a put."""
         self._on_restore: list[Callable[[], None]] = []
 
     @property
@@ -115,6 +122,11 @@ class StateMachine:
         return self._lessor
 
     @property
+    def auth(self) -> AuthStore:
+        """Users and roles. The same object for good, also over `restore`. For reading only."""
+        return self._auth
+
+    @property
     def alarms(self) -> set[tuple[int, int]]:
         """Raised alarms: (member_id, alarm). For reading only."""
         return self._alarms
@@ -133,7 +145,7 @@ class StateMachine:
             return []
         # All are decoded first, so that damage leaves the state as it was.
         decoded = [decode(data) for data in commands]
-        outcomes = [self._apply(command) for command in decoded]
+        outcomes = [self._apply(command, index) for command in decoded]
         self._applied_index = index
         if self._store.has_garbage:
             self._store.reclaim(_RECLAIM_EVENTS)
@@ -173,7 +185,12 @@ class StateMachine:
         """The state at this call in chunks of at most 1 MiB, made while they are taken; later applies do not show."""
         return snapshot.write(
             snapshot.State(
-                self._applied_index, self._store, self._lessor, self._alarms, self._members
+                self._applied_index,
+                self._store,
+                self._lessor,
+                self._alarms,
+                self._members,
+                self._auth.state(),
             )
         )
 
@@ -185,7 +202,8 @@ class StateMachine:
         self._lessor.adopt(state.lessor)
         self._alarms = state.alarms
         self._members = state.members
-        self._refresh_alarms()
+        self._auth.adopt(state.auth)
+        self._refresh()
         for callback in self._on_restore:
             callback()
 
@@ -197,6 +215,7 @@ class StateMachine:
         """Raise AssertionError if the parts are not sound or do not agree."""
         self._store.check_invariants()
         self._lessor.check_invariants()
+        self._auth.check_invariants()
         keys_by_lease: dict[int, set[bytes]] = {lease_id: set() for lease_id in self._lessor.leases}
         for kv in self._store.select(b"\0", b"\0"):
             if kv.lease:
@@ -207,10 +226,13 @@ class StateMachine:
         alarms = {alarm for _, alarm in self._alarms}
         assert self._is_full == (ALARM_NOSPACE in alarms)
         assert self._is_corrupt == (ALARM_CORRUPT in alarms)
+        assert self._is_open == (
+            not self._is_full and not self._is_corrupt and not self._auth.is_enabled
+        )
 
-    def _apply(self, command: Command) -> Outcome:
+    def _apply(self, command: Command, index: int) -> Outcome:
         store = self._store
-        if type(command) is Put and not self._is_full and not self._is_corrupt:
+        if type(command) is Put and self._is_open:
             # The common one, without detours.
             refusal = txn.check_put(store, self._lessor, command)
             if refusal is not None:
@@ -218,15 +240,20 @@ class StateMachine:
             reply = txn.put(store, self._lessor, command)
             events = store.commit()
             return Outcome(reply, store.revision, events)
-        refusal = self._refusal_by_alarm(command)
+        plain, who = access.signer(command)
+        # Who may not do a thing is not told either whether it could be done now.
+        denial = access.refusal(self._auth, self._lessor, who, plain)
+        if denial is not None:
+            return Outcome(denial, store.revision)
+        refusal = self._refusal_by_alarm(plain)
         if refusal is not None:
             return Outcome(refusal, store.revision)
-        result, effects = self._dispatch(command)
+        result, effects = self._dispatch(plain, index)
         events = store.commit()
         return Outcome(result, store.revision, events, effects)
 
-    def _refusal_by_alarm(self, command: Command) -> StoreError | None:
-        if isinstance(command, Alarm | MemberAttributes | LeaseCheckpoint):
+    def _refusal_by_alarm(self, command: Plain) -> StoreError | None:
+        if isinstance(command, Alarm | MemberAttributes | LeaseCheckpoint | AuthCommand):
             return None
         if self._is_corrupt:
             return Corrupt()
@@ -237,7 +264,7 @@ class StateMachine:
         )
         return NoSpace() if grows else None
 
-    def _dispatch(self, command: Command) -> _Result:
+    def _dispatch(self, command: Plain, index: int) -> _Result:
         match command:
             case Put():
                 refusal = txn.check_put(self._store, self._lessor, command)
@@ -259,6 +286,10 @@ class StateMachine:
             case MemberAttributes():
                 self._members[command.member_id] = (command.name, command.client_urls)
                 return _MEMBER_REPLY, ()
+            case _:
+                result = apply_auth(self._auth, command, index)
+                self._refresh()
+                return result
 
     def _txn(self, command: Txn) -> Reply:
         if is_too_deep(command):
@@ -312,10 +343,11 @@ class StateMachine:
             self._alarms.discard(pair)
         else:
             return AlarmReply()
-        self._refresh_alarms()
+        self._refresh()
         return AlarmReply((pair,))
 
-    def _refresh_alarms(self) -> None:
+    def _refresh(self) -> None:
         alarms = {alarm for _, alarm in self._alarms}
         self._is_full = ALARM_NOSPACE in alarms
         self._is_corrupt = ALARM_CORRUPT in alarms
+        self._is_open = not (self._is_full or self._is_corrupt or self._auth.is_enabled)

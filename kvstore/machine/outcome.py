@@ -1,13 +1,14 @@
 """What applying a command yields: a reply for whoever asked, events for watchers, effects for the shell.
 
-Replies carry errors as values (`kvstore.mvcc.errors.StoreError`), so that apply never raises for bad input. Effects
-tell the shell (the lease clock, the alarm list) what changed; they are facts, not requests.
+Replies carry errors as values (`StoreError` of mvcc and `AuthError` of auth), so that apply never raises for bad
+input. Effects tell the shell (the lease clock, the token table) what changed; they are facts, not requests.
 """
 
 from dataclasses import dataclass
 
 import msgspec
 
+from kvstore.auth.errors import AuthError
 from kvstore.mvcc.errors import StoreError
 from kvstore.mvcc.kv import Event as Event
 from kvstore.mvcc.kv import KeyValue as KeyValue
@@ -80,6 +81,19 @@ class MemberAttributesReply:
     """The member's name and addresses were recorded."""
 
 
+@dataclass(frozen=True, slots=True)
+class AuthReply:
+    """Users, roles or the switch were changed as asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticateReply:
+    """The login is good. `token` is empty unless the command brought a prefix for one."""
+
+    token: str
+    auth_revision: int
+
+
 OpReply = PutReply | DeleteRangeReply | RangeReply | TxnReply
 Reply = (
     OpReply
@@ -89,7 +103,10 @@ Reply = (
     | LeaseCheckpointReply
     | AlarmReply
     | MemberAttributesReply
+    | AuthReply
+    | AuthenticateReply
     | StoreError
+    | AuthError
 )
 
 
@@ -123,7 +140,22 @@ class CompactedTo:
     revision: int
 
 
-Effect = LeaseGranted | LeaseRevoked | LeaseCheckpointed | CompactedTo
+@dataclass(frozen=True, slots=True)
+class TokenAssigned:
+    """Effect: from now on `token` stands for `user`."""
+
+    token: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokensVoid:
+    """Effect: tokens of `user` are worth nothing from now on; an empty name means everybody's."""
+
+    user: str = ""
+
+
+Effect = LeaseGranted | LeaseRevoked | LeaseCheckpointed | CompactedTo | TokenAssigned | TokensVoid
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 The stream: a magic line with the format's version, then records, each a length (4 bytes, big endian) and that many
 bytes of msgpack: `[kind, body]`. Kinds come in this order:
 
-    "head"  applied index, revision, compacted revision, leases, alarms, members
+    "head"  applied index, revision, compacted revision, leases, alarms, members, users and roles
     "base"  some versions that existed at the compacted revision
     "revs"  for some consecutive revisions, the versions written in each, tombstones too
     "tail"  how many versions and revisions there were, and the CRC-32 of every byte before this record
@@ -20,6 +20,7 @@ from zlib import crc32
 
 import msgspec
 
+from kvstore.auth.store import AuthState
 from kvstore.lease.lessor import Lessor
 from kvstore.mvcc.kv import KeyValue
 from kvstore.mvcc.store import Store
@@ -44,6 +45,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     leases: list[tuple[int, int, int]] = []
     alarms: list[tuple[int, int]] = []
     members: list[tuple[int, str, tuple[str, ...]]] = []
+    auth: AuthState = AuthState()
 
 
 class Tail(msgspec.Struct, frozen=True, array_like=True):
@@ -63,6 +65,7 @@ class State:
     lessor: Lessor = field(default_factory=Lessor)
     alarms: set[tuple[int, int]] = field(default_factory=set)
     members: dict[int, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    auth: AuthState = field(default_factory=AuthState)
 
 
 def write(state: State) -> Iterator[bytes]:
@@ -75,6 +78,7 @@ def write(state: State) -> Iterator[bytes]:
         [(lease.id, lease.ttl, lease.remaining) for lease in state.lessor.leases.values()],
         sorted(state.alarms),
         [(member_id, *state.members[member_id]) for member_id in sorted(state.members)],
+        state.auth,
     )
     return _chunks(_records(head, store.pinned_base(), store.history.pinned()))
 
@@ -102,7 +106,7 @@ def read(chunks: Iterable[bytes], *, padding_bytes: int = 0) -> State:
                 raise ValueError(f"snapshot has a key on lease {kv.lease}, which does not exist")
             lessor.attach(kv.lease, kv.key)
     members = {member_id: (name, urls) for member_id, name, urls in head.members}
-    return State(head.applied_index, store, lessor, set(head.alarms), members)
+    return State(head.applied_index, store, lessor, set(head.alarms), members, head.auth)
 
 
 def _records(
