@@ -8,15 +8,18 @@ request). Which errors lead to another try is told in `failover.py`. One client 
 event loop; it opens connections with the first request.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from typing import Any, overload
 
 from kvstore.client import convert
+from kvstore.client.election import Election
 from kvstore.client.endpoints import EOF, Connection
 from kvstore.client.errors import (
     LeaseNotFound,
     Unavailable,
 )
+from kvstore.client.lease import LeaseKeeper
+from kvstore.client.lock import Lock
 from kvstore.client.maintenance import MemberRequests
 from kvstore.client.ops import (
     compare_create,
@@ -30,11 +33,13 @@ from kvstore.client.ops import (
     op_txn,
     prefix_end,
 )
+from kvstore.client.txn import Txn
 from kvstore.client.types import (
     Answer,
     ClientTls,
     Compare,
     DeleteResult,
+    Key,
     LeaseAlive,
     LeaseGrant,
     LeaseIds,
@@ -50,7 +55,10 @@ from kvstore.client.types import (
     SortTarget,
     TxnResult,
 )
+from kvstore.client.users import AuthRequests
 from kvstore.client.watch import Watcher
+from kvstore.client.watch_cursor import watch_request
+from kvstore.client.watch_stream import WatchStream
 from kvstore.pb import rpc_pb2
 
 __all__ = [
@@ -69,13 +77,17 @@ __all__ = [
 ]
 
 
-class Client(MemberRequests):
+class Client(MemberRequests, AuthRequests):
     """A client of one cluster.
 
     Args:
         endpoints: URLs of members, see `endpoints.py`; the first that works is kept until it fails.
         tls: files for TLS endpoints.
+        user, password: who to be where authentication is on; see `tokens.py`.
         timeout_seconds: deadline of each request with all its tries.
+        require_leader: a member that knows no leader refuses at once instead of making requests wait.
+        spread_requests: ask the members in turn instead of the one that answered last.
+        keepalive_seconds, keepalive_timeout_seconds: how often a silent connection is checked, and for how long.
         clock, rng: for tests.
     """
 
@@ -83,9 +95,9 @@ class Client(MemberRequests):
 
     async def get(
         self,
-        key: bytes,
+        key: Key,
         *,
-        range_end: bytes = b"",
+        range_end: Key = b"",
         limit: int = 0,
         revision: int = 0,
         keys_only: bool = False,
@@ -125,8 +137,8 @@ class Client(MemberRequests):
 
     async def put(
         self,
-        key: bytes,
-        value: bytes,
+        key: Key,
+        value: Key,
         *,
         lease: int = 0,
         prev_kv: bool = False,
@@ -146,9 +158,9 @@ class Client(MemberRequests):
 
     async def delete(
         self,
-        key: bytes,
+        key: Key,
         *,
-        range_end: bytes = b"",
+        range_end: Key = b"",
         prev_kv: bool = False,
         timeout_seconds: float | None = None,
     ) -> DeleteResult:
@@ -161,24 +173,47 @@ class Client(MemberRequests):
         )
         return convert.delete_result(response)
 
-    async def txn(
+    @overload
+    def txn(self) -> Txn: ...
+
+    @overload
+    def txn(
         self,
         compares: Sequence[Compare],
         success: Sequence[Op],
         failure: Sequence[Op] = (),
         *,
         timeout_seconds: float | None = None,
-    ) -> TxnResult:
-        """Run `success` if all compares hold, else `failure`, as one revision. DuplicateKey, TooManyOperations.
+    ) -> Awaitable[TxnResult]: ...
 
-        A transaction that only reads is tried again like any read.
+    def txn(
+        self,
+        compares: Sequence[Compare] | None = None,
+        success: Sequence[Op] = (),
+        failure: Sequence[Op] = (),
+        *,
+        timeout_seconds: float | None = None,
+    ) -> Txn | Awaitable[TxnResult]:
+        """With no argument a builder, see `txn.py`. Else run `success` if all compares hold, or `failure`.
+
+        Either branch is one revision. DuplicateKey, TooManyOperations.
         """
-        only_reads = all(isinstance(op, OpGet) for op in (*success, *failure))
+        if compares is None:
+            return Txn(self)
+        return self.commit(OpTxn(compares, success, failure), timeout_seconds=timeout_seconds)
+
+    async def commit(
+        self, op: OpTxn, *, is_repeatable: bool = False, timeout_seconds: float | None = None
+    ) -> TxnResult:
+        """Run a whole transaction; one that only reads is tried again like any read.
+
+        So is one that `is_repeatable`: the caller says that to run it twice is as good as once.
+        """
         response = await self._call(
             "KV/Txn",
-            convert.txn_request(OpTxn(compares, success, failure)),
+            convert.txn_request(op),
             rpc_pb2.TxnResponse,
-            is_idempotent=only_reads,
+            is_idempotent=is_repeatable or _only_reads(op),
             timeout_seconds=timeout_seconds,
         )
         return convert.txn_result(response)
@@ -193,30 +228,32 @@ class Client(MemberRequests):
 
     def watch(
         self,
-        key: bytes,
+        key: Key,
         *,
-        range_end: bytes = b"",
+        range_end: Key = b"",
         start_revision: int = 0,
         prev_kv: bool = False,
         progress_notify: bool = False,
         without_puts: bool = False,
         without_deletes: bool = False,
+        fragment: bool = False,
         give_up_seconds: float | None = None,
     ) -> Watcher:
         """Changes from `start_revision` on (0: from now on), across losses of members; see `watch.py`.
 
         The stream opens with the first batch asked for, or on `async with`, which returns when it is confirmed.
-        Close it with `aclose`. `give_up_seconds` None: look for a member for ever.
+        Close it with `aclose`. `fragment` lets the member send a big batch in pieces; they are put together here.
+        `give_up_seconds` None: look for a member for ever.
         """
-        filters = [rpc_pb2.WatchCreateRequest.NOPUT] if without_puts else []
-        filters += [rpc_pb2.WatchCreateRequest.NODELETE] if without_deletes else []
-        request = rpc_pb2.WatchCreateRequest(
-            key=key,
+        request = watch_request(
+            key,
             range_end=range_end,
             start_revision=start_revision,
             prev_kv=prev_kv,
             progress_notify=progress_notify,
-            filters=filters,
+            without_puts=without_puts,
+            without_deletes=without_deletes,
+            fragment=fragment,
         )
         watcher = Watcher(
             self._failover,
@@ -228,12 +265,37 @@ class Client(MemberRequests):
         self._watchers.add(watcher)
         return watcher
 
+    def watch_stream(self, *, buffer_batches: int = 128) -> WatchStream:
+        """Many watches on one stream; see `watch_stream.py`. Open it with `async with`."""
+        stream = WatchStream(
+            self._failover,
+            self.clock,
+            buffer_batches=buffer_batches,
+            on_close=self._watchers.discard,
+        )
+        self._watchers.add(stream)
+        return stream
+
     async def request_progress(self) -> None:
         """Ask for a progress batch on every open watch; those up to date get one with no events."""
         for watcher in list(self._watchers):
             await watcher.request_progress()
 
-    # -- leases
+    # -- leases, locks, elections
+
+    def lease(self, ttl_seconds: int, *, lease_id: int = 0) -> LeaseKeeper:
+        """A lease kept alive while `async with` is open; see `lease.py`."""
+        return LeaseKeeper(self, ttl_seconds, lease_id=lease_id)
+
+    def lock(self, name: Key, *, ttl_seconds: int = 60, lease: LeaseKeeper | None = None) -> Lock:
+        """A lock held while `async with` is open; see `lock.py`."""
+        return Lock(self, name, ttl_seconds=ttl_seconds, lease=lease)
+
+    def election(
+        self, name: Key, *, ttl_seconds: int = 60, lease: LeaseKeeper | None = None
+    ) -> Election:
+        """An election to stand in or to follow; see `election.py`."""
+        return Election(self, name, ttl_seconds=ttl_seconds, lease=lease)
 
     async def lease_grant(self, ttl_seconds: int, *, lease_id: int = 0) -> LeaseGrant:
         """A new lease; `lease_id` 0 lets the server choose. LeaseExists, LeaseTtlTooLarge."""
@@ -255,7 +317,7 @@ class Client(MemberRequests):
 
         async def send(connection: Connection, seconds: float) -> Any:
             call = connection.stream("Lease/LeaseKeepAlive", rpc_pb2.LeaseKeepAliveResponse)(
-                _once(request), timeout=seconds
+                _once(request), timeout=seconds, metadata=self._metadata()
             )
             try:
                 return await call.read()
@@ -264,7 +326,7 @@ class Client(MemberRequests):
 
         response = await self._failover.run(
             send,
-            timeout_seconds=timeout_seconds or self._timeout_seconds,
+            timeout_seconds=self._timeout_seconds if timeout_seconds is None else timeout_seconds,
             is_idempotent=True,
         )
         if response is EOF:
@@ -298,6 +360,12 @@ class Client(MemberRequests):
         return LeaseIds(
             convert.header(response.header), tuple(lease.ID for lease in response.leases)
         )
+
+
+def _only_reads(op: Op) -> bool:
+    if isinstance(op, OpTxn):
+        return all(_only_reads(one) for one in (*op.success, *op.failure))
+    return isinstance(op, OpGet)
 
 
 async def _once(request: Any) -> AsyncIterator[Any]:

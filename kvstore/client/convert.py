@@ -18,6 +18,7 @@ from kvstore.client.types import (
     PutResult,
     RangeResult,
     TxnResult,
+    encoded,
 )
 from kvstore.pb import kv_pb2, rpc_pb2
 
@@ -113,8 +114,8 @@ def _op_result(message: rpc_pb2.ResponseOp) -> OpResult:
 def range_request(op: OpGet) -> rpc_pb2.RangeRequest:
     """To the wire."""
     return rpc_pb2.RangeRequest(
-        key=op.key,
-        range_end=op.range_end,
+        key=encoded(op.key),
+        range_end=encoded(op.range_end),
         limit=op.limit,
         revision=op.revision,
         sort_order=rpc_pb2.RangeRequest.SortOrder.Name(op.sort_order),
@@ -132,8 +133,8 @@ def range_request(op: OpGet) -> rpc_pb2.RangeRequest:
 def put_request(op: OpPut) -> rpc_pb2.PutRequest:
     """To the wire."""
     return rpc_pb2.PutRequest(
-        key=op.key,
-        value=op.value,
+        key=encoded(op.key),
+        value=encoded(op.value),
         lease=op.lease,
         prev_kv=op.prev_kv,
         ignore_value=op.ignore_value,
@@ -143,7 +144,9 @@ def put_request(op: OpPut) -> rpc_pb2.PutRequest:
 
 def delete_request(op: OpDelete) -> rpc_pb2.DeleteRangeRequest:
     """To the wire."""
-    return rpc_pb2.DeleteRangeRequest(key=op.key, range_end=op.range_end, prev_kv=op.prev_kv)
+    return rpc_pb2.DeleteRangeRequest(
+        key=encoded(op.key), range_end=encoded(op.range_end), prev_kv=op.prev_kv
+    )
 
 
 def txn_request(op: OpTxn) -> rpc_pb2.TxnRequest:
@@ -176,15 +179,15 @@ def compare(condition: Compare) -> rpc_pb2.Compare:
     if condition.operator not in _OPERATORS:
         raise ValueError(f"unknown operator {condition.operator!r}: expected =, !=, < or >")
     message = rpc_pb2.Compare(
-        key=condition.key,
+        key=encoded(condition.key),
         result=_OPERATORS[condition.operator],
-        range_end=condition.range_end,
+        range_end=encoded(condition.range_end),
     )
     operand = condition.operand
     if condition.target == "value":
-        if not isinstance(operand, bytes):
+        if isinstance(operand, int):
             raise ValueError("a value is compared with bytes")
-        message.target, message.value = rpc_pb2.Compare.VALUE, operand
+        message.target, message.value = rpc_pb2.Compare.VALUE, encoded(operand)
         return message
     if not isinstance(operand, int):
         raise ValueError(f"{condition.target} is compared with a number")

@@ -5,6 +5,8 @@ system; `host:port` alone is TLS if TLS files are given, as with etcdctl. One ch
 of this client needs to know which member failed, so gRPC's own balancing and retries stay off.
 """
 
+import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +14,20 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
+from kvstore.client.errors import NotConnected
 from kvstore.client.types import ClientTls
 from kvstore.pb import rpc_pb2
 
 # Pings find a member that stopped without closing its sockets. etcd's servers drop connections that ping more often
 # than every 5 s, hence a little above.
-_KEEPALIVE_TIME_MS = 6_000
-_KEEPALIVE_TIMEOUT_MS = 3_000
+KEEPALIVE_SECONDS = 6.0
+KEEPALIVE_TIMEOUT_SECONDS = 3.0
+
+# How long a member may take to show its certificate.
+_SHOW_SECONDS = 2.0
 
 # What a stream's `read` returns at its end; the published type stubs leave it out.
 EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
@@ -32,8 +40,6 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_reconnect_backoff_ms", 1_000),
     # Also the limit for one connection attempt; the library's 20 s would outlive every deadline here.
     ("grpc.min_reconnect_backoff_ms", 1_000),
-    ("grpc.keepalive_time_ms", _KEEPALIVE_TIME_MS),
-    ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
     ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.http2.max_pings_without_data", 0),
     # Ranges and snapshots have no limit of their own; the server bounds what it sends.
@@ -83,12 +89,65 @@ def credentials(tls: ClientTls) -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(read(tls.ca_file), read(tls.key_file), read(tls.cert_file))
 
 
+def shown_credentials(endpoint: Endpoint, tls: ClientTls) -> tuple[grpc.ChannelCredentials, str]:
+    """Credentials that trust the certificate the member shows now, and the name it is made out to.
+
+    gRPC cannot be told to verify nothing, so the certificate is fetched first, in a connection of its own.
+    """
+    pem = _shown_certificate(endpoint.target)
+    key = Path(tls.key_file).read_bytes() if tls.key_file else None
+    chain = Path(tls.cert_file).read_bytes() if tls.cert_file else None
+    certificate = x509.load_pem_x509_certificate(pem)
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        shown = [str(one) for one in names.get_values_for_type(x509.DNSName)]
+        shown += [str(one) for one in names.get_values_for_type(x509.IPAddress)]
+    except x509.ExtensionNotFound:
+        common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        shown = [str(common[0].value)] if common else []
+    name = (shown or [endpoint.target.rpartition(":")[0]])[0]
+    return grpc.ssl_channel_credentials(pem, key, chain), name.replace("*", "any")
+
+
+def _shown_certificate(target: str) -> bytes:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        if target.startswith("unix:"):
+            plain = socket.socket(socket.AF_UNIX)
+            plain.settimeout(_SHOW_SECONDS)
+            plain.connect(target.removeprefix("unix:").removeprefix("//"))
+        else:
+            host, _, port = target.rpartition(":")
+            plain = socket.create_connection((host.strip("[]"), int(port)), _SHOW_SECONDS)
+        with plain, context.wrap_socket(plain) as secure:
+            der = secure.getpeercert(binary_form=True)
+    except OSError as cause:
+        raise NotConnected(f"{target} shows no certificate: {cause}", endpoint=target) from cause
+    if der is None:
+        raise NotConnected(f"{target} shows no certificate", endpoint=target)
+    return ssl.DER_cert_to_PEM_cert(der).encode()
+
+
 class Connection:
     """The channel to one endpoint, opened by its first use on the running loop."""
 
-    def __init__(self, endpoint: Endpoint, tls: ClientTls | None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        tls: ClientTls | None,
+        *,
+        keepalive_seconds: float = KEEPALIVE_SECONDS,
+        keepalive_timeout_seconds: float = KEEPALIVE_TIMEOUT_SECONDS,
+    ) -> None:
         self.endpoint = endpoint
         self._tls = tls
+        self._options = (
+            *_OPTIONS,
+            ("grpc.keepalive_time_ms", round(keepalive_seconds * 1000)),
+            ("grpc.keepalive_timeout_ms", round(keepalive_timeout_seconds * 1000)),
+        )
         self._channel: grpc.aio.Channel | None = None
         self._calls: dict[str, Any] = {}
 
@@ -100,13 +159,18 @@ class Connection:
     def channel(self) -> grpc.aio.Channel:
         """The open channel."""
         if self._channel is None:
-            options = list(_OPTIONS)
+            options = list(self._options)
             if self.endpoint.is_tls:
                 tls = self._tls or ClientTls()
+                if tls.skip_verify:
+                    tls_credentials, name = shown_credentials(self.endpoint, tls)
+                    options.append(("grpc.ssl_target_name_override", name))
+                else:
+                    tls_credentials = credentials(tls)
                 if tls.server_name:
                     options.append(("grpc.ssl_target_name_override", tls.server_name))
                 self._channel = grpc.aio.secure_channel(
-                    self.endpoint.target, credentials(tls), options=options
+                    self.endpoint.target, tls_credentials, options=options
                 )
             else:
                 self._channel = grpc.aio.insecure_channel(self.endpoint.target, options=options)
@@ -127,9 +191,10 @@ class Connection:
     def _callable(self, make: Callable[..., Any], method: str, response: Any) -> Any:
         found = self._calls.get(method)
         if found is None:
-            package = rpc_pb2.DESCRIPTOR.package
+            # A name with a dot carries its package: "v3lockpb.Lock/Lock".
+            name = method if "." in method else f"{rpc_pb2.DESCRIPTOR.package}.{method}"
             found = self._calls[method] = make(
-                f"/{package}.{method}",
+                f"/{name}",
                 request_serializer=lambda message: message.SerializeToString(),
                 response_deserializer=response.FromString,
             )

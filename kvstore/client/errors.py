@@ -6,6 +6,7 @@
         NoLeader             refused before it was proposed
         LeaderChanged        a read lost its leader
         ServerTimedOut       the member gave up waiting; a write may still happen
+        NotServedHere        a learner, or a member that is too old: refused before it was proposed
       DeadlineExceeded       our own deadline passed; a write may still happen
       TooManyRequests        refused before it was proposed
       Compacted  FutureRevision
@@ -13,7 +14,11 @@
       KeyNotFound  EmptyKey  DuplicateKey  TooManyOperations  RequestTooLarge  InvalidArgument
       NoSpace  Corrupt
       MemberNotFound  NotLeader  FailedPrecondition
-      Unauthenticated  PermissionDenied  Unimplemented
+      Unauthenticated        who asks is not known
+        InvalidToken         the token expired, or the member never knew it: the client gets a new one by itself
+        AuthenticationFailed wrong user or password
+      AuthNotEnabled  PermissionDenied  Unimplemented
+      NotTheOwner            a lock or a leadership that has passed to somebody else
       WatchCancelled         the server ended a watch for another reason than compaction
       ClientClosed  UnknownError
 
@@ -69,6 +74,12 @@ class LeaderChanged(Unavailable):
 
 class ServerTimedOut(Unavailable):
     """The member waited for the cluster in vain."""
+
+
+class NotServedHere(Unavailable):
+    """A learner or an old member does not serve this; another one may."""
+
+    default_outcome_known = True
 
 
 class DeadlineExceeded(ClientError):
@@ -158,6 +169,18 @@ class Unauthenticated(ClientError):
     """The server does not know who asks."""
 
 
+class InvalidToken(Unauthenticated):
+    """No token, an expired one, or one from before users and roles changed."""
+
+
+class AuthenticationFailed(Unauthenticated):
+    """Wrong user or password."""
+
+
+class AuthNotEnabled(FailedPrecondition):
+    """Authentication is off, so there is nothing to log in to."""
+
+
 class PermissionDenied(ClientError):
     """The server knows who asks, and refuses."""
 
@@ -168,6 +191,10 @@ class Unimplemented(ClientError):
 
 class WatchCancelled(ClientError):
     """The server ended the watch; the message is its reason."""
+
+
+class NotTheOwner(ClientError):
+    """The lock or the leadership was lost; whoever holds it now must not be disturbed."""
 
 
 class ClientClosed(ClientError):
@@ -201,7 +228,14 @@ _BY_MESSAGE: tuple[tuple[str, type[ClientError]], ...] = (
     ("etcdserver: member not found", MemberNotFound),
     ("etcdserver: corrupt cluster", Corrupt),
     ("etcdserver: permission denied", PermissionDenied),
-    ("etcdserver: invalid auth token", Unauthenticated),
+    ("etcdserver: invalid auth token", InvalidToken),
+    ("etcdserver: revision of auth store is old", InvalidToken),
+    # What a request without token is told while authentication is on.
+    ("etcdserver: user name is empty", InvalidToken),
+    ("etcdserver: authentication failed", AuthenticationFailed),
+    ("etcdserver: authentication is not enabled", AuthNotEnabled),
+    ("etcdserver: rpc not supported for learner", NotServedHere),
+    ("etcdserver: not capable", NotServedHere),
 )
 
 _BY_CODE: dict[grpc.StatusCode, type[ClientError]] = {
@@ -228,8 +262,13 @@ _NOT_SENT = re.compile(
 )
 
 
+# Watches are cancelled with a reason that is a whole status in Go's words.
+_STATUS_WORDS = re.compile(r"rpc error: code = (\w+) desc = ")
+
+
 def from_status(code: grpc.StatusCode, message: str, *, endpoint: str = "") -> ClientError:
     """The error for a status that ended a call."""
+    message = _STATUS_WORDS.sub("", message, count=1) if message.startswith("rpc err") else message
     for prefix, kind in _BY_MESSAGE:
         if message.startswith(prefix):
             return kind(message, endpoint=endpoint)

@@ -1,7 +1,7 @@
 """A lease that is kept alive by a task: hold it, or learn at once that it is lost.
 
-    async with LeaseKeeper(client, ttl_seconds=10) as lease:
-        await client.put(b"me", b"here", lease=lease.id)
+    async with client.lease(ttl_seconds=10) as lease:
+        await client.put("me", "here", lease=lease.id)
 
 A third of the time to live passes between renewals, so two may fail before the lease is in danger. `lost` is set when
 the server says the lease is gone, and also when no renewal succeeded for a whole time to live: from then on it may
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class LeaseKeeper:
-    """Grants a lease on entry, renews it, revokes it on exit."""
+    """Grants a lease on entry, renews it, revokes it on exit. `lease_id` 0 lets the server choose."""
 
     def __init__(self, client: "Client", ttl_seconds: int, *, lease_id: int = 0) -> None:
         self._client = client
@@ -33,12 +33,27 @@ class LeaseKeeper:
         self.id = lease_id
         self.lost = asyncio.Event()
 
-    async def __aenter__(self) -> "LeaseKeeper":
+    async def start(self) -> None:
+        """Grant the lease and begin to renew it. LeaseExists, LeaseTtlTooLarge."""
         asked_at = self._clock.monotonic()
         granted = await self._client.lease_grant(self._ttl_seconds, lease_id=self.id)
         self.id, self._ttl_seconds = granted.id, granted.ttl
         self._valid_until = asked_at + granted.ttl
         self._tasks.start(self._renew(), f"keep-alive-{self.id:x}")
+
+    async def stop(self, *, revoke: bool = True) -> None:
+        """End the renewals; without `revoke` the lease lives until its time is over. Idempotent."""
+        await self._tasks.stop()
+        if revoke and self.id and not self.lost.is_set():
+            try:
+                await self._client.lease_revoke(self.id)
+            except ClientError:
+                return  # It expires by itself.
+            finally:
+                self.lost.set()
+
+    async def __aenter__(self) -> "LeaseKeeper":
+        await self.start()
         return self
 
     async def __aexit__(
@@ -47,17 +62,17 @@ class LeaseKeeper:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._tasks.stop()
-        if not self.lost.is_set():
-            try:
-                await self._client.lease_revoke(self.id)
-            except ClientError:
-                return  # It expires by itself.
+        await self.stop()
 
     @property
     def is_valid(self) -> bool:
         """True while the lease surely exists."""
         return not self.lost.is_set() and self._clock.monotonic() < self._valid_until
+
+    @property
+    def ttl_seconds(self) -> int:
+        """The time to live the server granted."""
+        return self._ttl_seconds
 
     async def _renew(self) -> None:
         pause = self._ttl_seconds / 3

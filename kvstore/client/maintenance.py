@@ -1,25 +1,47 @@
-"""The client's requests about members: who they are, how they are, and care of them."""
+"""The client's requests about members: who they are, how they are, and care of them.
+
+Requests to one member (`endpoint`; empty: the one used now) are sent there and nowhere else, once.
+"""
 
 from collections.abc import AsyncIterator, Sequence
+from enum import IntEnum
+from typing import Any
 
 import grpc
 import grpc.aio
 
 from kvstore.client import convert
 from kvstore.client.calls import Caller
-from kvstore.client.errors import NoLeader, NotLeader, Unavailable, from_rpc_error
-from kvstore.client.types import AlarmKind, Alarms, Answer, Hash, MemberList, Status
+from kvstore.client.errors import InvalidToken, NoLeader, NotLeader, Unavailable, from_rpc_error
+from kvstore.client.tokens import RENEWALS_PER_REQUEST
+from kvstore.client.types import (
+    AlarmKind,
+    Alarms,
+    Answer,
+    Downgrade,
+    Hash,
+    MemberList,
+    Status,
+)
 from kvstore.pb import rpc_pb2
+
+
+class DowngradeAction(IntEnum):
+    """What to do about a downgrade."""
+
+    VALIDATE = 0
+    ENABLE = 1
+    CANCEL = 2
 
 
 class MemberRequests(Caller):
     """Cluster and Maintenance."""
 
-    async def member_list(self) -> MemberList:
-        """All members."""
+    async def member_list(self, *, serializable: bool = False) -> MemberList:
+        """All members; `serializable`: as one member knows them, even without a leader."""
         response = await self._call(
             "Cluster/MemberList",
-            rpc_pb2.MemberListRequest(linearizable=True),
+            rpc_pb2.MemberListRequest(linearizable=not serializable),
             rpc_pb2.MemberListResponse,
             is_idempotent=True,
         )
@@ -41,6 +63,22 @@ class MemberRequests(Caller):
         """Remove a member. MemberNotFound."""
         request = rpc_pb2.MemberRemoveRequest(ID=member_id)
         response = await self._call("Cluster/MemberRemove", request, rpc_pb2.MemberRemoveResponse)
+        return MemberList(
+            convert.header(response.header), tuple(convert.member(m) for m in response.members)
+        )
+
+    async def member_update(self, member_id: int, peer_urls: Sequence[str]) -> MemberList:
+        """Tell the cluster a member's new peer URLs. MemberNotFound."""
+        request = rpc_pb2.MemberUpdateRequest(ID=member_id, peerURLs=peer_urls)
+        response = await self._call("Cluster/MemberUpdate", request, rpc_pb2.MemberUpdateResponse)
+        return MemberList(
+            convert.header(response.header), tuple(convert.member(m) for m in response.members)
+        )
+
+    async def member_promote(self, member_id: int) -> MemberList:
+        """Give a learner a vote. MemberNotFound, FailedPrecondition while it is not in sync."""
+        request = rpc_pb2.MemberPromoteRequest(ID=member_id)
+        response = await self._call("Cluster/MemberPromote", request, rpc_pb2.MemberPromoteResponse)
         return MemberList(
             convert.header(response.header), tuple(convert.member(m) for m in response.members)
         )
@@ -71,6 +109,28 @@ class MemberRequests(Caller):
         )
         return Hash(convert.header(response.header), response.hash, response.compact_revision)
 
+    async def hash(self, endpoint: str = "") -> Hash:
+        """Digest of one member's whole backend; members may differ without harm. No fail-over."""
+        response = await self._call_one(
+            endpoint, "Maintenance/Hash", rpc_pb2.HashRequest(), rpc_pb2.HashResponse
+        )
+        return Hash(convert.header(response.header), response.hash)
+
+    async def downgrade(
+        self, action: DowngradeAction, version: str = "", *, timeout_seconds: float | None = None
+    ) -> Downgrade:
+        """Validate, enable or cancel a downgrade of the cluster to `version` ("3.4")."""
+        request = rpc_pb2.DowngradeRequest(
+            action=rpc_pb2.DowngradeRequest.DowngradeAction.Name(action), version=version
+        )
+        response = await self._call(
+            "Maintenance/Downgrade",
+            request,
+            rpc_pb2.DowngradeResponse,
+            timeout_seconds=timeout_seconds,
+        )
+        return Downgrade(convert.header(response.header), response.version)
+
     async def defragment(
         self, endpoint: str = "", *, timeout_seconds: float | None = None
     ) -> Answer:
@@ -85,22 +145,50 @@ class MemberRequests(Caller):
         return Answer(convert.header(response.header))
 
     async def snapshot(self, endpoint: str = "") -> AsyncIterator[bytes]:
-        """The pieces of one member's snapshot, in order; no deadline, no fail-over."""
-        connection = self._connection(endpoint)
-        call = connection.server_stream("Maintenance/Snapshot", rpc_pb2.SnapshotResponse)(
-            rpc_pb2.SnapshotRequest()
-        )
-        try:
-            async for response in call:
-                yield response.blob
-        except grpc.aio.AioRpcError as cause:
-            raise from_rpc_error(cause, endpoint=connection.name) from cause
-        finally:
-            call.cancel()
+        """The pieces of one member's snapshot, in order; no deadline, no fail-over.
+
+        The last 32 bytes are the SHA-256 of what comes before them.
+        """
+        connection = self._only(endpoint).current()
+        renewed = 0
+        while True:
+            token = self._tokens.token
+            has_begun = False
+            call: Any = None
+            try:
+                await self._tokens.ensure(connection, self._timeout_seconds)
+                token = self._tokens.token
+                call = connection.server_stream("Maintenance/Snapshot", rpc_pb2.SnapshotResponse)(
+                    rpc_pb2.SnapshotRequest(), metadata=self._metadata()
+                )
+                async for response in call:
+                    has_begun = True
+                    yield response.blob
+                return
+            except grpc.aio.AioRpcError as cause:
+                error = from_rpc_error(cause, endpoint=connection.name)
+                may_renew = isinstance(error, InvalidToken) and self._tokens.has_user
+                if has_begun or not may_renew or renewed >= RENEWALS_PER_REQUEST:
+                    raise error from cause
+                renewed += 1
+                self._tokens.refuse(token)
+            finally:
+                if call is not None:
+                    call.cancel()
 
     async def alarm_list(self) -> Alarms:
         """All raised alarms."""
         return await self._alarm(rpc_pb2.AlarmRequest(action=rpc_pb2.AlarmRequest.GET))
+
+    async def alarm_activate(self, member_id: int, kind: AlarmKind) -> Alarms:
+        """Raise an alarm for a member."""
+        return await self._alarm(
+            rpc_pb2.AlarmRequest(
+                action=rpc_pb2.AlarmRequest.ACTIVATE,
+                memberID=member_id,
+                alarm=rpc_pb2.AlarmType.Name(kind),
+            )
+        )
 
     async def alarm_disarm(self, member_id: int = 0, kind: AlarmKind = AlarmKind.NONE) -> Alarms:
         """Take back an alarm; (0, NONE) takes back all. The result tells which were raised."""

@@ -1,11 +1,19 @@
 """What the client returns and accepts: plain frozen values, no protobuf.
 
-Names follow etcd's messages. Every answer carries the `Header` it came with; `revision` is a short way to its revision.
+Names follow etcd's messages. Keys and values may be given as text, which is sent as UTF-8; what comes back is bytes.
+Every answer carries the `Header` it came with; `revision` is a short way to its revision.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+
+Key = bytes | str
+
+
+def encoded(text: Key) -> bytes:
+    """A key or a value as the wire has it."""
+    return text.encode() if isinstance(text, str) else text
 
 
 class SortOrder(IntEnum):
@@ -39,13 +47,15 @@ class ClientTls:
     """Files for a TLS connection; an empty path means: not given.
 
     `ca_file` empty trusts the machine's roots. `cert_file` and `key_file` go together. `server_name` replaces the
-    host name that the member's certificate is checked for.
+    host name that the member's certificate is checked for. `skip_verify` trusts whatever certificate the member shows
+    at the first connection: for experiments only.
     """
 
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
     server_name: str = ""
+    skip_verify: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,19 +152,19 @@ OpResult = RangeResult | PutResult | DeleteResult | TxnResult
 class Compare:
     """A condition of a transaction. `target` is version, create, mod, value or lease; `operator` one of = != < >."""
 
-    key: bytes
+    key: Key
     target: str
     operator: str
-    operand: int | bytes
-    range_end: bytes = b""
+    operand: int | Key
+    range_end: Key = b""
 
 
 @dataclass(frozen=True, slots=True)
 class OpGet:
     """A range; as a request of its own or in a transaction. Empty `range_end` is one key."""
 
-    key: bytes
-    range_end: bytes = b""
+    key: Key
+    range_end: Key = b""
     limit: int = 0
     revision: int = 0
     keys_only: bool = False
@@ -172,8 +182,8 @@ class OpGet:
 class OpPut:
     """A put."""
 
-    key: bytes
-    value: bytes
+    key: Key
+    value: Key
     lease: int = 0
     prev_kv: bool = False
     ignore_value: bool = False
@@ -184,8 +194,8 @@ class OpPut:
 class OpDelete:
     """A deletion of one key, or of `[key, range_end)`."""
 
-    key: bytes
-    range_end: bytes = b""
+    key: Key
+    range_end: Key = b""
     prev_kv: bool = False
 
 
@@ -294,6 +304,66 @@ class Hash(Answer):
 
     hash: int = 0
     compact_revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Downgrade(Answer):
+    """What a downgrade request was answered: the cluster's version now."""
+
+    version: str = ""
+
+
+class PermissionType(IntEnum):
+    """What a role may do with a range of keys."""
+
+    READ = 0
+    WRITE = 1
+    READWRITE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """A right on `[key, range_end)`; empty `range_end` is one key, one zero byte is all keys from `key` on."""
+
+    type: PermissionType
+    key: bytes
+    range_end: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthStatus(Answer):
+    """Whether authentication is on, and how often users and roles changed."""
+
+    enabled: bool = False
+    auth_revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UserRoles(Answer):
+    """The roles of one user."""
+
+    roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UserList(Answer):
+    """All users."""
+
+    users: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RolePermissions(Answer):
+    """The rights of one role."""
+
+    permissions: tuple[Permission, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RoleList(Answer):
+    """All roles."""
+
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,47 +1,44 @@
 """A watch that outlives members: after any loss it resumes at the next revision on another one.
 
 The watcher reads the stream only when asked for the next batch, so a slow reader is slowed by gRPC's flow control and
-no queue can grow. Its only state is the next revision, moved when a batch is handed out and never before: a reader that
-is cancelled while waiting loses nothing, the next call opens a new stream at the same revision. No gap, because the
-server begins at that revision; no repeat, because it lies behind the last one delivered.
+no queue can grow. How far it got is in `watch_cursor.py`, moved when a batch is handed out and never before: a reader
+that is cancelled while waiting loses nothing, the next call opens a new stream at the same revision.
 
-`start_revision` 0 means "after now", and now is when the server confirms; from then on it is a number like any other.
-Streams carry etcd's `hasleader` metadata: a member cut off from its leader ends them instead of staying silent.
+Each watcher has a stream of its own; many on one stream: `watch_stream.py`. Streams carry etcd's `hasleader`
+metadata: a member cut off from its leader ends them instead of staying silent.
 """
 
 import asyncio
 import contextlib
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import grpc.aio
 
 from kvstore.base.backoff import Backoff
 from kvstore.base.clock import Clock
-from kvstore.client import convert
 from kvstore.client.endpoints import EOF, Connection
 from kvstore.client.errors import (
     ClientClosed,
     ClientError,
-    Compacted,
     DeadlineExceeded,
+    InvalidToken,
     Unavailable,
-    UnknownError,
-    WatchCancelled,
     from_rpc_error,
-    from_status,
 )
 from kvstore.client.failover import Failover
+from kvstore.client.tokens import RENEWALS_PER_REQUEST
 from kvstore.client.types import WatchBatch
+from kvstore.client.watch_cursor import WatchCursor
 from kvstore.pb import rpc_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 # How long a member may take to confirm a watch before another one is asked.
-_OPEN_SECONDS = 3.0
-_METADATA = (("hasleader", "true"),)
+OPEN_SECONDS = 3.0
+METADATA = (("hasleader", "true"),)
 
 
 class Watcher:
@@ -61,19 +58,19 @@ class Watcher:
         on_close: "Callable[[Watcher], None] | None" = None,
     ) -> None:
         self._failover = failover
-        self._request = request
+        self._cursor = WatchCursor(request)
         self._clock = clock
         self._give_up_seconds = give_up_seconds
         self._on_close = on_close
         self._call: Any = None
         self._connection: Connection | None = None
-        self._next_revision = request.start_revision
         self._is_closed = False
+        self._token = ""
 
     @property
     def next_revision(self) -> int:
         """Where a resumed watch would begin; 0 before the server confirmed a watch from now on."""
-        return self._next_revision
+        return self._cursor.next_revision
 
     async def start(self) -> None:
         """Return when a member has confirmed the watch; later changes will be seen."""
@@ -100,10 +97,12 @@ class Watcher:
                 await self._open()
             try:
                 response = await self._read()
-                batch = self._take(response)
+                batch = self._cursor.take(response, self._name)
             except ClientError as error:
                 self._drop()
-                if not error.retryable:
+                if isinstance(error, InvalidToken) and self._failover.tokens.has_user:
+                    self._failover.tokens.refuse(self._token)
+                elif not error.retryable:
                     raise
                 continue
             except BaseException:
@@ -136,13 +135,18 @@ class Watcher:
         """Open a stream on one member after the other until one confirms."""
         backoff = self._failover.backoff()
         started = self._clock.monotonic()
-        tried = 0
+        tried = renewed = 0
         while True:
             connection = self._failover.current()
             try:
                 await self._open_on(connection)
             except ClientError as error:
                 self._drop()
+                if isinstance(error, InvalidToken) and self._failover.tokens.has_user:
+                    renewed += 1
+                    if renewed <= RENEWALS_PER_REQUEST:
+                        self._failover.tokens.refuse(self._token)
+                        continue
                 self._failover.turn_away(connection)
                 if not error.retryable or self._is_closed:
                     raise
@@ -162,13 +166,16 @@ class Watcher:
             await self._clock.sleep(backoff.next())
 
     async def _open_on(self, connection: Connection) -> None:
-        request = rpc_pb2.WatchCreateRequest()
-        request.CopyFrom(self._request)
-        request.start_revision = self._next_revision
+        request = self._cursor.request()
         self._connection = connection
+        tokens = self._failover.tokens
         try:
-            self._call = connection.stream("Watch/Watch", rpc_pb2.WatchResponse)(metadata=_METADATA)
-            async with asyncio.timeout(_OPEN_SECONDS):
+            await tokens.ensure(connection, OPEN_SECONDS)
+            self._token = tokens.token
+            self._call = connection.stream("Watch/Watch", rpc_pb2.WatchResponse)(
+                metadata=(*METADATA, *tokens.metadata())
+            )
+            async with asyncio.timeout(OPEN_SECONDS):
                 # InvalidStateError: the call has failed already; reading tells why.
                 with contextlib.suppress(asyncio.InvalidStateError):
                     await self._call.write(rpc_pb2.WatchRequest(create_request=request))
@@ -179,16 +186,17 @@ class Watcher:
             raise ClientClosed("the client is closed") from cause
         except TimeoutError as cause:
             raise DeadlineExceeded(
-                f"{connection.name} did not confirm the watch within {_OPEN_SECONDS:g} s",
+                f"{connection.name} did not confirm the watch within {OPEN_SECONDS:g} s",
                 endpoint=connection.name,
             ) from cause
-        if response.canceled:
-            raise self._cancelled(response)
-        if self._next_revision <= 0:
-            self._next_revision = response.header.revision + 1
+        self._cursor.confirm(response, self._name)
+
+    @property
+    def _name(self) -> str:
+        return self._connection.name if self._connection is not None else ""
 
     async def _read(self) -> rpc_pb2.WatchResponse:
-        name = self._connection.name if self._connection is not None else ""
+        name = self._name
         try:
             response = await self._call.read()
         except grpc.aio.AioRpcError as cause:
@@ -203,37 +211,7 @@ class Watcher:
             raise Unavailable("the watch stream was cancelled", endpoint=name) from None
         if response is EOF:
             raise Unavailable("the member ended the watch stream", endpoint=name)
-        assert isinstance(response, rpc_pb2.WatchResponse)
-        return response
-
-    def _take(self, response: rpc_pb2.WatchResponse) -> WatchBatch | None:
-        """The batch in `response`, or None if there is nothing for the reader; raises if it ends the watch."""
-        if response.canceled:
-            raise self._cancelled(response)
-        if response.created:
-            return None
-        batch = WatchBatch(
-            convert.header(response.header), tuple(convert.event(e) for e in response.events)
-        )
-        if response.events or response.header.revision >= self._next_revision - 1:
-            self._next_revision = max(self._next_revision, batch.revision + 1)
-            return batch
-        # Progress behind what was delivered says nothing new: a member that lags after a fail-over sends it.
-        return None
-
-    def _cancelled(self, response: rpc_pb2.WatchResponse) -> ClientError:
-        name = self._connection.name if self._connection is not None else ""
-        if response.compact_revision > 0:
-            return Compacted(
-                "etcdserver: mvcc: required revision has been compacted",
-                compact_revision=response.compact_revision,
-                endpoint=name,
-            )
-        reason = response.cancel_reason
-        known = from_status(grpc.StatusCode.UNKNOWN, reason, endpoint=name)
-        if not isinstance(known, UnknownError):
-            return known
-        return WatchCancelled(reason or "the server cancelled the watch", endpoint=name)
+        return cast("rpc_pb2.WatchResponse", response)
 
     def _drop(self) -> None:
         call, self._call = self._call, None
