@@ -12,8 +12,8 @@ from typing import Any
 
 from controlplane.api.errors import APIError, NotFound
 from controlplane.api.scheme import SCHEME
+from controlplane.api.times import to_rfc3339
 from controlplane.client.rest import RestClient
-from controlplane.client.times import seconds_to_text
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
 
@@ -129,7 +129,7 @@ class EventRecorder:
         if seen is not None and pending.at - seen.last <= _AGGREGATE_SECONDS:
             seen.count += 1
             seen.last = pending.at
-            patch = {"count": seen.count, "lastTimestamp": seconds_to_text(pending.at)}
+            patch = {"count": seen.count, "lastTimestamp": to_rfc3339(pending.at)}
             try:
                 await self._client.patch(resource, seen.name, patch, seen.namespace)
                 return
@@ -139,7 +139,7 @@ class EventRecorder:
         # Upstream's naming: object's name, then the time in hex; two in one instant must differ.
         self._serial += 1
         name = f"{pending.reference['name']}.{int(pending.at * 1e9) + self._serial:x}"
-        stamp = seconds_to_text(pending.at)
+        stamp = to_rfc3339(pending.at)
         source = {"component": self._component, **({"host": self._host} if self._host else {})}
         event: Object = {
             "apiVersion": "v1",

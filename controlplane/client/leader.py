@@ -19,8 +19,8 @@ from typing import Any
 
 from controlplane.api.errors import AlreadyExists, APIError, NotFound
 from controlplane.api.scheme import SCHEME
+from controlplane.api.times import to_micro
 from controlplane.client.rest import RestClient
-from controlplane.client.times import micro_to_text
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
 
@@ -188,7 +188,7 @@ class LeaderElector:
 
     async def _write(self, lease: Object, sent_at: float) -> None:
         old = lease.get("spec") or {}
-        now = micro_to_text(self._clock.time())
+        now = to_micro(self._clock.time())
         kept = self._leading and old.get("holderIdentity") == self.identity
         transitions = int(old.get("leaseTransitions") or 0)
         if old.get("holderIdentity") != self.identity and lease["metadata"].get("resourceVersion"):
@@ -233,7 +233,7 @@ class LeaderElector:
         lease, self._lease = self._lease, None
         if not leading or lease is None:
             return
-        now = micro_to_text(self._clock.time())
+        now = to_micro(self._clock.time())
         spec = {
             **(lease.get("spec") or {}),
             "holderIdentity": "",

@@ -29,7 +29,7 @@ from controlplane.api.errors import (
 from controlplane.api.resource import Resource
 from controlplane.api.scheme import SCHEME
 from controlplane.api.selectors import parse_field_selector, parse_label_selector
-from controlplane.client.times import seconds_to_text
+from controlplane.api.times import to_rfc3339
 from controlplane.client.transport import LineStream, Request, Response, TransportError
 from kvstore.base.clock import Clock
 
@@ -218,7 +218,7 @@ class MemoryApi:
         obj["apiVersion"], obj["kind"] = resource.group_version, resource.kind
         metadata = obj["metadata"]
         metadata.setdefault("uid", str(uuid.UUID(int=self._rng.getrandbits(128))))
-        metadata.setdefault("creationTimestamp", seconds_to_text(self.clock.time()))
+        metadata.setdefault("creationTimestamp", to_rfc3339(self.clock.time()))
         metadata.setdefault("generation", 1)
 
     def _update(self, resource: Resource, old: Object, wanted: Object, subresource: str) -> Object:
@@ -279,7 +279,7 @@ class MemoryApi:
             asked = options.get("gracePeriodSeconds")
             grace = int(default if asked is None else asked)
         if "deletionTimestamp" not in metadata:
-            metadata["deletionTimestamp"] = seconds_to_text(self.clock.time() + grace)
+            metadata["deletionTimestamp"] = to_rfc3339(self.clock.time() + grace)
         if resource.kind == "Pod":
             grace = min(grace, metadata.get("deletionGracePeriodSeconds", grace))
             metadata["deletionGracePeriodSeconds"] = grace

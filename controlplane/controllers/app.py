@@ -3,7 +3,6 @@
 import random
 from pathlib import Path
 
-from controlplane.client.leader import LeaderElector
 from controlplane.client.rest import RestClient
 from controlplane.controllers.config import ControllersConfig
 from controlplane.controllers.garbage.reconciler import collected
@@ -19,17 +18,8 @@ def build_manager(
     config: ControllersConfig, client: RestClient, clock: Clock, rng: random.Random
 ) -> Manager:
     """The whole program but for the event loop and the client's life."""
-    elector = LeaderElector(
-        client,
-        "kube-system",
-        COMPONENT,
-        config.name,
-        clock,
-        lease_duration_seconds=config.lease_duration_seconds,
-        renew_deadline_seconds=config.renew_deadline_seconds,
-        retry_period_seconds=config.retry_period_seconds,
-        rng=rng,
-    )
+    elector = config.leading.elector(client, COMPONENT, clock, rng)
+    address = config.leading.health_address
     root_ca = Path(config.root_ca_file).read_text() if config.root_ca_file else ""
     return Manager(
         client,
@@ -39,14 +29,14 @@ def build_manager(
         collected(),
         chosen(config, root_ca),
         component=COMPONENT,
-        health=HealthServer(config.healthz_host, config.healthz_port),
+        health=HealthServer(*address) if address is not None else None,
     )
 
 
 async def run(config: ControllersConfig, clock: Clock, rng: random.Random) -> None:
     """Run until cancelled."""
     client = RestClient.from_kubeconfig(
-        config.kubeconfig, config.servers, clock=clock, user_agent=COMPONENT
+        config.leading.kubeconfig, config.leading.servers, clock=clock, user_agent=COMPONENT
     )
     try:
         await build_manager(config, client, clock, rng).run()

@@ -4,11 +4,10 @@ Flag names and defaults are kube-controller-manager's where it has them; duratio
 """
 
 import argparse
-import socket
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from controlplane.runtime import leading
 from kvstore.base.durations import parse_duration
 
 
@@ -20,15 +19,8 @@ class ConfigError(ValueError):
 class ControllersConfig:
     """Settings of the controller manager; seconds unless the name says otherwise."""
 
-    kubeconfig: str
-    servers: tuple[str, ...] = ()
-    name: str = ""
-    healthz_host: str = "127.0.0.1"
-    healthz_port: int = 10257
+    leading: leading.LeadingConfig
     controllers: tuple[str, ...] = ("*",)
-    lease_duration_seconds: float = 15.0
-    renew_deadline_seconds: float = 10.0
-    retry_period_seconds: float = 2.0
     node_monitor_grace_period_seconds: float = 40.0
     node_startup_grace_period_seconds: float = 60.0
     node_eviction_rate: float = 0.1
@@ -36,28 +28,6 @@ class ControllersConfig:
     terminated_pod_gc_threshold: int = 12500
     unreachable_pod_force_delete_seconds: float = 60.0
     root_ca_file: str = ""
-    log_level: str = "info"
-
-
-def add_common_arguments(parser: argparse.ArgumentParser, healthz_port: int) -> None:
-    """Flags of every program that leads by lease."""
-    add = parser.add_argument
-    add(
-        "--kubeconfig",
-        required=True,
-        help="file with the certificates and, without --master, the server",
-    )
-    add("--master", default="", help="API servers, comma separated; tried in turn")
-    add("--name", default="", help="name of this instance (default: host name and a random id)")
-    add(
-        "--healthz-bind-address",
-        default=f"127.0.0.1:{healthz_port}",
-        help="HOST:PORT of the probes",
-    )
-    add("--leader-elect-lease-duration", default="15s")
-    add("--leader-elect-renew-deadline", default="10s")
-    add("--leader-elect-retry-period", default="2s")
-    add("--log-level", default="info", choices=("debug", "info", "warning", "error"))
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> ControllersConfig:
@@ -65,7 +35,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> ControllersConfig
     parser = argparse.ArgumentParser(
         prog="controlplane.controllers", description="Runs the control loops of the cluster."
     )
-    add_common_arguments(parser, 10257)
+    leading.add_arguments(parser, health_port=10257)
     add = parser.add_argument
     add("--controllers", default="*", help="names, comma separated; * is all, -name leaves one out")
     add("--node-monitor-period", default="5s", help="accepted; nodes are watched, not polled")
@@ -86,17 +56,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> ControllersConfig
             problems.append(f"--{name.replace('_', '-')}: {error}")
             return 1.0
 
-    host, port = split_address(flags.healthz_bind_address, problems)
     config = ControllersConfig(
-        kubeconfig=flags.kubeconfig,
-        servers=tuple(part for part in flags.master.split(",") if part),
-        name=flags.name or default_identity(),
-        healthz_host=host,
-        healthz_port=port,
+        leading=leading.from_options(flags),
         controllers=tuple(part for part in flags.controllers.split(",") if part),
-        lease_duration_seconds=seconds("leader_elect_lease_duration"),
-        renew_deadline_seconds=seconds("leader_elect_renew_deadline"),
-        retry_period_seconds=seconds("leader_elect_retry_period"),
         node_monitor_grace_period_seconds=seconds("node_monitor_grace_period"),
         node_startup_grace_period_seconds=seconds("node_startup_grace_period"),
         node_eviction_rate=seconds("node_eviction_rate"),
@@ -104,37 +66,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> ControllersConfig
         terminated_pod_gc_threshold=int(seconds("terminated_pod_gc_threshold")),
         unreachable_pod_force_delete_seconds=seconds("unreachable_pod_force_delete_after"),
         root_ca_file=flags.root_ca_file,
-        log_level=flags.log_level,
     )
-    problems += check_lease(
-        config.lease_duration_seconds, config.renew_deadline_seconds, config.retry_period_seconds
-    )
+    problems += config.leading.problems()
     if problems:
         raise ConfigError("\n".join(problems))
     return config
-
-
-def default_identity() -> str:
-    """Unique also among instances on one machine."""
-    return f"{socket.gethostname()}_{uuid.uuid4()}"
-
-
-def split_address(text: str, problems: list[str]) -> tuple[str, int]:
-    """HOST:PORT in parts; a fault is added to `problems`."""
-    host, _, port = text.rpartition(":")
-    if not port.isdigit() or int(port) > 65535:
-        problems.append(f"--healthz-bind-address: {text!r} is not HOST:PORT")
-        return "127.0.0.1", 0
-    return host.strip("[]") or "0.0.0.0", int(port)
-
-
-def check_lease(duration: float, deadline: float, retry: float) -> list[str]:
-    """What is wrong with the three lease times together."""
-    problems = []
-    if not duration > deadline:
-        problems.append("--leader-elect-lease-duration must be greater than the renew deadline")
-    if not deadline > 1.2 * retry:
-        problems.append("--leader-elect-renew-deadline must be greater than 1.2 retry periods")
-    if retry <= 0:
-        problems.append("--leader-elect-retry-period must be greater than zero")
-    return problems

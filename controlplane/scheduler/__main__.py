@@ -13,14 +13,14 @@ async def _run(config: SchedulerConfig) -> None:
     from controlplane.client.rest import RestClient
     from controlplane.scheduler.app import App
 
-    client = RestClient.from_kubeconfig(config.kubeconfig, config.servers)
+    client = RestClient.from_kubeconfig(config.leading.kubeconfig, config.leading.servers)
     await until_signal("scheduler", App(config, client, SystemClock(), random.Random()).run())
 
 
 def main() -> int:
     """Exit code 0 after a signal, 1 after a failure."""
     config = parse_arguments()
-    log.configure("scheduler", level=config.log_level)
+    log.configure("scheduler", level=config.leading.log_level)
     run(_run(config))
     return 0
 

@@ -8,7 +8,6 @@ import random
 from controlplane.api.scheme import SCHEME
 from controlplane.client.events import EventRecorder
 from controlplane.client.informer import Informer
-from controlplane.client.leader import LeaderElector
 from controlplane.client.rest import RestClient
 from controlplane.runtime import health
 from controlplane.scheduler.cache import SchedulerCache
@@ -20,7 +19,6 @@ from controlplane.scheduler.schedule_one import Scheduler
 from kvstore.base.clock import Clock
 from kvstore.base.tasks import Supervisor
 
-LEASE_NAMESPACE = "kube-system"
 LEASE_NAME = "kube-scheduler"
 # A pod that has ended matters to no decision; leaving it out keeps the cache small.
 LIVE_PODS = "status.phase!=Succeeded,status.phase!=Failed"
@@ -37,19 +35,9 @@ class App:
         self._pods = Informer(client, SCHEME.of("Pod"), clock, field_selector=LIVE_PODS, rng=rng)
         self._nodes = Informer(client, SCHEME.of("Node"), clock, rng=rng)
         self._events = EventRecorder(client, config.scheduler_name, clock)
-        self._elector = LeaderElector(
-            client,
-            LEASE_NAMESPACE,
-            LEASE_NAME,
-            config.name,
-            clock,
-            lease_duration_seconds=config.lease_duration,
-            renew_deadline_seconds=config.renew_deadline,
-            retry_period_seconds=config.retry_period,
-            rng=rng,
-        )
+        self._elector = config.leading.elector(client, LEASE_NAME, clock, rng)
         # A leader that was stopped for longer than its lease must not bind when it wakes up.
-        writer = client.guarded(self._elector.check) if config.leader_elect else client
+        writer = client.guarded(self._elector.check) if config.leading.leader_elect else client
         framework = build_framework(writer)
         self._cache = SchedulerCache()
         self._queue = SchedulingQueue(clock, framework.worth_a_try)
@@ -68,9 +56,9 @@ class App:
         """Run until cancelled or until a part fails."""
         supervisor = Supervisor("app")
         try:
-            if self._config.health_address is not None:
+            if self._config.leading.health_address is not None:
                 # First: whoever starts this process watches it from the beginning.
-                host, port = self._config.health_address
+                host, port = self._config.leading.health_address
                 checks = {"informer-sync": self._not_synced}
                 supervisor.start(health.serve(host, port, checks), "health", eternal=True)
             feed = Feed(self._cache, self._queue, self._config.scheduler_name)
@@ -92,7 +80,7 @@ class App:
     async def _lead(self) -> None:
         await self._nodes.wait_synced()
         await self._pods.wait_synced()
-        if self._config.leader_elect:
+        if self._config.leading.leader_elect:
             await self._elector.run_with_leadership(self._scheduler.run)
         else:
             await self._scheduler.run()

@@ -11,8 +11,8 @@ import pytest
 
 from controlplane.api.errors import APIError
 from controlplane.api.scheme import SCHEME
+from controlplane.api.times import parse_or_none
 from controlplane.client.rest import RestClient
-from controlplane.client.times import parse_time
 from controlplane.local.kubeconfig import Server, write_kubeconfig
 from kvstore.base.ports import free_port
 from kvstore.local.certificates import CertificateAuthority
@@ -246,7 +246,7 @@ async def test_controllers_work_through_faults(cluster):
         return "extra" not in names
 
     await until(gone, 10)
-    assert parse_time((await client.list(NAMESPACES)).items[0]["metadata"]["creationTimestamp"])
+    assert parse_or_none((await client.list(NAMESPACES)).items[0]["metadata"]["creationTimestamp"])
 
 
 async def until_patched(client, patch) -> None:

@@ -12,6 +12,7 @@ from controlplane.agent.app import App as AgentApp
 from controlplane.agent.config import AgentConfig
 from controlplane.client.memory import MemoryApi
 from controlplane.client.rest import RestClient
+from controlplane.runtime.leading import LeadingConfig
 from controlplane.scheduler.app import App as SchedulerApp
 from controlplane.scheduler.config import SchedulerConfig
 from kvstore.base.clock import SystemClock
@@ -63,7 +64,7 @@ class Cluster:
 
     @asynccontextmanager
     async def scheduler(self) -> AsyncIterator[None]:
-        config = SchedulerConfig(kubeconfig="", name="s-1")
+        config = SchedulerConfig(LeadingConfig(kubeconfig="", name="s-1"))
         app = SchedulerApp(config, RestClient(self.api), self.clock, random.Random(1))
         async with self._running(app.run(), "scheduler"):
             yield

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from controlplane.api import meta
-from controlplane.client.times import parse_time, seconds_to_text
+from controlplane.api.times import parse_or_none, to_rfc3339
 from controlplane.controllers.deployment.plan import bounds, replicas_of
 
 Object = dict[str, Any]
@@ -24,7 +24,7 @@ def set_condition(
     old = condition_of(status, type_)
     if old is not None and old["status"] == value and old.get("reason") == reason:
         return
-    stamp = seconds_to_text(now)
+    stamp = to_rfc3339(now)
     kept = old is not None and old["status"] == value
     condition = {
         "type": type_,
@@ -177,7 +177,7 @@ def next_look_seconds(deployment: Object, status: Object, now: float) -> float |
         "DeploymentPaused",
     ):
         return None
-    return max(0.0, parse_time(current.get("lastUpdateTime")) + deadline - now) + 1.0
+    return max(0.0, (parse_or_none(current.get("lastUpdateTime")) or 0.0) + deadline - now) + 1.0
 
 
 def _progressed(old: Object, new: Object) -> bool:
@@ -196,7 +196,7 @@ def _timed_out(current: Object | None, deadline: int, now: float) -> bool:
         return False
     if current.get("reason") == "ProgressDeadlineExceeded":
         return True
-    return parse_time(current.get("lastUpdateTime")) + deadline < now
+    return (parse_or_none(current.get("lastUpdateTime")) or 0.0) + deadline < now
 
 
 def _sum(replicasets: Sequence[Object], field: str) -> int:

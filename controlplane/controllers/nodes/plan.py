@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlplane.api import meta
-from controlplane.client.times import seconds_to_text
+from controlplane.api.times import to_rfc3339
 
 Object = dict[str, Any]
 
@@ -40,7 +40,7 @@ def ready_status(node: Object) -> str:
 
 def unknown_conditions(node: Object, now: float) -> list[Object]:
     """The node's conditions once its heartbeats have stopped."""
-    stamp = seconds_to_text(now)
+    stamp = to_rfc3339(now)
     result: list[Object] = []
     seen = set()
     for condition in meta.status(node).get("conditions") or ():
@@ -102,7 +102,7 @@ def plan_taints(
     if key is not None and not all_lost and (may_evict or evicted):
         wanted.append((key, "NoExecute"))
     for pair in wanted:
-        fresh = {"key": pair[0], "effect": pair[1], "timeAdded": seconds_to_text(now)}
+        fresh = {"key": pair[0], "effect": pair[1], "timeAdded": to_rfc3339(now)}
         result.append(before.get(pair, fresh))
     return result
 

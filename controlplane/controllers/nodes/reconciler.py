@@ -12,7 +12,7 @@ from typing import Any
 from controlplane.api import meta
 from controlplane.api.errors import NotFound
 from controlplane.api.scheme import SCHEME
-from controlplane.client.times import seconds_to_text
+from controlplane.api.times import to_rfc3339
 from controlplane.controllers.nodes.plan import (
     all_lost,
     condition_of,
@@ -159,7 +159,7 @@ class NodeReconciler:
         return updated
 
     async def _mark_pods_not_ready(self, name: str) -> None:
-        stamp = seconds_to_text(self._clock.time())
+        stamp = to_rfc3339(self._clock.time())
         for pod in self._pods.by_node(name):
             if not _is_ready(pod):
                 continue

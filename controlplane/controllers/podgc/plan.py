@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlplane.api import meta
-from controlplane.client.times import parse_time
+from controlplane.api.times import parse_or_none
 from controlplane.controllers.nodes.plan import OUT_OF_SERVICE, ready_status
 
 Object = dict[str, Any]
@@ -65,4 +65,4 @@ def _forced(pod: Object, node: Object, now: float, unreachable_seconds: float) -
         return True
     if unreachable_seconds <= 0 or ready_status(node) != "Unknown":
         return False
-    return parse_time(meta.deletion_timestamp(pod)) + unreachable_seconds <= now
+    return (parse_or_none(meta.deletion_timestamp(pod)) or 0.0) + unreachable_seconds <= now

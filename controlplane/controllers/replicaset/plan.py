@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlplane.api import meta
-from controlplane.client.times import parse_time, seconds_to_text
+from controlplane.api.times import parse_or_none, to_rfc3339
 
 Object = dict[str, Any]
 
@@ -40,7 +40,7 @@ def ready_since(pod: Object) -> float | None:
     """Unix seconds since when the Pod is ready; None when it is not."""
     for condition in meta.status(pod).get("conditions") or ():
         if condition["type"] == "Ready" and condition["status"] == "True":
-            return parse_time(condition.get("lastTransitionTime"))
+            return parse_or_none(condition.get("lastTransitionTime")) or 0.0
     return None
 
 
@@ -79,7 +79,7 @@ def _deletion_rank(pod: Object, on_node: Counter[str], now: float) -> tuple[floa
         -on_node[node] if node else 0,
         _age_bucket(ready, now),
         -restarts,
-        _age_bucket(parse_time(meta.creation_timestamp(pod)), now),
+        _age_bucket((parse_or_none(meta.creation_timestamp(pod)) or 0.0), now),
         meta.uid(pod),
     )
 
@@ -124,7 +124,7 @@ def plan_status(
                 "status": "True",
                 "reason": failure[0],
                 "message": failure[1],
-                "lastTransitionTime": seconds_to_text(now),
+                "lastTransitionTime": to_rfc3339(now),
             }
         )
     if kept:

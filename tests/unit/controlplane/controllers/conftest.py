@@ -5,13 +5,14 @@ import random
 
 import pytest
 
+from controlplane.api.times import to_rfc3339
 from controlplane.client.leader import LeaderElector
 from controlplane.client.memory import MemoryApi
 from controlplane.client.rest import RestClient
-from controlplane.client.times import seconds_to_text
 from controlplane.controllers.config import ControllersConfig
 from controlplane.controllers.garbage.reconciler import collected
 from controlplane.controllers.registry import chosen
+from controlplane.runtime.leading import LeadingConfig
 from controlplane.runtime.manager import Manager
 from kvstore.base.clock import ManualClock
 from kvstore.base.tasks import Supervisor
@@ -26,7 +27,7 @@ class World:
         self.answering_nodes: set[str] = set()
         self.violations: list[str] = []
         self.watch_bounds: tuple[int, int] | None = None
-        config = ControllersConfig(kubeconfig="", **settings)
+        config = ControllersConfig(LeadingConfig(kubeconfig=""), **settings)
         elector = LeaderElector(self.client, "kube-system", "kcm", "me", self.clock)
         self.manager = Manager(
             self.client, self.clock, random.Random(1), elector, collected(), chosen(config, "PEM"),
@@ -51,7 +52,7 @@ class World:
             self.check_bounds()
 
     def play_agents(self) -> None:
-        stamp = seconds_to_text(self.clock.time())
+        stamp = to_rfc3339(self.clock.time())
         for node in self.answering_nodes:
             self.api.change(
                 "Lease", node, "kube-node-lease",
