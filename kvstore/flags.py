@@ -1,102 +1,41 @@
 """etcd's command line as Go's flag package reads it: `--flag value`, `--flag=value`, one dash or two.
 
-Each flag can also come from the environment (`--data-dir` is `ETCD_DATA_DIR`); the command line wins. A flag of etcd's
-that means nothing here is accepted and named in a warning, so that what launches etcd can launch this; a flag that etcd
-does not have either is a mistake. All mistakes are gathered.
+Each flag can also come from the environment (`--data-dir` is `ETCD_DATA_DIR`), or all from a file: `--config-file` in
+etcd's YAML form or as TOML, and then, as in etcd, nothing else counts. The command line wins over the environment (etcd
+refuses to start if both are given). A flag of etcd's that means nothing here is accepted and named in a warning, so
+that what launches etcd can launch this. What Go's parser refuses is in `usage`, in its words and with exit code 2; all
+else is in `problems`, with exit code 1 as in etcd.
 """
 
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-BOOLEAN = frozenset({"client-cert-auth", "peer-client-cert-auth", "version", "help"})
+from kvstore.base.durations import parse_duration
+from kvstore.flag_table import ALIASES, FLAGS, FlagSpec
 
-KNOWN: dict[str, str] = {
-    "name": "default",
-    "data-dir": "",
-    "listen-client-urls": "http://localhost:2379",
-    "advertise-client-urls": "",
-    "listen-peer-urls": "http://localhost:2380",
-    "initial-advertise-peer-urls": "",
-    "initial-cluster": "",
-    "initial-cluster-state": "new",
-    "initial-cluster-token": "etcd-cluster",
-    "heartbeat-interval": "100",
-    "election-timeout": "1000",
-    "snapshot-count": "10000",
-    "quota-backend-bytes": "0",
-    "auto-compaction-mode": "periodic",
-    "auto-compaction-retention": "0",
-    "cert-file": "",
-    "key-file": "",
-    "trusted-ca-file": "",
-    "client-cert-auth": "false",
-    "peer-cert-file": "",
-    "peer-key-file": "",
-    "peer-trusted-ca-file": "",
-    "peer-client-cert-auth": "false",
-    "listen-metrics-urls": "",
-    "max-request-bytes": "1572864",
-    "max-txn-ops": "128",
-    "experimental-watch-progress-notify-interval": "10m",
-    "log-level": "info",
-    "logger": "zap",
-    "log-outputs": "default",
-    "version": "false",
-    "help": "false",
-}
+KNOWN = {name: spec.default for name, spec in FLAGS.items() if spec.has_effect}
 """Flags with a meaning here, and their defaults."""
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-IGNORED = _words(
-    """
-    wal-dir max-snapshots max-wals backend-bbolt-freelist-type backend-batch-interval
-    backend-batch-limit max-concurrent-streams grpc-keepalive-min-time grpc-keepalive-interval
-    grpc-keepalive-timeout socket-reuse-port socket-reuse-address enable-grpc-gateway
-    initial-election-tick-advance strict-reconfig-check pre-vote enable-v2 client-crl-file
-    client-cert-allowed-hostname self-signed-cert-validity peer-cert-allowed-cn
-    peer-cert-allowed-hostname peer-crl-file cipher-suites tls-min-version
-    tls-max-version cors host-whitelist auth-token bcrypt-cost auth-token-ttl enable-pprof
-    metrics enable-log-rotation log-rotation-config-json log-format log-package-levels debug
-    proxy proxy-failure-wait proxy-refresh-interval proxy-dial-timeout proxy-write-timeout
-    proxy-read-timeout unsafe-no-fsync v2-deprecation raft-read-timeout raft-write-timeout
-    warning-unary-request-duration max-learners compaction-batch-limit
-    peer-skip-client-san-verification snapshot-catchup-entries
-    bootstrap-defrag-threshold-megabytes compact-hash-check-enabled compact-hash-check-time
-    corrupt-check-time initial-corrupt-check enable-lease-checkpoint
-    watch-progress-notify-interval feature-gates memory-mlock warning-apply-duration
-    downgrade-check-time stop-grpc-service-on-defrag distributed-tracing-enabled
-    compaction-sleep-interval listen-client-http-urls discovery-fallback
-    discovery-proxy discovery-srv-name
-    """
-)
+IGNORED = frozenset(name for name, spec in FLAGS.items() if not spec.has_effect)
 """Flags of etcd's that change nothing here: warned about, then left alone."""
 
-REFUSED: dict[str, str] = {
-    "config-file": "give flags or ETCD_ variables instead",
-    "discovery": "give --initial-cluster instead",
-    "discovery-srv": "give --initial-cluster instead",
-    "force-new-cluster": "restore the members' data directories instead",
-    "auto-tls": "give --cert-file and --key-file instead",
-    "peer-auto-tls": "give --peer-cert-file and --peer-key-file instead",
+_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+_FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+_SCHEME = re.compile(r"^(https?|unixs?)://")
+_SECURITY_TABLES = {"client-transport-security": "", "peer-transport-security": "peer-"}
+# Keys of a security table whose flags are not simply `peer-` and the key.
+_SECURITY_KEYS = {
+    ("", "client-cert-file"): "client-cert-file",
+    ("", "client-key-file"): "client-key-file",
+    ("", "allowed-hostname"): "client-cert-allowed-hostname",
+    ("", "crl-file"): "client-crl-file",
+    ("peer-", "allowed-cn"): "peer-cert-allowed-cn",
+    ("peer-", "allowed-hostname"): "peer-cert-allowed-hostname",
 }
-"""Flags of etcd's whose silent loss would do harm."""
-
-_BOOLEAN_IGNORED = _words(
-    """
-    socket-reuse-port socket-reuse-address enable-grpc-gateway initial-election-tick-advance
-    strict-reconfig-check pre-vote enable-v2 auto-tls peer-auto-tls enable-pprof
-    enable-log-rotation debug unsafe-no-fsync force-new-cluster
-    peer-skip-client-san-verification compact-hash-check-enabled initial-corrupt-check
-    enable-lease-checkpoint memory-mlock stop-grpc-service-on-defrag distributed-tracing-enabled
-    """
-)
-
-_TRUE = frozenset({"1", "t", "true"})
-_FALSE = frozenset({"0", "f", "false", ""})
 
 
 @dataclass(slots=True)
@@ -105,69 +44,252 @@ class Flags:
 
     values: dict[str, str]
     given: set[str] = field(default_factory=set)
+    usage: list[str] = field(default_factory=list)
+    """What Go's parser of the command line would refuse."""
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def boolean(self, name: str) -> bool:
-        """A flag's truth; a mistake is gathered and counts as false."""
-        text = self.values[name].lower()
-        if text not in _TRUE | _FALSE:
-            self.problems.append(f"--{name}: {self.values[name]!r} is not true or false")
-        return text in _TRUE
+        """A flag's truth; anything that is not a boolean was refused when it was read."""
+        return self.values[name] in _TRUE
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Flags:
-    """Read the environment, then the command line."""
-    flags = Flags(dict(KNOWN))
-    for variable, value in sorted(environ.items()):
-        if variable.startswith("ETCD_") and value:
-            _take_variable(flags, variable, value)
+    """Read the command line, then what else the environment says, or only the file that either names."""
+    flags = Flags({name: spec.default for name, spec in FLAGS.items()})
+    _take_words(flags, argv)
+    _take_environment(flags, environ)
+    path = flags.values["config-file"]
+    if not path or flags.usage or flags.boolean("help") or flags.boolean("version"):
+        return flags
+    others = flags.given - {"config-file"}
+    from_file = Flags({name: spec.default for name, spec in FLAGS.items()})
+    from_file.values["config-file"] = path
+    if others:
+        from_file.warnings.append(
+            f"loaded server configuration from {path}; other configuration command line flags and environment "
+            f"variables are ignored: {', '.join(sorted(others))}"
+        )
+    _take_file(from_file, Path(path))
+    return from_file
+
+
+def _take_words(flags: Flags, argv: Sequence[str]) -> None:
     position = 0
     while position < len(argv):
         word = argv[position]
         position += 1
-        if not word.startswith("-") or word in ("-", "--"):
-            flags.problems.append(f"{word!r} is not a flag")
+        if not word.startswith("-") or word == "-":
+            flags.problems.append(f"'{word}' is not a valid flag")
+            return
+        if word == "--":
             continue
-        name, has_value, value = word.lstrip("-").partition("=")
-        plain = name.removeprefix("experimental-")
+        name, has_value, value = word[2 if word.startswith("--") else 1 :].partition("=")
+        if not name or name.startswith("-"):
+            flags.usage.append(f"bad flag syntax: {word}")
+            return
+        name = "help" if name == "h" else name
+        spec = spec_of(name)
+        if spec is None:
+            flags.usage.append(f"flag provided but not defined: -{name}")
+            return
         if not has_value:
-            if name in BOOLEAN or plain in _BOOLEAN_IGNORED or name == "h":
+            if spec.is_boolean:
                 value = "true"
-            elif position < len(argv) and _is_known(name):
+            elif position < len(argv):
                 value = argv[position]
                 position += 1
-            elif _is_known(name):
-                flags.problems.append(f"--{name} needs a value")
-                continue
-        _take(flags, "help" if name == "h" else name, value)
-    return flags
+            else:
+                flags.usage.append(f"flag needs an argument: -{name}")
+                return
+        wrong = mistake(spec, value)
+        if wrong:
+            kind = "boolean value" if spec.is_boolean else "value"
+            on = f"for -{name}" if spec.is_boolean else f"for flag -{name}"
+            flags.usage.append(f'invalid {kind} "{value}" {on}: {wrong}')
+            return
+        _take(flags, name, spec, value)
 
 
-def _is_known(name: str) -> bool:
-    plain = name.removeprefix("experimental-")
-    return name in KNOWN or plain in IGNORED or plain in REFUSED
+def _take_environment(flags: Flags, environ: Mapping[str, str]) -> None:
+    for variable, value in sorted(environ.items()):
+        if not variable.startswith("ETCD_") or not value:
+            continue
+        name = variable.removeprefix("ETCD_").lower().replace("_", "-")
+        spec = spec_of(name)
+        if spec is None:
+            flags.warnings.append(f"unrecognized environment variable {variable}={value}")
+        elif spec.name in flags.given:
+            flags.warnings.append(
+                f"environment variable {variable} is shadowed by the command-line flag --{spec.name}"
+            )
+        elif wrong := mistake(spec, value):
+            flags.problems.append(f'invalid value "{value}" for {variable}: {wrong}')
+        else:
+            _take(flags, name, spec, value)
 
 
-def _take(flags: Flags, name: str, value: str) -> None:
-    plain = name.removeprefix("experimental-")
-    if name == "watch-progress-notify-interval":
-        name = f"experimental-{name}"  # its name from etcd 3.6 on
-    if name in KNOWN:
-        flags.values[name] = value
-        flags.given.add(name)
-    elif plain in REFUSED:
-        if value.lower() not in _FALSE:
-            flags.problems.append(f"--{name} is not supported: {REFUSED[plain]}")
-    elif plain in IGNORED:
-        flags.warnings.append(f"--{name} has no meaning here and is ignored")
+def _take_file(flags: Flags, path: Path) -> None:
+    try:
+        text = path.read_text()
+    except OSError as error:
+        flags.problems.append(f"open {path}: {(error.strerror or str(error)).lower()}")
+        return
+    except ValueError as error:
+        flags.problems.append(f"{path}: {error}")
+        return
+    try:
+        entries = _read_toml(text) if path.suffix == ".toml" else _read_yaml(text)
+    except ValueError as error:
+        flags.problems.append(f"{path}: {error}")
+        return
+    for key, value in entries.items():
+        prefix = _SECURITY_TABLES.get(str(key))
+        if prefix is None:
+            _take_entry(flags, path, str(key), str(key), value)
+        elif isinstance(value, Mapping):
+            for inner, inner_value in value.items():
+                name = _SECURITY_KEYS.get((prefix, str(inner)), f"{prefix}{inner}")
+                _take_entry(flags, path, f"{key}.{inner}", name, inner_value)
+        elif value is not None:
+            flags.problems.append(f"{path}: {key} must be a table")
+
+
+def _take_entry(flags: Flags, path: Path, key: str, name: str, value: Any) -> None:
+    spec = spec_of(name)
+    if spec is None:
+        flags.warnings.append(f"{path}: {key} is not known and is ignored")
+        return
+    if value is None:
+        return
+    if isinstance(value, bool):
+        text = "true" if value else "false"
+    elif isinstance(value, list):
+        text = ",".join(str(one) for one in value)
+    elif isinstance(value, str | int | float):
+        text = str(value)
     else:
-        flags.problems.append(f"unknown flag --{name}; `kvstore --help` lists all")
+        flags.problems.append(f"{path}: {key} has the wrong type")
+        return
+    if not text and spec.kind != "s":
+        return
+    if wrong := mistake(spec, text):
+        flags.problems.append(f'{path}: invalid value "{text}" for {key}: {wrong}')
+        return
+    _take(flags, name, spec, text)
 
 
-def _take_variable(flags: Flags, variable: str, value: str) -> None:
-    name = variable.removeprefix("ETCD_").lower().replace("_", "-")
-    if _is_known(name):
-        _take(flags, name, value)
-    else:
-        flags.warnings.append(f"environment variable {variable} is not known and is ignored")
+def _read_yaml(text: str) -> dict[str, Any]:
+    import yaml
+
+    try:
+        entries = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"error converting YAML to JSON: {error}") from error
+    if entries is None:
+        return {}
+    if not isinstance(entries, dict):
+        raise ValueError("it must hold keys and values")
+    return entries
+
+
+def _read_toml(text: str) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(str(error)) from error
+
+
+def spec_of(name: str) -> FlagSpec | None:
+    """The flag of that name, or of that newer name."""
+    return FLAGS.get(name) or FLAGS.get(ALIASES.get(name, ""))
+
+
+def _take(flags: Flags, name: str, spec: FlagSpec, value: str) -> None:
+    flags.values[spec.name] = value
+    flags.given.add(spec.name)
+    if spec.is_fixed and value != spec.default:
+        flags.problems.append(f"--{name} is not supported: {spec.text}")
+    elif not spec.has_effect:
+        flags.warnings.append(f"--{name} has no meaning here and is ignored: {spec.text}")
+
+
+def mistake(spec: FlagSpec, value: str) -> str:
+    """Why `value` is none for the flag, in the words of Go's parser; empty if it is."""
+    match spec.kind:
+        case "b":
+            return "" if value in _TRUE | _FALSE else "parse error"
+        case "i" | "u":
+            try:
+                number = int(value.replace("_", ""), 0)
+            except ValueError:
+                return "parse error"
+            return "parse error" if number < 0 and spec.kind == "u" else ""
+        case "d":
+            try:
+                parse_duration(value)
+            except ValueError:
+                return "parse error"
+            return ""
+        case "l":
+            return _url_mistake(value) if value else ""
+        case "choice":
+            return "" if value in spec.choices else "invalid value"
+    return ""
+
+
+def _url_mistake(value: str) -> str:
+    for url in value.split(","):
+        wrong = url_problem(url.strip())
+        if wrong:
+            return wrong
+    return ""
+
+
+def url_problem(url: str) -> str:
+    """Why `url` is no address of a member, in etcd's words; empty if it is one."""
+    from urllib.parse import urlsplit
+
+    if not _SCHEME.match(url):
+        return f"URL scheme must be http, https, unix, or unixs: {url}"
+    parts = urlsplit(url)
+    if parts.scheme.startswith("unix"):
+        return "" if parts.netloc + parts.path else f"URL names no socket: {url}"
+    try:
+        has_port = parts.port is not None
+    except ValueError:
+        has_port = False
+    if not has_port:
+        return f'URL address does not have the form "host:port": {url}'
+    if parts.path not in ("", "/"):
+        return f"URL must not contain a path: {url}"
+    return ""
+
+
+def help_text() -> str:
+    """All flags in groups, with defaults."""
+    lines = [
+        "Usage:",
+        "",
+        "  kvstore [flags]",
+        "    Start a member of a store that speaks etcd's API, with etcd's flags.",
+        "",
+        "  kvstore --version",
+        "    Show the version.",
+        "",
+        "  kvstore -h | --help",
+        "    Show this.",
+        "",
+        "Each flag can be given as a variable too: --data-dir is ETCD_DATA_DIR. Those marked with * are accepted",
+        "and change nothing.",
+    ]
+    group = ""
+    for spec in FLAGS.values():
+        if spec.group != group:
+            group = spec.group
+            lines += ["", f"{group}:"]
+        mark = "" if spec.has_effect else " *"
+        lines += [f"  --{spec.name} '{spec.default}'{mark}", f"    {spec.text}"]
+    return "\n".join(lines) + os.linesep

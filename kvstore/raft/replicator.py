@@ -62,11 +62,23 @@ class DamagedData(ReplicationError):
 
 @dataclass(frozen=True, slots=True)
 class PeerTls:
-    """Files for mutual TLS between members; certificates must be signed by `ca_file`."""
+    """Files for mutual TLS between members; certificates must be signed by `ca_file`.
+
+    Without `ca_file` what members say is encrypted, but they are not verified (etcd's --peer-auto-tls).
+    """
 
     cert_file: Path
     key_file: Path
-    ca_file: Path
+    ca_file: Path | None
+    crl_file: Path | None = None
+    cipher_suites: tuple[str, ...] = ()
+    """OpenSSL's names."""
+    min_version: str = "TLS1.2"
+    max_version: str = ""
+    allowed_cn: str = ""
+    """The common name that a member's certificate must have; empty = any."""
+    allowed_hostname: str = ""
+    """A name or address that it must carry; empty = any."""
 
 
 @dataclass(frozen=True, slots=True)
