@@ -21,7 +21,8 @@ from kvstore.base.tasks import Supervisor
 from kvstore.raft.pysync import guards
 from kvstore.raft.pysync.frames import BadFrame, FrameReader, encode
 from kvstore.raft.pysync.held_back import HeldBack
-from kvstore.raft.replicator import MemberId, PeerTls, RaftSettings
+from kvstore.raft.pysync.peer_tls import PeerContexts
+from kvstore.raft.replicator import MemberId, RaftSettings
 
 log = structlog.get_logger(__name__)
 
@@ -133,6 +134,10 @@ class _Connection(asyncio.Protocol):
         if not self.closed.done():
             self.closed.set_result(None)
 
+    def certificate(self) -> Any:
+        """What the other side's verified certificate says; None without TLS."""
+        return None if self._transport is None else self._transport.get_extra_info("peercert")
+
     def trust(self, member: MemberId, limit_bytes: int) -> None:
         self.member = member
         self._reader.limit_bytes = limit_bytes
@@ -183,7 +188,7 @@ class PeerTransport:
         self._open: set[_Connection] = set()
         self._servers: list[asyncio.Server] = []
         self._closing = False
-        self._server_tls, self._client_tls = _tls_contexts(settings.tls)
+        self._tls = PeerContexts(settings.tls)
 
     async def start(self, supervisor: Supervisor) -> None:
         """Listen and begin to dial. Raises OSError if an address cannot be bound."""
@@ -194,9 +199,9 @@ class PeerTransport:
                     lambda: _Connection(self, None),
                     host,
                     port,
-                    ssl=self._server_tls,
+                    ssl=self._tls.server,
                     # A stranger that says nothing is not known here before its handshake ends.
-                    ssl_handshake_timeout=HELLO_SECONDS if self._server_tls else None,
+                    ssl_handshake_timeout=HELLO_SECONDS if self._tls.server else None,
                 )
             )
         for member in self._settings.peers:
@@ -249,15 +254,16 @@ class PeerTransport:
 
     async def _dial(self, member: MemberId) -> None:
         backoff = Backoff(0.02, REDIAL_CAP_SECONDS, rng=self._rng)
-        host, port = self._settings.peers[member]
         loop = asyncio.get_running_loop()
         while True:
+            # Asked every time: the address may be updated.
+            host, port = self._settings.peers[member]
             if self._filter.allows_connect(self._own, member):
                 connection = _Connection(self, member)
                 try:
                     async with asyncio.timeout(HELLO_SECONDS):
                         await loop.create_connection(
-                            lambda made=connection: made, host, port, ssl=self._client_tls
+                            lambda made=connection: made, host, port, ssl=self._tls.client
                         )
                 except (OSError, ssl.SSLError, TimeoutError):
                     connection.abort()
@@ -272,6 +278,7 @@ class PeerTransport:
         silence = max(SILENCE_SECONDS, 4 * self._settings.election_timeout_seconds)
         while True:
             await self.clock.sleep(PING_SECONDS)
+            self._tls.reload_if_changed()
             now = self.clock.monotonic()
             for connection in list(self._open):
                 if connection.member is None:
@@ -289,6 +296,11 @@ class PeerTransport:
     def opened(self, connection: _Connection) -> None:
         """A socket is connected: say hello."""
         if self._closing:
+            connection.abort()
+            return
+        refusal = self._tls.refusal(connection.certificate())
+        if refusal:
+            log.warning("peer connection refused", reason=refusal)
             connection.abort()
             return
         self._open.add(connection)
@@ -377,22 +389,3 @@ class PeerTransport:
         if member is not None and self._live.get(member) is connection:
             del self._live[member]
             self._events.disconnected(member)
-
-
-def _tls_contexts(
-    tls: PeerTls | None,
-) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
-    """For listening and for dialling: each side must show a certificate of the peers' own authority."""
-    if tls is None:
-        return None, None
-    contexts: list[ssl.SSLContext] = []
-    for purpose in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT):
-        context = ssl.SSLContext(purpose)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        # The authority signs members only, so its signature is the proof; addresses may change.
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(tls.ca_file)
-        context.load_cert_chain(tls.cert_file, tls.key_file)
-        contexts.append(context)
-    return contexts[0], contexts[1]
