@@ -36,6 +36,8 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What `auto_compaction_retention` counts: time or revisions."""
     auto_compaction_retention: str = "0"
     """How much history is kept, e.g. "1h" or "10000"; "0" keeps all."""
+    fault_injection: bool = True
+    """Whether members can be given faults (`quorate partition|network|disk|clock`), by a socket in the state folder."""
 
     def __post_init__(self) -> None:
         """etcd's own rule: a follower must miss several heartbeats before it acts."""
@@ -72,6 +74,11 @@ def certificate_hosts(host: str) -> tuple[str, ...]:
 def endpoint(member: MemberAddress, security: SecuritySettings) -> str:
     """The member's client URL."""
     return f"{'https' if security.store_tls else 'http'}://{member.host}:{member.client_port}"
+
+
+def fault_socket(state_dir: Path, member: str) -> Path:
+    """Where a member's faults are switched, if they can be."""
+    return state_dir / "run" / f"{member}.faults"
 
 
 def store_specs(
@@ -115,6 +122,10 @@ def store_specs(
             "--auto-compaction-mode", settings.auto_compaction_mode,
             "--auto-compaction-retention", settings.auto_compaction_retention,
         ]  # fmt: skip
+        if settings.fault_injection:
+            socket_path = fault_socket(state_dir, member.name)
+            socket_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            argv += ["--experimental-fault-socket", str(socket_path)]
         if authority is not None and peer_authority is not None and security.store_tls:
             hosts = certificate_hosts(member.host)
             argv += _tls_flags(
