@@ -33,6 +33,7 @@ from kvstore.client.ops import (
     op_txn,
     prefix_end,
 )
+from kvstore.client.server_locks import LockRequests
 from kvstore.client.txn import Txn
 from kvstore.client.types import (
     Answer,
@@ -77,7 +78,7 @@ __all__ = [
 ]
 
 
-class Client(MemberRequests, AuthRequests):
+class Client(MemberRequests, AuthRequests, LockRequests):
     """A client of one cluster.
 
     Args:

@@ -371,3 +371,27 @@ class Alarms(Answer):
     """Raised alarms: (member id, kind)."""
 
     alarms: tuple[tuple[int, AlarmKind], ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class LockKey(Answer):
+    """A lock held through the server's lock service."""
+
+    key: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderKey:
+    """A leadership held through the server's election service."""
+
+    name: bytes
+    key: bytes
+    revision: int
+    lease: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLeader(Answer):
+    """An election won through the server's election service."""
+
+    leader: LeaderKey = LeaderKey(b"", b"", 0, 0)
