@@ -9,6 +9,7 @@ import sys
 import typer
 
 from cli.cluster import register
+from cli.faults import register as register_faults
 
 app = typer.Typer(
     name="quorate",
@@ -19,6 +20,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 register(app)
+register_faults(app)
 
 
 def main() -> None:

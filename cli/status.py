@@ -100,6 +100,10 @@ def render(document: dict[str, Any]) -> str:
             continue
         role = "leader" if member["leads"] else "follower" if member["has_leader"] else "no leader"
         lines.append(f"{member['name']:<24} {role:<9} {member['revision']:>8}")
+    if document.get("faults"):
+        lines += ["", f"{'FAULTS':<24} (`quorate heal` undoes them)"]
+        for name, faults in document["faults"].items():
+            lines += [f"{name:<24} {fault}" for fault in faults]
     if "leaders" in document:
         lines.append("")
         for part, holder in document["leaders"].items():

@@ -12,11 +12,13 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from controlplane.local.control import ControlError, ControlServer
+from controlplane.local.faults import OPERATIONS as FAULT_OPERATIONS
+from controlplane.local.faults import FaultOperations
 from controlplane.local.front import Front
 from controlplane.local.settings import ClusterSettings
 from controlplane.local.topology import (
@@ -30,10 +32,12 @@ from controlplane.local.topology import (
 from kvstore.base.clock import Clock
 from kvstore.base.tasks import Supervisor as Tasks
 from kvstore.local.certificates import CertificateAuthority
+from kvstore.local.faults import FaultDesk
 from kvstore.local.probe import http_get
 from kvstore.local.process import Process
 from kvstore.local.spawn import CommandSpawner, WarmSpawner, make_spawner
 from kvstore.local.supervisor import NotReady, ProcessSupervisor
+from kvstore.local.topology import fault_socket
 
 _LEASES = {"scheduler-leader": "kube-scheduler", "controllers-leader": "kube-controller-manager"}
 _PRELOAD = {
@@ -78,6 +82,7 @@ class LocalCluster:
         self._lock: TextIO | None = None
         self.plan: ClusterPlan | None = None
         self.supervisor: ProcessSupervisor | None = None
+        self._faults: FaultOperations | None = None
         self._front: Front | None = None
         self._control: ControlServer | None = None
         self._stop_asked = asyncio.Event()
@@ -104,6 +109,7 @@ class LocalCluster:
             self.plan = plan_cluster(settings, self.layout, authority, peers, self.kinds)
             write_operator_files(self.plan, self.layout, authority)
             self.supervisor = ProcessSupervisor(self.plan.stages, self._clock, self._spawner)
+            self._faults = FaultOperations(self._make_desk(self.supervisor), self.supervisor)
             self._control = ControlServer(self.layout, self._handle)
             await self._control.start()
             self._write_cluster_file(ready=False)
@@ -134,6 +140,18 @@ class LocalCluster:
                 if isinstance(first, NotReady):
                     raise first from None
             raise
+
+    def _make_desk(self, supervisor: ProcessSupervisor) -> FaultDesk:
+        assert self.plan is not None
+        settings = self.plan.settings
+        names = (
+            [master.name for master in settings.masters] if settings.store.fault_injection else []
+        )
+        return FaultDesk(
+            {name: fault_socket(self.layout.state_dir, name) for name in names},
+            {name: supervisor.processes[f"{name}/store"] for name in names},
+            self._clock,
+        )
 
     def _take_lock(self) -> None:
         self.layout.state_dir.mkdir(parents=True, exist_ok=True)
@@ -251,9 +269,12 @@ class LocalCluster:
                 }
                 for process in self.supervisor.processes.values()
             ],
+            "faults": self._faults.desk.describe() if self._faults is not None else {},
         }
 
-    async def _handle(self, operation: str, names: Sequence[str]) -> dict[str, Any]:
+    async def _handle(
+        self, operation: str, names: Sequence[str], options: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """One request of the control socket."""
         if operation == "down":
             self.ask_stop()
@@ -262,11 +283,32 @@ class LocalCluster:
             return self.describe()
         if self.supervisor is None:
             raise ControlError("the cluster is not running yet")
+        if operation in FAULT_OPERATIONS and self._faults is not None:
+            groups = [
+                [await self._member_of(one) for one in name.split(",") if one] for name in names
+            ]
+            answer = await self._faults.run(operation, groups, options)
+            self._write_cluster_file(ready=True)
+            return answer
         processes = [process for name in names for process in await self._resolve(name)]
-        late: list[str] = []
+        late = await self._operate(self.supervisor, operation, processes)
+        if operation in ("resume", "start", "restart") and self._faults is not None:
+            await self._faults.went_on(processes)
+        self._write_cluster_file(ready=True)
+        touched = [
+            {"name": process.spec.name, "pid": process.pid, "state": process.state}
+            for process in processes
+        ]
+        return {"processes": touched, "not_ready": late}
+
+    @staticmethod
+    async def _operate(
+        supervisor: ProcessSupervisor, operation: str, processes: Sequence[Process]
+    ) -> list[str]:
+        """Do it to all; the names of those that did not become ready."""
         match operation:
             case "kill":
-                await self.supervisor.kill(processes)
+                await supervisor.kill(processes)
             case "pause":
                 for process in processes:
                     process.pause()
@@ -274,20 +316,15 @@ class LocalCluster:
                 for process in processes:
                     process.resume()
             case "start":
-                late = await self.supervisor.start(processes)
+                return await supervisor.start(processes)
             case "stop":
-                await self.supervisor.stop(processes)
+                await supervisor.stop(processes)
             case "restart":
-                await self.supervisor.stop(processes)
-                late = await self.supervisor.start(processes)
+                await supervisor.stop(processes)
+                return await supervisor.start(processes)
             case _:
                 raise ControlError(f"unknown operation {operation!r}")
-        self._write_cluster_file(ready=True)
-        touched = [
-            {"name": process.spec.name, "pid": process.pid, "state": process.state}
-            for process in processes
-        ]
-        return {"processes": touched, "not_ready": late}
+        return []
 
     async def _resolve(self, name: str) -> list[Process]:
         assert self.supervisor is not None
@@ -301,6 +338,12 @@ class LocalCluster:
                 f"{next(iter(self.supervisor.processes))}, leader, scheduler-leader, controllers-leader"
             )
         return found
+
+    async def _member_of(self, name: str) -> str:
+        """The store member that `name` stands for; what is none is left for the desk to refuse."""
+        if name in ("leader", *_LEASES):
+            return (await self._resolve(name))[0].spec.group
+        return name.removesuffix("/store")
 
     async def _store_leader(self) -> str:
         """The master whose store member leads."""

@@ -1,20 +1,20 @@
 """The supervisor's control socket: one JSON line in, one out, over a Unix socket in the state folder.
 
 The socket is 0600 in a folder of the operator's, which is all the authentication there is. Requests are
-`{"op": ..., "names": [...]}`, answers `{"ok": {...}}` or `{"error": "..."}`. Socket paths have a limit of about 100
-bytes, so it is opened through its folder's file descriptor where the path is longer (Linux).
+`{"op": ..., "names": [...], "options": {...}}`, answers `{"ok": {...}}` or `{"error": "..."}`.
 """
 
 import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from kvstore.base.unix_path import short_path
+
 _MAX_LINE_BYTES = 64 << 10
-_MAX_PATH_BYTES = 100
 
 
 class ControlError(Exception):
@@ -44,25 +44,13 @@ class HasControlSocket(Protocol):
         ...
 
 
-@contextlib.contextmanager
-def _short_path(path: Path) -> Iterator[str]:
-    if len(os.fsencode(path)) <= _MAX_PATH_BYTES:
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
-
-
 class ControlServer:
-    """Serves requests with `handle(operation, names)`."""
+    """Serves requests with `handle(operation, names, options)`."""
 
     def __init__(
         self,
         layout: HasControlSocket,
-        handle: Callable[[str, Sequence[str]], Awaitable[dict[str, Any]]],
+        handle: Callable[[str, Sequence[str], Mapping[str, Any]], Awaitable[dict[str, Any]]],
     ) -> None:
         self._layout = layout
         self._handle = handle
@@ -73,7 +61,7 @@ class ControlServer:
         self._layout.control_socket.unlink(missing_ok=True)
         before = os.umask(0o177)
         try:
-            with _short_path(self._layout.control_socket) as path:
+            with short_path(self._layout.control_socket) as path:
                 self._server = await asyncio.start_unix_server(
                     self._serve, path, limit=_MAX_LINE_BYTES
                 )
@@ -90,7 +78,8 @@ class ControlServer:
         answer: dict[str, Any]
         try:
             request = json.loads(await reader.readline())
-            answer = {"ok": await self._handle(str(request["op"]), list(request.get("names", ())))}
+            names, options = list(request.get("names", ())), dict(request.get("options", {}))
+            answer = {"ok": await self._handle(str(request["op"]), names, options)}
         except ControlError as error:
             answer = {"error": str(error)}
         except (ValueError, KeyError, TypeError) as error:
@@ -106,15 +95,17 @@ async def ask(
     operation: str,
     names: Sequence[str] = (),
     timeout_seconds: float = 60.0,
+    options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Send one request to the supervisor of this state folder. Raises ControlError or NotRunning."""
     try:
-        with _short_path(layout.control_socket) as path:
+        with short_path(layout.control_socket) as path:
             reader, writer = await asyncio.open_unix_connection(path, limit=16 << 20)
     except OSError:
         raise NotRunning(layout.state_dir) from None
     try:
-        writer.write(json.dumps({"op": operation, "names": list(names)}).encode() + b"\n")
+        request = {"op": operation, "names": list(names), "options": dict(options or {})}
+        writer.write(json.dumps(request).encode() + b"\n")
         line = await asyncio.wait_for(reader.readline(), timeout_seconds)
     except (OSError, TimeoutError) as error:
         raise ControlError(f"the supervisor did not answer: {error}") from error

@@ -1,0 +1,78 @@
+"""Operations of the control socket that give faults and take them away.
+
+Faults of links, disks and clocks are those of the store members; a master's name stands for its member. The other
+programs can be killed, paused and stopped, and lose the store when its members are cut off.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from controlplane.local.control import ControlError
+from kvstore.faults.kinds import ClockFault, DiskFault, LinkFault
+from kvstore.local.faults import FaultDesk, FaultError
+from kvstore.local.process import Process
+from kvstore.local.supervisor import ProcessSupervisor
+
+OPERATIONS = ("partition", "network", "disk", "clock", "heal")
+
+
+class FaultOperations:
+    """Carries out `OPERATIONS` on names that are resolved already (no "leader" among them)."""
+
+    def __init__(self, desk: FaultDesk, supervisor: ProcessSupervisor) -> None:
+        self.desk, self._supervisor = desk, supervisor
+
+    async def run(
+        self, operation: str, groups: Sequence[Sequence[str]], options: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """One operation; `groups` are lists of names. Raises ControlError."""
+        try:
+            match operation:
+                case "partition":
+                    await self.desk.partition(groups, is_one_way=bool(options.get("one_way")))
+                case "heal":
+                    return await self._heal(with_start=bool(options.get("start")))
+                case _:
+                    names = [name for group in groups for name in group]
+                    for name in names:
+                        await self._give(operation, name, options)
+        except (FaultError, msgspec.ValidationError) as error:
+            raise ControlError(str(error)) from error
+        return {"faults": self.desk.describe()}
+
+    async def went_on(self, processes: Sequence[Process]) -> None:
+        """Processes were started or resumed: members among them get what was set meanwhile. Raises ControlError."""
+        try:
+            await self.desk.went_on(p.spec.group for p in processes if p.spec.kind == "store")
+        except FaultError as error:
+            raise ControlError(str(error)) from error
+
+    async def _give(self, operation: str, name: str, options: Mapping[str, Any]) -> None:
+        match operation:
+            case "network":
+                await self.desk.network(name, msgspec.convert(options, type=LinkFault))
+            case "disk":
+                await self.desk.disk(name, msgspec.convert(options, type=DiskFault))
+            case "clock":
+                await self.desk.clock(name, msgspec.convert(options, type=ClockFault))
+
+    async def _heal(self, *, with_start: bool) -> dict[str, Any]:
+        """Undo all: faults off, frozen programs go on, members that a fault ended start. Killed ones: `with_start`."""
+        processes = list(self._supervisor.processes.values())
+        frozen = [process for process in processes if process.state == "paused"]
+        for process in frozen:
+            process.resume()
+        healed = await self.desk.clear()
+        await self.desk.went_on(self.desk.members)
+        down = [process for process in processes if not process.is_running]
+        ended = [process for process in down if with_start or process.state == "exited"]
+        late = await self._supervisor.start(ended)
+        return {
+            "healed": healed,
+            "resumed": [process.spec.name for process in frozen],
+            "started": [process.spec.name for process in ended],
+            "not_ready": late,
+            "down": [process.spec.name for process in processes if not process.is_running],
+        }
