@@ -37,10 +37,9 @@ class Process:
         self.context = contextvars.copy_context()
         self.context.run(_OWNER.set, self)
 
-    def check(self) -> None:
-        """Raise Killed if this process is dead: for code that is still on the stack."""
-        if self.is_dead:
-            raise Killed(self.name)
+    def dead(self) -> bool:
+        """Whether this process is dead, while code of it may still be on the stack."""
+        return self.is_dead
 
 
 def current_process() -> Process | None:
@@ -129,7 +128,8 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def _note_error(self, _: Any, what: dict[str, Any]) -> None:
         error = what.get("exception")
-        if isinstance(error, Killed):
+        if isinstance(error, Killed) or "handle" not in what:
+            # An error that nobody asked for is no error of a callback.
             return
         self.errors.append(error or RuntimeError(str(what.get("message"))))
 
@@ -173,7 +173,9 @@ class SimLoop(asyncio.BaseEventLoop):
         else:
             lane.is_busy = False
 
-    async def create_server(self, factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:  # type: ignore[override]
+    async def create_server(
+        self, factory: Any, host: Any = None, port: Any = None, **_: Any
+    ) -> Any:  # type: ignore[override]
         """Listen on the simulated network."""
         return self.network.listen(factory, host, port)
 

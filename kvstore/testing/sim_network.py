@@ -36,6 +36,8 @@ class SimNetwork:
     def __init__(self, loop: SimLoop, rng: random.Random) -> None:
         self.loop, self.rng = loop, rng
         loop.network = self
+        self.neutral = contextvars.copy_context()
+        """What is under way belongs to nobody: it arrives also after its sender died."""
         self._links: dict[tuple[str, str], Link] = {}
         self._listeners: dict[tuple[str, int], tuple[Any, Process | None]] = {}
         self._pipes: dict[_Pipe, None] = {}
@@ -109,7 +111,7 @@ class SimNetwork:
         protocol = factory()
         near.attach(protocol, process)
         far.attach(None, owner)
-        context = owner.context if owner is not None else contextvars.copy_context()
+        context = owner.context if owner is not None else self.neutral
 
         def accepted() -> None:
             remote = accept()
@@ -187,8 +189,8 @@ class _Pipe:
             self.ready_at = at
             loop.call_at(at, self._arrive, data, context=self._context())
 
-    def _context(self) -> contextvars.Context | None:
-        return self.receiver.context if self.receiver is not None else None
+    def _context(self) -> contextvars.Context:
+        return self.receiver.context if self.receiver is not None else self.network.neutral
 
     def _arrive(self, data: bytes | None) -> None:
         if self._is_gone:
@@ -257,7 +259,7 @@ class SimTransport(asyncio.Transport):
             self._out.finish()
             process = self._out.sender
             loop = self._out.network.loop
-            loop.call_soon(self.lost, context=process.context if process is not None else None)
+            loop.call_soon(self.lost, context=process.context if process is not None else self._out.network.neutral)
 
     abort = close
 

@@ -102,7 +102,7 @@ class _Call:
                 deliver()
 
         process = self.process if target == self.target else None
-        context = process.context if process is not None else None
+        context = process.context if process is not None else network.neutral
         loop.call_at(at, arrive, context=context)
 
     def begin(self, first: bytes | None) -> None:
@@ -227,7 +227,7 @@ class _Call:
         seconds = 9.0 if silently else network.delay(self.target, self.source)
         if network.link(self.target, self.source).is_cut:
             seconds = 9.0
-        loop.call_later(seconds, lambda: self.fail(14, "Socket closed"))
+        loop.call_later(seconds, lambda: self.fail(14, "Socket closed"), context=network.neutral)
 
 
 class SimChannel:

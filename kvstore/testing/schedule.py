@@ -1,0 +1,155 @@
+"""A simulation's faults as data: made from the seed before anything runs, so that they can be printed and shrunk.
+
+Each seed uses a few kinds only, and its own sizes and rates: runs that do everything at once rarely get deep into
+anything (swarm testing, Groce et al. 2012). `who` names a member, or "leader" and "follower" as of the moment.
+"""
+
+import random
+from collections.abc import Callable
+
+import msgspec
+
+from kvstore.testing.sim_member import MemberSettings
+
+
+class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One fault: `kind` at `at`, undone after `lasts` seconds. What `value` and `where` mean tells the kind."""
+
+    at: float
+    kind: str
+    who: str = ""
+    lasts: float = 0.0
+    value: float = 0.0
+    where: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """All that is drawn before a run."""
+
+    seed: int
+    members: int
+    heartbeat_seconds: float
+    election_seconds: float
+    snapshot_count: int
+    segment_bytes: int
+    clients: int
+    watchers: int
+    keys: int
+    think_seconds: float
+    traffic: tuple[str, ...]
+    seconds: float
+    faults: tuple[Fault, ...]
+
+    def settings(self) -> MemberSettings:
+        """What the members are told."""
+        return MemberSettings(
+            self.members,
+            self.heartbeat_seconds,
+            self.election_seconds,
+            self.snapshot_count,
+            self.segment_bytes,
+        )
+
+
+KINDS = (
+    "kill",
+    "power-loss",
+    "power-loss-all",
+    "crash-at-file-operation",
+    "kill-at-await",
+    "pause",
+    "isolate",
+    "cut",
+    "cut-one-way",
+    "cut-client",
+    "split",
+    "reset",
+    "loss",
+    "slow-network",
+    "slow-disk",
+    "full-disk",
+    "failing-sync",
+    "bit-flip",
+    "wipe",
+    "clock-rate",
+    "clock-jump",
+    "move-leader",
+)
+
+TRAFFIC = ("put", "get", "cas", "txn", "delete", "lease", "lock", "compact", "serializable", "queue")
+
+
+def make_plan(seed: int, *, seconds: float = 40.0, members: int = 0) -> Plan:
+    """The plan of `seed`."""
+    rng = random.Random(f"{seed}/plan")
+    size = members or rng.choice((3, 3, 3, 5))
+    kinds = rng.sample(KINDS, rng.choice((1, 2, 3, 4, 6)))
+    traffic = ["put", "get", *rng.sample(TRAFFIC, rng.randint(2, 7))]
+    gap = rng.choice((0.8, 1.5, 3.0, 5.0))
+    return Plan(
+        seed=seed,
+        members=size,
+        heartbeat_seconds=0.1,
+        election_seconds=1.0,
+        snapshot_count=rng.choice((8, 25, 60, 10_000)),
+        segment_bytes=rng.choice((1 << 11, 1 << 13, 1 << 16)),
+        clients=rng.choice((2, 3, 5)),
+        watchers=rng.choice((1, 2, 3)),
+        keys=rng.choice((2, 4, 8)),
+        think_seconds=rng.choice((0.05, 0.2, 0.5)),
+        traffic=tuple(dict.fromkeys(traffic)),
+        seconds=seconds,
+        faults=tuple(_faults(rng, kinds, size, gap, seconds)),
+    )
+
+
+def _faults(
+    rng: random.Random, kinds: list[str], size: int, gap: float, seconds: float
+) -> list[Fault]:
+    faults: list[Fault] = []
+    at = 3.0
+    while (at := at + rng.expovariate(1.0 / gap)) < seconds - 2.0:
+        faults.append(_fault(rng, rng.choice(kinds), size, round(at, 3)))
+        if rng.random() < 0.3:
+            # Faults that meet find more than faults that wait for each other.
+            at_once = round(at + rng.uniform(0.0, 0.3), 3)
+            faults.append(_fault(rng, rng.choice(kinds), size, at_once))
+    return faults
+
+
+def _who(rng: random.Random, size: int) -> str:
+    return rng.choice(("leader", "leader", "follower", f"m{rng.randint(1, size)}"))
+
+
+def _fault(rng: random.Random, kind: str, size: int, at: float) -> Fault:
+    who = _who(rng, size)
+    short, long = round(rng.uniform(0.05, 1.5), 3), round(rng.uniform(0.5, 6.0), 3)
+    values: dict[str, Callable[[], Fault]] = {
+        "power-loss-all": lambda: Fault(at, kind, "", short),
+        "crash-at-file-operation": lambda: Fault(
+            at,
+            kind,
+            who,
+            long,
+            float(rng.choice((0, 1, 2, 3, 5, 8, 13, 30))),
+            rng.choice(("kill", "power")),
+        ),
+        "kill-at-await": lambda: Fault(at, kind, who, short, float(rng.randrange(60))),
+        "cut": lambda: Fault(at, kind, who, long, float(rng.randrange(size))),
+        "cut-one-way": lambda: Fault(
+            at, kind, who, long, float(rng.randrange(size)), rng.choice(("in", "out"))
+        ),
+        "isolate": lambda: Fault(at, kind, who, long, 0.0, rng.choice(("both", "in", "out"))),
+        "split": lambda: Fault(at, kind, "", long, float(rng.randrange(1 << size))),
+        "loss": lambda: Fault(at, kind, "", long, rng.choice((0.02, 0.1, 0.3))),
+        "slow-network": lambda: Fault(at, kind, who, long, rng.choice((0.02, 0.2, 1.0))),
+        "slow-disk": lambda: Fault(at, kind, who, long, rng.choice((0.02, 0.2, 1.5))),
+        "bit-flip": lambda: Fault(at, kind, who, short, 0.0, rng.choice(("log", "snap", "term"))),
+        "clock-rate": lambda: Fault(at, kind, who, long, rng.choice((0.9, 0.98, 1.02, 1.1))),
+        "clock-jump": lambda: Fault(at, kind, who, 0.0, rng.choice((-3600.0, -1.0, 1.0, 86400.0))),
+        "move-leader": lambda: Fault(at, kind, "leader", 0.0, float(rng.randrange(size))),
+    }
+    made = values.get(kind)
+    if made is not None:
+        return made()
+    return Fault(at, kind, who, short if rng.random() < 0.6 else long)
