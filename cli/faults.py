@@ -79,7 +79,7 @@ def network(
         "delay_seconds": _seconds("--delay", delay),
         "jitter_seconds": _seconds("--jitter", jitter),
         "bytes_per_second": _rate("--throttle", throttle),
-        "drop": _share("--loss", loss),
+        "drop": _share("--loss", loss, 0, 1),
         "cut": cut,
     }
     if not any(options[key] for key in options if key not in ("peer", "direction")):
@@ -130,7 +130,7 @@ def clock(
     options = {
         "skew_seconds": _seconds("--skew", skew),
         "jump_seconds": _seconds("--jump", jump),
-        "drift": _share("--drift", drift),
+        "drift": _share("--drift", drift, -0.9, 9),
     }
     if not any(options.values()):
         fail("say what: --skew, --jump or --drift", 2)
@@ -183,8 +183,11 @@ def _rate(option: str, text: str) -> int:
     return int(float(match[1]) * _FACTORS[match[2].lower()])
 
 
-def _share(option: str, text: str) -> float:
+def _share(option: str, text: str, low: float, high: float) -> float:
     match = _SHARE.match(text.strip())
-    if match is None:
-        fail(f"{option} {text}: expected a share, such as 5% or 0.05", 2)
-    return float(match[1]) / (100 if match[2] else 1)
+    share = float(match[1]) / (100 if match[2] else 1) if match is not None else math.inf
+    if not low <= share <= high:
+        fail(
+            f"{option} {text}: expected a share from {low:.0%} to {high:.0%}, such as 5% or 0.05", 2
+        )
+    return share

@@ -8,6 +8,7 @@ undo. A partition is set at both ends of every link it cuts, so it holds althoug
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -17,6 +18,7 @@ from kvstore.faults.kinds import ClockFault, DiskFault, Faults, LinkFault
 from kvstore.local.process import Process
 
 _ANSWER_SECONDS = 5.0
+_F = TypeVar("_F", DiskFault, ClockFault)
 
 
 class FaultError(Exception):
@@ -92,21 +94,23 @@ class FaultDesk:
         await self._set({**self._wanted, name: _with_link(self._wanted[name], link)})
 
     async def disk(self, member: str, fault: DiskFault) -> None:
-        """Give a member's disk a fault, in place of the one it had."""
+        """Give a member's disk one more fault; what `fault` leaves at its default stays as it was."""
         name = self._known(member)
+        disk = _merged(self._wanted[name].disk, fault)
         await self._set(
-            {**self._wanted, name: msgspec.structs.replace(self._wanted[name], disk=fault)}
+            {**self._wanted, name: msgspec.structs.replace(self._wanted[name], disk=disk)}
         )
 
     async def clock(self, member: str, fault: ClockFault) -> None:
-        """Give a member's clock a fault, in place of the one it had; leaps add up."""
+        """Give a member's clock one more fault; what `fault` leaves at its default stays. Leaps add up."""
         name = self._known(member)
         before = self._wanted[name].clock
-        fault = msgspec.structs.replace(
-            fault, jump_seconds=before.jump_seconds + fault.jump_seconds
-        )
+        clock = _merged(before, fault)
+        if fault.jump_seconds:
+            leapt = before.jump_seconds + fault.jump_seconds
+            clock = msgspec.structs.replace(clock, jump_seconds=leapt)
         await self._set(
-            {**self._wanted, name: msgspec.structs.replace(self._wanted[name], clock=fault)}
+            {**self._wanted, name: msgspec.structs.replace(self._wanted[name], clock=clock)}
         )
 
     async def clear(self, members: Iterable[str] | None = None, *, part: str = "") -> list[str]:
@@ -178,6 +182,15 @@ class FaultDesk:
                 if self._clock.monotonic() > deadline:
                     raise FaultError(f"{name} does not take faults: {error}") from error
             await self._clock.sleep(0.05)
+
+
+def _merged(before: _F, fault: _F) -> _F:
+    given = {
+        field.name: getattr(fault, field.name)
+        for field in msgspec.structs.fields(fault)
+        if getattr(fault, field.name) != field.default
+    }
+    return msgspec.structs.replace(before, **given)
 
 
 def _with_link(faults: Faults, link: LinkFault) -> Faults:
