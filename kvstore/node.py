@@ -10,6 +10,7 @@ Stop order: leadership is handed over while clients are still answered, streams 
 replicator and the lock.
 """
 
+import asyncio
 import contextlib
 import fcntl
 import math
@@ -23,6 +24,8 @@ from kvstore.base import ports
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
 from kvstore.base.tasks import Supervisor
+from kvstore.bootstrap import StartError as StartError
+from kvstore.bootstrap import prepare_directories, record, settle
 from kvstore.config import MemberConfig
 from kvstore.machine.commands import MemberAttributes
 from kvstore.machine.machine import StateMachine
@@ -60,10 +63,6 @@ log = get_logger("kvstore.node")
 _TRANSFER_SECONDS = 0.5
 _FRONT_GRACE_SECONDS = 0.3
 _PUBLISH_RETRY_SECONDS = 0.1
-
-
-class StartError(Exception):
-    """The member cannot start; the message says why and what to do."""
 
 
 class DataDirLock:
@@ -115,7 +114,7 @@ class Node:
         rng: random.Random,
         make_replicator: ReplicatorFactory,
     ) -> None:
-        self._config = config
+        self._config = config = settle(config)
         self._clock = clock
         self._tasks = Supervisor("member")
         self._lock = DataDirLock(config.data_dir)
@@ -123,7 +122,7 @@ class Node:
         self.replicator = make_replicator(_raft_settings(config), self.machine)
         self.client_addresses: tuple[Listen, ...] = ()
         self.metrics_addresses: tuple[Listen, ...] = ()
-        self.is_ready = False
+        self.ready = asyncio.Event()
         self._is_replicating = False
 
         machine, replicator = self.machine, self.replicator
@@ -165,6 +164,8 @@ class Node:
         """Start all parts in order. Raises StartError, ListenError or ReplicationError; then call `stop`."""
         self._check_addresses()
         self._lock.acquire()
+        prepare_directories(self._config)
+        record(self._config)
         self._is_replicating = True
         await self.replicator.start()
         self._tasks.start(self.replicator.run(), "replicator", eternal=True)
@@ -226,7 +227,7 @@ class Node:
             except (ReplicationError, StoreError, ServiceError) as error:
                 log.debug("not published yet", error=repr(error))
                 await self._clock.sleep(_PUBLISH_RETRY_SECONDS)
-        self.is_ready = True
+        self.ready.set()
         log.info(
             "ready to serve client requests",
             name=config.name,

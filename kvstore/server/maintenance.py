@@ -11,10 +11,9 @@ from kvstore.pb import rpc_pb2 as pb
 from kvstore.server.header import Header
 from kvstore.service.cluster import ClusterService
 from kvstore.service.errors import NotSupported
+from kvstore.service.guard import Guard
+from kvstore.version import VERSION as VERSION
 from kvstore.wire.engine import CallContext, Send, StreamHandler, UnaryHandler
-
-VERSION = "3.5.21"
-"""The etcd release whose behaviour is followed; clients choose features by it."""
 
 _GET, _ACTIVATE, _DEACTIVATE = 0, 1, 2
 _PIECE_BYTES = 32 * 1024
@@ -29,10 +28,12 @@ class MaintenanceServicer:
         service: ClusterService,
         header: Header,
         take_snapshot: Callable[[], Iterator[bytes]],
+        guard: Guard,
     ) -> None:
         self._service = service
         self._header = header
         self._take_snapshot = take_snapshot
+        self._guard = guard
 
     def unary(self) -> dict[str, UnaryHandler]:
         """Handlers by method path."""
@@ -50,8 +51,9 @@ class MaintenanceServicer:
         """Stream handlers by method path."""
         return {"/etcdserverpb.Maintenance/Snapshot": self.snapshot}
 
-    async def status(self, _data: bytes, _: CallContext) -> bytes:
+    async def status(self, _data: bytes, context: CallContext) -> bytes:
         """StatusRequest -> StatusResponse, from local knowledge only."""
+        await self._guard.require_user(context)
         status = self._service.status()
         size = self._service.size_bytes
         response = pb.StatusResponse(
@@ -68,14 +70,17 @@ class MaintenanceServicer:
         )
         return response.SerializeToString()
 
-    async def alarm(self, data: bytes, _: CallContext) -> bytes:
-        """AlarmRequest -> AlarmResponse."""
+    async def alarm(self, data: bytes, context: CallContext) -> bytes:
+        """AlarmRequest -> AlarmResponse. Every user may look, only root may raise or clear."""
         request = pb.AlarmRequest.FromString(data)
         if request.action == _GET:
+            await self._guard.require_user(context)
             found = self._service.alarms()
         else:
+            # Clearing what is not raised proposes nothing, and must be refused all the same.
+            await self._guard.require_admin(context)
             found = await self._service.set_alarm(
-                int(request.action), request.memberID, int(request.alarm)
+                int(request.action), request.memberID, int(request.alarm), context
             )
         response = pb.AlarmResponse(header=self._header.message())
         for member_id, alarm in found:
@@ -83,18 +88,21 @@ class MaintenanceServicer:
                 response.alarms.add(memberID=member_id, alarm=pb.AlarmType.Name(alarm))
         return response.SerializeToString()
 
-    async def defragment(self, _data: bytes, _: CallContext) -> bytes:
+    async def defragment(self, _data: bytes, context: CallContext) -> bytes:
         """Nothing to do, see above."""
+        await self._guard.require_admin(context)
         return pb.DefragmentResponse(header=self._header.message()).SerializeToString()
 
-    async def hash(self, _data: bytes, _: CallContext) -> bytes:
+    async def hash(self, _data: bytes, context: CallContext) -> bytes:
         """HashRequest -> HashResponse: of the newest state."""
+        await self._guard.require_admin(context)
         found, _compact = self._service.digest(0)
         response = pb.HashResponse(header=self._header.message(), hash=found & 0xFFFF_FFFF)
         return response.SerializeToString()
 
-    async def hash_kv(self, data: bytes, _: CallContext) -> bytes:
+    async def hash_kv(self, data: bytes, context: CallContext) -> bytes:
         """HashKVRequest -> HashKVResponse: equal on all members at equal revisions."""
+        await self._guard.require_admin(context)
         request = pb.HashKVRequest.FromString(data)
         found, compact_revision = self._service.digest(request.revision)
         response = pb.HashKVResponse(
@@ -104,17 +112,22 @@ class MaintenanceServicer:
         )
         return response.SerializeToString()
 
-    async def move_leader(self, data: bytes, _: CallContext) -> bytes:
+    async def move_leader(self, data: bytes, context: CallContext) -> bytes:
         """MoveLeaderRequest -> MoveLeaderResponse; only the leader can."""
+        await self._guard.require_admin(context)
         await self._service.move_leader(pb.MoveLeaderRequest.FromString(data).targetID)
         return pb.MoveLeaderResponse(header=self._header.message()).SerializeToString()
 
-    async def downgrade(self, _data: bytes, _: CallContext) -> bytes:
+    async def downgrade(self, _data: bytes, context: CallContext) -> bytes:
         """Refused."""
+        await self._guard.require_admin(context)
         raise NotSupported("downgrade is not supported: the store has one data format")
 
-    async def snapshot(self, _requests: AsyncIterator[bytes], send: Send, _: CallContext) -> None:
+    async def snapshot(
+        self, _requests: AsyncIterator[bytes], send: Send, context: CallContext
+    ) -> None:
         """SnapshotResponses with the state, then its SHA-256, as etcd appends it."""
+        await self._guard.require_admin(context)
         digest = hashlib.sha256()
         chunks = list(self._take_snapshot())
         # Compat: etcdctl takes the trailing checksum as present only if the rest is whole 512-byte blocks.

@@ -1,0 +1,124 @@
+"""What a data directory decides before a member starts: who it is, and whether it may be used at all.
+
+As in etcd, a directory that was used before wins over `--initial-cluster`. One that clearly belongs to somebody else
+(another name, and none of the flags' peer URLs) is refused; etcd would silently join that other cluster.
+"""
+
+import os
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+from kvstore import identity as identities
+from kvstore.base.log import get_logger
+from kvstore.config import MemberConfig
+from kvstore.config_members import address_of
+from kvstore.identity import Identity
+from kvstore.raft.replicator import DamagedData
+
+log = get_logger("kvstore.bootstrap")
+
+
+class StartError(Exception):
+    """The member cannot start; the message says why and what to do."""
+
+
+def settle(config: MemberConfig) -> MemberConfig:
+    """`config` with what its data directory says of the member and its cluster. Raises StartError."""
+    try:
+        found = identities.load(config.data_dir)
+    except (DamagedData, OSError) as error:
+        raise StartError(f"--data-dir: {error}") from error
+    if found is None:
+        if config.force_new_cluster:
+            found = _identity_of(config)
+        else:
+            return config
+    _check_is_ours(config, found)
+    if config.force_new_cluster:
+        found = replace(found, peer_urls={found.member_id: found.peer_urls[found.member_id]})
+    uses_https = any(url.startswith("https") for urls in found.peer_urls.values() for url in urls)
+    if uses_https and config.peer_tls is None and len(found.peer_urls) > 1:
+        raise StartError(
+            f"the members recorded in {config.data_dir / identities.FILE_NAME} have https peer URLs: "
+            "--peer-cert-file, --peer-key-file and --peer-trusted-ca-file are needed"
+        )
+    names = {
+        one: member_id
+        for one, member_id in config.peer_names.items()
+        if member_id in found.peer_urls
+    }
+    return replace(
+        config,
+        member_id=found.member_id,
+        cluster_id=found.cluster_id,
+        peer_urls=dict(found.peer_urls),
+        peer_addresses={one: address_of(urls[0]) for one, urls in found.peer_urls.items()},
+        peer_names=names,
+    )
+
+
+def record(config: MemberConfig) -> None:
+    """Write down who the member is, if the directory does not say so yet. Raises OSError."""
+    wanted = _identity_of(config)
+    try:
+        found = identities.load(config.data_dir)
+    except DamagedData:
+        found = None
+    if found != wanted:
+        wanted.save(config.data_dir)
+
+
+def prepare_directories(config: MemberConfig) -> None:
+    """Warn of open permissions and put the log where `--wal-dir` says. The lock is held. Raises StartError."""
+    mode = stat.S_IMODE(config.data_dir.stat().st_mode)
+    if mode & 0o077:
+        log.warning(
+            "the data directory can be read by others; recommended permission is 0700",
+            dir=str(config.data_dir),
+            permission=f"{mode:04o}",
+        )
+    if config.wal_dir is None:
+        return
+    link, target = config.data_dir / "log", config.wal_dir
+    try:
+        if link.exists() or link.is_symlink():
+            if os.path.realpath(link) != os.path.realpath(target):
+                raise StartError(
+                    f"--wal-dir: the log of this member is in {os.path.realpath(link)}, not in {target}; "
+                    "move it there, or leave the flag as it was"
+                )
+            return
+        if _has_log(target):
+            raise StartError(f"--wal-dir: {target} holds the log of another member")
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        link.symlink_to(os.path.realpath(target), target_is_directory=True)
+    except OSError as error:
+        raise StartError(f"--wal-dir: cannot use {target}: {error.strerror}") from error
+
+
+def _has_log(directory: Path) -> bool:
+    return directory.is_dir() and any(directory.glob("*.log"))
+
+
+def _identity_of(config: MemberConfig) -> Identity:
+    return Identity(config.member_id, config.cluster_id, config.name, dict(config.peer_urls))
+
+
+def _check_is_ours(config: MemberConfig, found: Identity) -> None:
+    if found.member_id == config.member_id and found.cluster_id == config.cluster_id:
+        return
+    recorded = {url for urls in found.peer_urls.values() for url in urls}
+    named = {url for urls in config.peer_urls.values() for url in urls}
+    if found.name != config.name and not recorded & named:
+        raise StartError(
+            f"--data-dir: {config.data_dir} belongs to member {found.name!r} ({found.member_id:x}) of cluster "
+            f"{found.cluster_id:x} with peer URLs {', '.join(sorted(recorded))}; start it with that name and those "
+            "URLs, or give this member a directory of its own"
+        )
+    log.warning(
+        "the data directory was used before: its members are taken, --initial-cluster is ignored",
+        member_id=f"{found.member_id:x}",
+        cluster_id=f"{found.cluster_id:x}",
+        members=sorted(recorded),
+    )

@@ -1,0 +1,201 @@
+"""One member as a process: event loop, signals, readiness, and an orderly end.
+
+The first SIGTERM or SIGINT stops in order: leadership is handed over, clients are sent away, files are closed. A second
+one ends the process at once, as it does etcd; nothing acknowledged is lost by that.
+"""
+
+import asyncio
+import datetime
+import gc
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from kvstore import self_signed
+from kvstore.base import zap_log
+from kvstore.base.clock import Clock, SystemClock
+from kvstore.base.files import Files
+from kvstore.base.log import get_logger
+from kvstore.base.notify import notify
+from kvstore.base.tasks import Supervisor
+from kvstore.bootstrap import StartError, settle
+from kvstore.config import MemberConfig
+from kvstore.faults.control import FaultControl, FaultControlError
+from kvstore.faults.member import MemberFaults
+from kvstore.node import Node
+from kvstore.raft.pysync.engine import PySyncReplicator
+from kvstore.raft.replicator import ReplicationError
+from kvstore.server.maintenance import VERSION
+from kvstore.wire.engine import ListenError
+
+EXIT_OK, EXIT_FAILURE = 0, 1
+
+log = get_logger("kvstore.program")
+
+
+def run(config: MemberConfig) -> int:
+    """Run a member until a signal or a failure; the exit code."""
+    try:
+        outputs = zap_log.configure(
+            level=config.log_level, form=config.log_format, outputs=config.log_outputs
+        )
+    except OSError as error:
+        problem = f"couldn't open sink {error.filename!r}: {error.strerror}"
+        sys.stderr.write(zap_log.line("fatal", "failed to verify flags", error=problem) + "\n")
+        return EXIT_FAILURE
+    try:
+        log.info("Running: ", args=[sys.argv[0], *sys.argv[1:]])
+        for warning in config.warnings:
+            log.warning(warning)
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
+            return runner.run(_serve(config))
+    finally:
+        outputs.close()
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+async def _serve(config: MemberConfig) -> int:
+    tasks = Supervisor("program")
+    stopping = _catch_signals()
+    node: Node | None = None
+    control: FaultControl | None = None
+    started = False
+    try:
+        # A directory that says otherwise wins over the flags, also for the names that faults go by.
+        config = settle(config)
+        _make_certificates(config)
+        log.info(
+            "starting an etcd server",
+            etcd_version=VERSION,
+            name=config.name,
+            data_dir=str(config.data_dir),
+            initial_cluster=[f"{one:x}={','.join(urls)}" for one, urls in config.peer_urls.items()],
+        )
+        clock: Clock = SystemClock()
+        points: dict[str, Any] = {}
+        if config.fault_socket is not None:
+            control, clock, points = _fault_points(config, config.fault_socket, clock)
+        node = Node(
+            config,
+            clock,
+            random.Random(),
+            lambda settings, machine: PySyncReplicator(
+                settings, machine, clock, random.Random(), **points
+            ),
+        )
+        if control is not None:
+            await control.start()
+        await node.start()
+        started = True
+    except (StartError, ListenError, ReplicationError, FaultControlError, OSError) as error:
+        log.critical("failed to start etcd", error=str(error))
+    if not started or node is None:
+        await _stop(node, control, tasks)
+        return EXIT_FAILURE
+    # What lives until now lives for ever: keep the collector from walking it again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    _say_serving(config, node)
+    tasks.start(_notify_ready(node), "notify")
+    failure = tasks.start(node.wait(), "failure")
+    signalled = tasks.start(stopping.wait(), "signal")
+    await asyncio.wait({failure, signalled}, return_when=asyncio.FIRST_COMPLETED)
+    error_found = failure.exception() if failure.done() else None
+    if error_found is not None:
+        log.error("the member must stop", error=str(error_found), exc_info=error_found)
+    _notify("STOPPING=1")
+    log.info("closing etcd server", name=config.name, data_dir=str(config.data_dir))
+    await _stop(node, control, tasks)
+    log.info("closed etcd server", name=config.name, data_dir=str(config.data_dir))
+    return EXIT_OK if error_found is None else EXIT_FAILURE
+
+
+async def _stop(node: Node | None, control: FaultControl | None, tasks: Supervisor) -> None:
+    if node is not None:
+        await node.stop()
+    if control is not None:
+        await control.stop()
+    await tasks.stop()
+
+
+def _catch_signals() -> asyncio.Event:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def caught(number: signal.Signals) -> None:
+        if stopping.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        log.info("received signal; shutting down", signal=signal.strsignal(number))
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, caught, number)
+    return stopping
+
+
+def _say_serving(config: MemberConfig, node: Node) -> None:
+    log.info(
+        "now serving peer/client/metrics",
+        local_member_id=f"{config.member_id:x}",
+        advertise_client_urls=config.advertise_client_urls,
+        listen_peer_urls=[f"{host}:{port}" for host, port in config.peer_listens],
+        listen_client_urls=[str(one) for one in node.client_addresses],
+        listen_metrics_urls=[str(one) for one in node.metrics_addresses],
+    )
+
+
+async def _notify_ready(node: Node) -> None:
+    await node.ready.wait()
+    for one in node.client_addresses:
+        if one.tls is None:
+            log.info(
+                "serving client traffic insecurely; this is strongly discouraged!", address=str(one)
+            )
+        else:
+            log.info("serving client traffic securely", address=str(one))
+    _notify("READY=1")
+
+
+def _notify(state: str) -> None:
+    try:
+        if notify(state, os.environ):
+            log.info("successfully notified init daemon", state=state)
+    except OSError as error:
+        log.warning("failed to notify init daemon", error=str(error))
+
+
+def _make_certificates(config: MemberConfig) -> None:
+    auto = config.auto_tls
+    # A date on a certificate is the one thing here that wants the time of day.
+    now = datetime.datetime.now(datetime.UTC)
+    try:
+        if auto.client is not None:
+            self_signed.ensure(auto.client, auto.client_hosts, auto.years, now)
+        if auto.peer is not None:
+            self_signed.ensure(auto.peer, auto.peer_hosts, auto.years, now)
+    except OSError as error:
+        raise StartError(f"cannot generate cert: {error}") from error
+
+
+def _fault_points(
+    config: MemberConfig, socket_path: Path, clock: Clock
+) -> tuple[FaultControl, Clock, dict[str, Any]]:
+    """The socket, the clock to use, and what the replicator gets; only a member that asked for it has them."""
+    faults = MemberFaults(
+        config.member_id, config.peer_names, clock, Files(), random.Random(), time.sleep
+    )
+    points = {"link_filter": faults.network, "files": faults.files}
+    return FaultControl(socket_path, faults), faults.clock, points
