@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from kvstore.auth import passwords, tokens
 from kvstore.base import ports
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
@@ -37,6 +38,7 @@ from kvstore.raft.replicator import (
     Replicator,
 )
 from kvstore.server.app import Streams, bind
+from kvstore.server.auth import AuthServicer
 from kvstore.server.cluster import ClusterServicer
 from kvstore.server.encode import Encoder
 from kvstore.server.forward import GrpcLeasePeer
@@ -47,10 +49,12 @@ from kvstore.server.lease import LeaseServicer
 from kvstore.server.maintenance import VERSION, MaintenanceServicer
 from kvstore.server.metrics import MemberCounts, member_metrics
 from kvstore.server.watch import WatchServicer
+from kvstore.service.auth import AuthService, TokenTable
 from kvstore.service.cluster import ClusterService
 from kvstore.service.compactor import Compactor
 from kvstore.service.errors import ServiceError
 from kvstore.service.expiry import LeaseClock
+from kvstore.service.guard import SYSTEM, Guard
 from kvstore.service.kv import KVService, Quota
 from kvstore.service.lease import LeaseService
 from kvstore.service.proposer import ProposalLimits, Proposer
@@ -129,7 +133,16 @@ class Node:
         limits = ProposalLimits(
             config.max_request_bytes, timeout_seconds=5.0 + 2 * config.election_seconds
         )
-        self._proposer = Proposer(replicator, limits)
+        self._tokens = _tokens(config, clock, machine, limits.timeout_seconds)
+        self._token_table = TokenTable(machine.auth, self._tokens)
+        self._guard = Guard(
+            machine.auth,
+            machine.lessor,
+            self._tokens,
+            trusts_certificates=config.client_tls is not None
+            and config.client_tls.is_client_required,
+        )
+        self._proposer = Proposer(replicator, limits, self._guard)
         self._hub = WatchHub(machine)
         self._lease_clock = LeaseClock(machine, self._proposer, clock)
         self._compactor = Compactor(machine, self._proposer, clock, config.compaction)
@@ -159,6 +172,7 @@ class Node:
         self._front = self._build_front(rng)
         replicator.on_applied(self._on_applied)
         replicator.on_leadership(self._on_leadership)
+        machine.on_restore(self._token_table.on_restore)
 
     async def start(self) -> None:
         """Start all parts in order. Raises StartError, ListenError or ReplicationError; then call `stop`."""
@@ -198,6 +212,7 @@ class Node:
     def _on_applied(self, outcomes: Sequence[Any]) -> None:
         self._hub.on_applied(outcomes)
         self._lease_clock.on_applied(outcomes)
+        self._token_table.on_applied(outcomes)
 
     def _on_leadership(self, is_leader: bool) -> None:
         log.info("leadership gained" if is_leader else "leadership lost")
@@ -222,7 +237,7 @@ class Node:
                 await self._proposer.confirm_read()
                 name, urls = self.machine.members.get(config.member_id, ("", ()))
                 if (name, tuple(urls)) != wanted:
-                    await self._proposer.submit(MemberAttributes(config.member_id, *wanted))
+                    await self._proposer.submit(MemberAttributes(config.member_id, *wanted), SYSTEM)
                 break
             except (ReplicationError, StoreError, ServiceError) as error:
                 log.debug("not published yet", error=repr(error))
@@ -260,7 +275,7 @@ class Node:
                 raise ListenError(f"{host}:{port} is in use" + (f" by {holder}" if holder else ""))
 
     def _build_front(self, rng: random.Random) -> GrpcioFront:
-        config, machine, proposer = self._config, self.machine, self._proposer
+        config, machine, proposer, guard = self._config, self.machine, self._proposer, self._guard
         header = Header(
             config.cluster_id,
             config.member_id,
@@ -270,10 +285,13 @@ class Node:
         encoder = Encoder()
         quota = Quota(machine, proposer, config.member_id, config.quota_bytes)
         kv = KVServicer(
-            KVService(machine, proposer, quota), header, encoder, max_txn_ops=config.max_txn_ops
+            KVService(machine, proposer, quota, guard),
+            header,
+            encoder,
+            max_txn_ops=config.max_txn_ops,
         )
         watch = WatchServicer(
-            self._hub, header, encoder, max_response_bytes=config.max_request_bytes
+            self._hub, header, encoder, guard, max_response_bytes=config.max_request_bytes
         )
         lease = LeaseServicer(
             LeaseService(
@@ -282,16 +300,24 @@ class Node:
                 proposer,
                 self._lease_clock,
                 self._lease_peer,
+                guard,
                 clock=self._clock,
                 rng=rng,
                 # etcd's rule: a lease must outlive one and a half elections.
                 min_ttl_seconds=math.ceil(1.5 * config.election_seconds),
             ),
             header,
+            guard,
         )
-        maintenance = MaintenanceServicer(self._cluster, header, machine.snapshot)
+        maintenance = MaintenanceServicer(self._cluster, header, machine.snapshot, guard)
+        auth = AuthServicer(
+            AuthService(
+                machine.auth, proposer, guard, self._tokens, passwords.Passwords(_cost(config))
+            ),
+            header,
+        )
         handlers = bind(
-            unary=(kv, lease, ClusterServicer(self._cluster, header), maintenance),
+            unary=(kv, lease, ClusterServicer(self._cluster, header, guard), maintenance, auth),
             stream=(watch, lease, maintenance),
             streams=self._streams,
         )
@@ -308,6 +334,26 @@ class Node:
         self._metrics.grpc_handled.labels(
             kind, service, method, CODE_NAMES.get(code, str(code))
         ).inc()
+
+
+def _tokens(
+    config: MemberConfig, clock: Clock, machine: StateMachine, wait_seconds: float
+) -> tokens.Tokens:
+    try:
+        settings = tokens.parse_settings(config.auth_token, config.auth_token_ttl_seconds or 300.0)
+    except ValueError as error:
+        raise StartError(f"--auth-token: {error}") from error
+    if settings.unknown_options:
+        log.warning("unknown options of --auth-token", names=settings.unknown_options)
+    return tokens.make(settings, clock, lambda: machine.applied_index, wait_seconds)
+
+
+def _cost(config: MemberConfig) -> int:
+    if passwords.MIN_COST <= config.bcrypt_cost <= passwords.MAX_COST:
+        return config.bcrypt_cost
+    # As etcd does it: a start that fails for this would be worse.
+    log.warning("invalid --bcrypt-cost, the default is used", given=config.bcrypt_cost)
+    return passwords.DEFAULT_COST
 
 
 def _raft_settings(config: MemberConfig) -> RaftSettings:

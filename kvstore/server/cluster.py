@@ -3,15 +3,17 @@
 from kvstore.pb import rpc_pb2 as pb
 from kvstore.server.header import Header
 from kvstore.service.cluster import ClusterService, Member
+from kvstore.service.guard import Guard
 from kvstore.wire.engine import CallContext, UnaryHandler
 
 
 class ClusterServicer:
     """etcdserverpb.Cluster."""
 
-    def __init__(self, service: ClusterService, header: Header) -> None:
+    def __init__(self, service: ClusterService, header: Header, guard: Guard) -> None:
         self._service = service
         self._header = header
+        self._guard = guard
 
     def unary(self) -> dict[str, UnaryHandler]:
         """Handlers by method path."""
@@ -23,35 +25,41 @@ class ClusterServicer:
             "/etcdserverpb.Cluster/MemberPromote": self.member_promote,
         }
 
-    async def member_list(self, data: bytes, _: CallContext) -> bytes:
+    async def member_list(self, data: bytes, context: CallContext) -> bytes:
         """MemberListRequest -> MemberListResponse.
 
         Compat: 3.4 clients do not know the `linearizable` field and expect an answer without a quorum.
         """
         request = pb.MemberListRequest.FromString(data)
         members = await self._service.members(is_linearizable=request.linearizable)
+        # Where the members are is nobody's business but users' (GHSA-q8m4-xhhv-38mg).
+        await self._guard.require_user(context)
         response = pb.MemberListResponse(
             header=self._header.message(), members=[_member_to_pb(member) for member in members]
         )
         return response.SerializeToString()
 
-    async def member_add(self, _data: bytes, _: CallContext) -> bytes:
+    async def member_add(self, _data: bytes, context: CallContext) -> bytes:
         """Always refused."""
+        await self._guard.require_admin(context)
         self._service.refuse_change("member add")
         return b""
 
-    async def member_remove(self, data: bytes, _: CallContext) -> bytes:
+    async def member_remove(self, data: bytes, context: CallContext) -> bytes:
         """Always refused."""
+        await self._guard.require_admin(context)
         self._service.refuse_change("member remove", pb.MemberRemoveRequest.FromString(data).ID)
         return b""
 
-    async def member_update(self, data: bytes, _: CallContext) -> bytes:
+    async def member_update(self, data: bytes, context: CallContext) -> bytes:
         """Always refused."""
+        await self._guard.require_admin(context)
         self._service.refuse_change("member update", pb.MemberUpdateRequest.FromString(data).ID)
         return b""
 
-    async def member_promote(self, data: bytes, _: CallContext) -> bytes:
+    async def member_promote(self, data: bytes, context: CallContext) -> bytes:
         """Always refused."""
+        await self._guard.require_admin(context)
         self._service.refuse_change("member promote", pb.MemberPromoteRequest.FromString(data).ID)
         return b""
 

@@ -4,16 +4,21 @@ Clients match on these strings, so they are part of the API (etcd's api/v3rpc/rp
 in the table is a bug and becomes Internal in the front.
 """
 
+from kvstore.auth import errors as auth
+from kvstore.auth.passwords import TooManyLogins
 from kvstore.mvcc import errors as mvcc
 from kvstore.raft import replicator as raft
 from kvstore.service import errors as service
 from kvstore.wire.engine import (
+    CODE_NAMES,
     DATA_LOSS,
     FAILED_PRECONDITION,
     INVALID_ARGUMENT,
     NOT_FOUND,
     OUT_OF_RANGE,
+    PERMISSION_DENIED,
     RESOURCE_EXHAUSTED,
+    UNAUTHENTICATED,
     UNAVAILABLE,
     UNIMPLEMENTED,
     UNKNOWN,
@@ -50,10 +55,47 @@ TABLE: dict[type[Exception], tuple[int, str]] = {
     service.MemberNotFound: (NOT_FOUND, "etcdserver: member not found"),
     service.BadLeaderTransferee: (FAILED_PRECONDITION, "etcdserver: bad leader transferee"),
     service.NotSupported: (UNIMPLEMENTED, ""),
+    auth.RootUserNotExist: (FAILED_PRECONDITION, "etcdserver: root user does not exist"),
+    auth.RootRoleNotExist: (FAILED_PRECONDITION, "etcdserver: root user does not have root role"),
+    auth.UserAlreadyExist: (FAILED_PRECONDITION, "etcdserver: user name already exists"),
+    auth.UserEmpty: (INVALID_ARGUMENT, "etcdserver: user name is empty"),
+    auth.UserNotFound: (FAILED_PRECONDITION, "etcdserver: user name not found"),
+    auth.RoleAlreadyExist: (FAILED_PRECONDITION, "etcdserver: role name already exists"),
+    auth.RoleNotFound: (FAILED_PRECONDITION, "etcdserver: role name not found"),
+    auth.RoleEmpty: (INVALID_ARGUMENT, "etcdserver: role name is empty"),
+    auth.AuthFailed: (
+        INVALID_ARGUMENT,
+        "etcdserver: authentication failed, invalid user ID or password",
+    ),
+    auth.PermissionNotGiven: (INVALID_ARGUMENT, "etcdserver: permission not given"),
+    auth.PermissionDenied: (PERMISSION_DENIED, "etcdserver: permission denied"),
+    auth.RoleNotGranted: (FAILED_PRECONDITION, "etcdserver: role is not granted to the user"),
+    auth.PermissionNotGranted: (
+        FAILED_PRECONDITION,
+        "etcdserver: permission is not granted to the role",
+    ),
+    auth.AuthNotEnabled: (FAILED_PRECONDITION, "etcdserver: authentication is not enabled"),
+    auth.InvalidAuthToken: (UNAUTHENTICATED, "etcdserver: invalid auth token"),
+    auth.InvalidAuthMgmt: (INVALID_ARGUMENT, "etcdserver: invalid auth management"),
+    auth.AuthOldRevision: (INVALID_ARGUMENT, "etcdserver: revision of auth store is old"),
+    # etcd leaves these three to grpc-go, which calls every plain error Unknown.
+    auth.NoPasswordUser: (
+        UNKNOWN,
+        "auth: authentication failed, password was given for no password user",
+    ),
+    auth.TokenSigning: (UNKNOWN, "auth: token signing attempted with verify-only key"),
+    auth.PasswordTooLong: (UNKNOWN, "bcrypt: password length exceeds 72 bytes"),
+    TooManyLogins: (RESOURCE_EXHAUSTED, "etcdserver: too many requests"),
 }
 """An empty text means the error's own."""
 
-DOMAIN_ERRORS = (mvcc.StoreError, raft.ReplicationError, service.ServiceError)
+DOMAIN_ERRORS = (
+    mvcc.StoreError,
+    raft.ReplicationError,
+    service.ServiceError,
+    auth.AuthError,
+    TooManyLogins,
+)
 """The trees that the table is total over."""
 
 
@@ -69,3 +111,15 @@ def to_wire(error: Exception) -> WireError:
 def message_of(cls: type[Exception]) -> str:
     """etcd's text of a domain error."""
     return TABLE[cls][1]
+
+
+CANCEL_REASONS: dict[type[Exception], str] = {
+    cls: f"rpc error: code = {CODE_NAMES[TABLE[cls][0]]} desc = {TABLE[cls][1]}"
+    for cls in (
+        auth.InvalidAuthToken,
+        auth.AuthOldRevision,
+        auth.UserEmpty,
+        auth.PermissionDenied,
+    )
+}
+"""Why a watch was refused, in the words of grpc-go's errors: etcd prints them into the watch's answer."""

@@ -2,21 +2,26 @@
 
 One channel a member, kept open. On TLS the member shows its own server certificate and trusts the clients' authority,
 so with client certificates required, server certificates need the client usage too (etcd's gateway needs the same).
+That certificate says which member calls, not for whom: with authentication on the call carries the user's name under a
+seal that only members can make.
 """
 
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import grpc
 
+from kvstore.auth.errors import AuthError
 from kvstore.mvcc.errors import LeaseNotFound
 from kvstore.pb import rpc_pb2 as pb
 from kvstore.raft.replicator import MemberId, NoLeader, NotLeader, OutcomeUnknown
-from kvstore.server.lease import FORWARDED_HEADER
+from kvstore.server.errors import TABLE
+from kvstore.server.lease import FORWARDED_HEADER, VOUCHED_HEADER
 from kvstore.service.lease import TimeToLive
 from kvstore.wire.engine import ServerTls
 
-_METADATA = ((FORWARDED_HEADER, "1"),)
+_AUTH_ERRORS = {text: cls for cls, (_, text) in TABLE.items() if issubclass(cls, AuthError)}
 
 
 class GrpcLeasePeer:
@@ -29,11 +34,13 @@ class GrpcLeasePeer:
         self._tls = tls
         self._channels: dict[str, grpc.aio.Channel] = {}
 
-    async def keep_alive(self, leader: MemberId, lease_id: int, timeout_seconds: float) -> int:
-        """The renewed TTL. Raises LeaseNotFound, NoLeader, NotLeader, OutcomeUnknown."""
+    async def keep_alive(
+        self, leader: MemberId, lease_id: int, timeout_seconds: float, proof: str = ""
+    ) -> int:
+        """The renewed TTL. Raises LeaseNotFound, AuthError, NoLeader, NotLeader, OutcomeUnknown."""
         call = self._channel(leader).stream_stream(
             "/etcdserverpb.Lease/LeaseKeepAlive", None, None
-        )(None, timeout=timeout_seconds, metadata=_METADATA)
+        )(None, timeout=timeout_seconds, metadata=_metadata(proof))
         try:
             await call.write(pb.LeaseKeepAliveRequest(ID=lease_id).SerializeToString())
             data = await call.read()
@@ -49,14 +56,19 @@ class GrpcLeasePeer:
         return response.TTL
 
     async def time_to_live(
-        self, leader: MemberId, lease_id: int, with_keys: bool, timeout_seconds: float
+        self,
+        leader: MemberId,
+        lease_id: int,
+        with_keys: bool,
+        timeout_seconds: float,
+        proof: str = "",
     ) -> TimeToLive:
-        """The leader's answer. Raises NoLeader, NotLeader, OutcomeUnknown."""
+        """The leader's answer. Raises AuthError, NoLeader, NotLeader, OutcomeUnknown."""
         request = pb.LeaseTimeToLiveRequest(ID=lease_id, keys=with_keys)
         try:
             data: bytes = await self._channel(leader).unary_unary(
                 "/etcdserverpb.Lease/LeaseTimeToLive", None, None
-            )(request.SerializeToString(), timeout=timeout_seconds, metadata=_METADATA)
+            )(request.SerializeToString(), timeout=timeout_seconds, metadata=_metadata(proof))
         except grpc.aio.AioRpcError as error:
             raise _translate(error) from error
         response = pb.LeaseTimeToLiveResponse.FromString(data)
@@ -103,8 +115,17 @@ class GrpcLeasePeer:
         return grpc.aio.secure_channel(target, credentials, options=options)
 
 
+def _metadata(proof: str) -> tuple[tuple[str, str], ...]:
+    forwarded = (FORWARDED_HEADER, "1")
+    # Header values are ASCII, user names need not be.
+    return (forwarded, (VOUCHED_HEADER, quote(proof, safe=":"))) if proof else (forwarded,)
+
+
 def _translate(error: grpc.aio.AioRpcError) -> Exception:
     code = error.code()
+    refused = _AUTH_ERRORS.get(error.details() or "")
+    if refused is not None:
+        return refused()
     if code == grpc.StatusCode.NOT_FOUND:
         return LeaseNotFound()
     if code == grpc.StatusCode.FAILED_PRECONDITION:

@@ -40,46 +40,46 @@ class KVServicer:
             "/etcdserverpb.KV/Compact": self.compact,
         }
 
-    async def range(self, data: bytes, _: CallContext) -> bytes:
+    async def range(self, data: bytes, context: CallContext) -> bytes:
         """RangeRequest -> RangeResponse."""
         request = pb.RangeRequest.FromString(data)
         check_range(request)
         answer = await self._service.range(
-            range_from_pb(request), serializable=request.serializable
+            range_from_pb(request), context, serializable=request.serializable
         )
         header = self._header.encoded(answer.revision)
         return self._encoder.range_response(header, answer.reply)
 
-    async def put(self, data: bytes, _: CallContext) -> bytes:
+    async def put(self, data: bytes, context: CallContext) -> bytes:
         """PutRequest -> PutResponse."""
         request = pb.PutRequest.FromString(data)
         check_put(request)
-        answer = await self._service.put(put_from_pb(request))
+        answer = await self._service.put(put_from_pb(request), context)
         header = self._header.encoded(answer.revision)
         if answer.reply.prev_kv is None:
             return header
         return header + put_to_pb(answer.reply).SerializeToString()
 
-    async def delete_range(self, data: bytes, _: CallContext) -> bytes:
+    async def delete_range(self, data: bytes, context: CallContext) -> bytes:
         """DeleteRangeRequest -> DeleteRangeResponse."""
         request = pb.DeleteRangeRequest.FromString(data)
         check_delete(request)
-        answer = await self._service.delete_range(delete_from_pb(request))
+        answer = await self._service.delete_range(delete_from_pb(request), context)
         header = self._header.encoded(answer.revision)
         return header + delete_to_pb(answer.reply).SerializeToString()
 
-    async def txn(self, data: bytes, _: CallContext) -> bytes:
+    async def txn(self, data: bytes, context: CallContext) -> bytes:
         """TxnRequest -> TxnResponse."""
         request = pb.TxnRequest.FromString(data)
         check_txn(request, self._max_txn_ops)
         answer = await self._service.txn(
-            txn_from_pb(request), serializable=is_serializable(request)
+            txn_from_pb(request), context, serializable=is_serializable(request)
         )
         header = self._header.encoded(answer.revision)
         return header + txn_to_pb(answer.reply, answer.revision).SerializeToString()
 
-    async def compact(self, data: bytes, _: CallContext) -> bytes:
+    async def compact(self, data: bytes, context: CallContext) -> bytes:
         """CompactionRequest -> CompactionResponse."""
         request = pb.CompactionRequest.FromString(data)
-        revision = await self._service.compact(Compact(request.revision, request.physical))
+        revision = await self._service.compact(Compact(request.revision, request.physical), context)
         return self._header.encoded(revision)

@@ -5,22 +5,27 @@ the leader cannot send a call in circles.
 """
 
 from collections.abc import AsyncIterator
+from urllib.parse import unquote
 
 from kvstore.mvcc.errors import LeaseNotFound
 from kvstore.pb import rpc_pb2 as pb
 from kvstore.server.header import Header
+from kvstore.service.guard import Caller, Guard
 from kvstore.service.lease import LeaseService
 from kvstore.wire.engine import CallContext, Send, StreamHandler, UnaryHandler
 
 FORWARDED_HEADER = "quorate-forwarded"
+VOUCHED_HEADER = "quorate-vouched"
+"""Who the forwarded call is for, sealed by the member that forwards it."""
 
 
 class LeaseServicer:
     """etcdserverpb.Lease."""
 
-    def __init__(self, service: LeaseService, header: Header) -> None:
+    def __init__(self, service: LeaseService, header: Header, guard: Guard) -> None:
         self._service = service
         self._header = header
+        self._guard = guard
 
     def unary(self) -> dict[str, UnaryHandler]:
         """Handlers by method path; LeaseRevoke and LeaseLeases also under the names that etcd once gave them."""
@@ -38,23 +43,24 @@ class LeaseServicer:
         """Stream handlers by method path."""
         return {"/etcdserverpb.Lease/LeaseKeepAlive": self.keep_alive}
 
-    async def grant(self, data: bytes, _: CallContext) -> bytes:
+    async def grant(self, data: bytes, context: CallContext) -> bytes:
         """LeaseGrantRequest -> LeaseGrantResponse."""
         request = pb.LeaseGrantRequest.FromString(data)
-        reply, revision = await self._service.grant(request.ID, request.TTL)
+        reply, revision = await self._service.grant(request.ID, request.TTL, context)
         response = pb.LeaseGrantResponse(ID=reply.id, TTL=reply.ttl)
         return self._header.encoded(revision) + response.SerializeToString()
 
-    async def revoke(self, data: bytes, _: CallContext) -> bytes:
+    async def revoke(self, data: bytes, context: CallContext) -> bytes:
         """LeaseRevokeRequest -> LeaseRevokeResponse."""
         request = pb.LeaseRevokeRequest.FromString(data)
-        return self._header.encoded(await self._service.revoke(request.ID))
+        return self._header.encoded(await self._service.revoke(request.ID, context))
 
     async def time_to_live(self, data: bytes, context: CallContext) -> bytes:
         """LeaseTimeToLiveRequest -> LeaseTimeToLiveResponse; an unknown lease has TTL -1."""
         request = pb.LeaseTimeToLiveRequest.FromString(data)
         found = await self._service.time_to_live(
             request.ID,
+            self._caller(context, request.ID),
             with_keys=request.keys,
             may_forward=context.metadata(FORWARDED_HEADER) is None,
         )
@@ -63,9 +69,9 @@ class LeaseServicer:
         )
         return self._header.encoded(self._header.current_revision()) + response.SerializeToString()
 
-    async def leases(self, _data: bytes, _: CallContext) -> bytes:
+    async def leases(self, _data: bytes, context: CallContext) -> bytes:
         """LeaseLeasesRequest -> LeaseLeasesResponse."""
-        found = await self._service.leases()
+        found = await self._service.leases(context)
         response = pb.LeaseLeasesResponse(leases=[pb.LeaseStatus(ID=one) for one in found])
         return self._header.encoded(self._header.current_revision()) + response.SerializeToString()
 
@@ -77,9 +83,15 @@ class LeaseServicer:
         async for data in requests:
             request = pb.LeaseKeepAliveRequest.FromString(data)
             try:
-                ttl = await self._service.keep_alive(request.ID, may_forward=may_forward)
+                ttl = await self._service.keep_alive(
+                    request.ID, self._caller(context, request.ID), may_forward=may_forward
+                )
             except LeaseNotFound:
                 ttl = 0
             response = pb.LeaseKeepAliveResponse(ID=request.ID, TTL=ttl)
             header = self._header.encoded(self._header.current_revision())
             await send(header + response.SerializeToString())
+
+    def _caller(self, context: CallContext, lease_id: int) -> Caller:
+        proof = context.metadata(VOUCHED_HEADER)
+        return context if proof is None else self._guard.vouched(unquote(proof), lease_id)

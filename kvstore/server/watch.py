@@ -9,13 +9,15 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 
+from kvstore.auth.errors import AuthError, PermissionDenied
 from kvstore.machine.outcome import Event
 from kvstore.mvcc.errors import Compacted
 from kvstore.pb import rpc_pb2 as pb
 from kvstore.server.convert import watch_from_pb
 from kvstore.server.encode import Encoder, watch_response
-from kvstore.server.errors import message_of
+from kvstore.server.errors import CANCEL_REASONS, message_of
 from kvstore.server.header import Header
+from kvstore.service.guard import Guard
 from kvstore.service.watch import (
     DuplicateWatchId,
     Notice,
@@ -35,21 +37,28 @@ class WatchServicer:
     """etcdserverpb.Watch."""
 
     def __init__(
-        self, hub: WatchHub, header: Header, encoder: Encoder, *, max_response_bytes: int
+        self,
+        hub: WatchHub,
+        header: Header,
+        encoder: Encoder,
+        guard: Guard,
+        *,
+        max_response_bytes: int,
     ) -> None:
         self._hub = hub
         self._header = header
         self._encoder = encoder
+        self.guard = guard
         self._max_response_bytes = max_response_bytes
 
     def stream(self) -> dict[str, StreamHandler]:
         """Handlers by method path."""
         return {"/etcdserverpb.Watch/Watch": self.watch}
 
-    async def watch(self, requests: AsyncIterator[bytes], send: Send, _: CallContext) -> None:
+    async def watch(self, requests: AsyncIterator[bytes], send: Send, context: CallContext) -> None:
         """WatchRequests in, WatchResponses out, until the client goes away."""
         stream = self._hub.open()
-        connection = _Connection(self, stream, send)
+        connection = _Connection(self, stream, send, context)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(connection.read(requests), name="watch/reader")
@@ -95,10 +104,13 @@ class WatchServicer:
 class _Connection:
     """One client stream."""
 
-    def __init__(self, servicer: WatchServicer, stream: WatchStream, send: Send) -> None:
+    def __init__(
+        self, servicer: WatchServicer, stream: WatchStream, send: Send, context: CallContext
+    ) -> None:
         self._servicer = servicer
         self._stream = stream
         self._send = send
+        self._context = context
         self._control: deque[bytes] = deque()
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -110,7 +122,7 @@ class _Connection:
             request = pb.WatchRequest.FromString(data)
             kind = request.WhichOneof("request_union")
             if kind == "create_request":
-                self._create(request.create_request)
+                await self._create(request.create_request)
             elif kind == "cancel_request":
                 self._cancel(request.cancel_request.watch_id)
             elif kind == "progress_request":
@@ -132,12 +144,19 @@ class _Connection:
             for message in self._messages(notice):
                 await self._send(message)
 
-    def _create(self, request: pb.WatchCreateRequest) -> None:
+    async def _create(self, request: pb.WatchCreateRequest) -> None:
         if request.start_revision < 0:
             self._refuse(message_of(Compacted))
             return
+        spec = watch_from_pb(request)
         try:
-            watcher = self._stream.create(watch_from_pb(request))
+            # The range is still etcd's own form, where b"\0" means "no end": etcd once asked about a changed one, and
+            # took "from this key on" for this key alone (GHSA-xg4h-6gfc-h4m8).
+            await self._servicer.guard.check_range(self._context, spec.key, spec.range_end)
+            watcher = self._stream.create(spec)
+        except AuthError as error:
+            self._refuse(CANCEL_REASONS.get(type(error), CANCEL_REASONS[PermissionDenied]))
+            return
         except DuplicateWatchId:
             self._refuse("mvcc: duplicate watch ID provided on the WatchStream")
             return

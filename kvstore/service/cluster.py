@@ -13,6 +13,7 @@ from kvstore.machine.commands import Alarm
 from kvstore.machine.outcome import AlarmReply
 from kvstore.raft.replicator import MemberId, NotLeader, RaftStatus, Replicator
 from kvstore.service.errors import BadLeaderTransferee, MemberNotFound, NotSupported
+from kvstore.service.guard import Caller
 from kvstore.service.ports import MachineView
 from kvstore.service.proposer import Proposer
 
@@ -103,7 +104,7 @@ class ClusterService:
         return tuple(sorted(self._machine.alarms))
 
     async def set_alarm(
-        self, action: int, member_id: int, alarm: int
+        self, action: int, member_id: int, alarm: int, caller: Caller | None = None
     ) -> tuple[tuple[int, int], ...]:
         """Raise (action 1) or clear (2) an alarm; those it touched. `member_id` 0 with clear = all members."""
         if action == 2 and member_id == 0:
@@ -112,7 +113,7 @@ class ClusterService:
             wanted = [(member_id, alarm)]
         touched: list[tuple[int, int]] = []
         for one_member, one_alarm in wanted:
-            outcome = await self._proposer.submit(Alarm(action, one_member, one_alarm))
+            outcome = await self._proposer.submit(Alarm(action, one_member, one_alarm), caller)
             if isinstance(outcome.reply, AlarmReply):
                 touched.extend(outcome.reply.alarms)
         return tuple(touched)

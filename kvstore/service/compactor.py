@@ -14,6 +14,7 @@ from kvstore.base.log import get_logger
 from kvstore.machine.commands import Compact
 from kvstore.mvcc.errors import StoreError
 from kvstore.raft.replicator import ReplicationError
+from kvstore.service.guard import SYSTEM
 from kvstore.service.ports import MachineView
 from kvstore.service.proposer import Proposer
 
@@ -70,7 +71,7 @@ class Compactor:
         if target <= self._machine.compact_revision or target <= 1:
             return
         try:
-            await self._proposer.submit(Compact(target))
+            await self._proposer.submit(Compact(target), SYSTEM)
             log.info("history compacted", revision=target, mode=self._settings.mode)
         except (ReplicationError, StoreError) as error:
             log.warning("automatic compaction failed", revision=target, error=repr(error))

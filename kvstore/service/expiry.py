@@ -14,6 +14,7 @@ from kvstore.machine.commands import LeaseCheckpoint, LeaseRevoke
 from kvstore.machine.outcome import LeaseGranted, LeaseRevoked, Outcome
 from kvstore.mvcc.errors import LeaseNotFound, StoreError
 from kvstore.raft.replicator import ReplicationError
+from kvstore.service.guard import SYSTEM
 from kvstore.service.ports import MachineView
 from kvstore.service.proposer import Proposer
 
@@ -81,7 +82,7 @@ class LeaseClock:
         if lease_id in self._checkpointed:
             # Otherwise the next leader would start from what was left before this renewal.
             self._checkpointed.discard(lease_id)
-            await self._proposer.submit(LeaseCheckpoint(((lease_id, 0),)))
+            await self._proposer.submit(LeaseCheckpoint(((lease_id, 0),)), SYSTEM)
         self._set(lease_id, lease.ttl)
         return lease.ttl
 
@@ -112,7 +113,7 @@ class LeaseClock:
                 due.append(lease_id)
         for position, lease_id in enumerate(due):
             try:
-                await self._proposer.submit(LeaseRevoke(lease_id))
+                await self._proposer.submit(LeaseRevoke(lease_id), SYSTEM)
                 self.expired_count += 1
                 log.debug("lease expired", lease_id=lease_id)
             except StoreError:
@@ -141,7 +142,7 @@ class LeaseClock:
         for start in range(0, len(remaining), _MAX_CHECKPOINTS):
             part = tuple(remaining[start : start + _MAX_CHECKPOINTS])
             try:
-                await self._proposer.submit(LeaseCheckpoint(part))
+                await self._proposer.submit(LeaseCheckpoint(part), SYSTEM)
                 self._checkpointed.update(lease_id for lease_id, _ in part)
             except (ReplicationError, StoreError) as error:
                 log.warning("lease checkpoint failed", error=repr(error))

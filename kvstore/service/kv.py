@@ -14,6 +14,7 @@ from kvstore.machine.commands import Alarm, Command, Compact, DeleteRange, Op, P
 from kvstore.machine.outcome import DeleteRangeReply, PutReply, RangeReply, TxnReply
 from kvstore.mvcc.errors import NoSpace, StoreError
 from kvstore.raft.replicator import ReplicationError
+from kvstore.service.guard import SYSTEM, Caller, Guard
 from kvstore.service.ports import MachineView
 from kvstore.service.proposer import Proposer
 
@@ -56,7 +57,7 @@ class Quota:
             return
         # Should the alarm not get through, the write is refused anyway, and the next one tries again.
         with contextlib.suppress(ReplicationError):
-            await self._proposer.submit(Alarm(_ACTIVATE, self._member_id, ALARM_NOSPACE))
+            await self._proposer.submit(Alarm(_ACTIVATE, self._member_id, ALARM_NOSPACE), SYSTEM)
         raise NoSpace
 
 
@@ -81,46 +82,64 @@ def writes(txn: Txn) -> bool:
 
 
 class KVService:
-    """The KV use cases. All raise StoreError, ReplicationError or RequestTooLarge."""
+    """The KV use cases. All raise StoreError, AuthError, ReplicationError or RequestTooLarge."""
 
-    def __init__(self, machine: MachineView, proposer: Proposer, quota: Quota) -> None:
+    def __init__(
+        self, machine: MachineView, proposer: Proposer, quota: Quota, guard: Guard
+    ) -> None:
         self._machine = machine
         self._proposer = proposer
         self._quota = quota
+        self._guard = guard
 
-    async def range(self, cmd: Range, *, serializable: bool = False) -> Answer[RangeReply]:
+    async def range(
+        self, cmd: Range, caller: Caller | None = None, *, serializable: bool = False
+    ) -> Answer[RangeReply]:
         """Read `cmd`'s range."""
         if not serializable:
             await self._proposer.confirm_read()
+        if self._guard.is_enabled:
+            await self._guard.check_range(caller, cmd.key, cmd.range_end)
         reply = self._machine.range(cmd)
         if isinstance(reply, StoreError):
             raise reply
         return Answer(reply, self._machine.revision)
 
-    async def put(self, cmd: Put) -> Answer[PutReply]:
+    async def put(self, cmd: Put, caller: Caller | None = None) -> Answer[PutReply]:
         """Write one key."""
+        if self._guard.is_enabled:
+            # Nobody else may make a nearly full store raise its alarm.
+            await self._guard.require_user(caller)
         await self._quota.check(cmd)
-        outcome = await self._proposer.submit(cmd)
+        outcome = await self._proposer.submit(cmd, caller)
         return Answer(cast("PutReply", outcome.reply), outcome.revision)
 
-    async def delete_range(self, cmd: DeleteRange) -> Answer[DeleteRangeReply]:
+    async def delete_range(
+        self, cmd: DeleteRange, caller: Caller | None = None
+    ) -> Answer[DeleteRangeReply]:
         """Delete a range; allowed beyond the quota."""
-        outcome = await self._proposer.submit(cmd)
+        outcome = await self._proposer.submit(cmd, caller)
         return Answer(cast("DeleteRangeReply", outcome.reply), outcome.revision)
 
-    async def txn(self, cmd: Txn, *, serializable: bool = False) -> Answer[TxnReply]:
+    async def txn(
+        self, cmd: Txn, caller: Caller | None = None, *, serializable: bool = False
+    ) -> Answer[TxnReply]:
         """Run a transaction; `serializable` matters only if it writes nothing."""
         if not writes(cmd):
             if not serializable:
                 await self._proposer.confirm_read()
+            if self._guard.is_enabled:
+                await self._guard.check_txn(caller, cmd)
             reply = self._machine.txn_readonly(cmd)
             if isinstance(reply, StoreError):
                 raise reply
             return Answer(reply, self._machine.revision)
+        if self._guard.is_enabled:
+            await self._guard.require_user(caller)
         await self._quota.check(cmd)
-        outcome = await self._proposer.submit(cmd)
+        outcome = await self._proposer.submit(cmd, caller)
         return Answer(cast("TxnReply", outcome.reply), outcome.revision)
 
-    async def compact(self, cmd: Compact) -> int:
+    async def compact(self, cmd: Compact, caller: Caller | None = None) -> int:
         """Forget history before `cmd.revision`; the store's revision."""
-        return (await self._proposer.submit(cmd)).revision
+        return (await self._proposer.submit(cmd, caller)).revision

@@ -15,6 +15,7 @@ from kvstore.machine.outcome import LeaseGrantReply
 from kvstore.mvcc.errors import LeaseNotFound, LeaseTTLTooLarge
 from kvstore.raft.replicator import MemberId, NoLeader, NotLeader, OutcomeUnknown, Replicator
 from kvstore.service.expiry import LeaseClock
+from kvstore.service.guard import Caller, Guard
 from kvstore.service.ports import MachineView
 from kvstore.service.proposer import Proposer
 
@@ -34,14 +35,24 @@ class TimeToLive:
 
 
 class LeasePeer(Protocol):
-    """Calls to the leading member. Both raise NoLeader if it cannot be reached, NotLeader if it does not lead."""
+    """Calls to the leading member. Both raise NoLeader if it cannot be reached, NotLeader if it does not lead.
 
-    async def keep_alive(self, leader: MemberId, lease_id: int, timeout_seconds: float) -> int:
+    `proof` says for whom (`Guard.vouch`); AuthError is what the leader says to that.
+    """
+
+    async def keep_alive(
+        self, leader: MemberId, lease_id: int, timeout_seconds: float, proof: str = ""
+    ) -> int:
         """The renewed TTL. Raises LeaseNotFound."""
         ...
 
     async def time_to_live(
-        self, leader: MemberId, lease_id: int, with_keys: bool, timeout_seconds: float
+        self,
+        leader: MemberId,
+        lease_id: int,
+        with_keys: bool,
+        timeout_seconds: float,
+        proof: str = "",
     ) -> TimeToLive:
         """As `LeaseService.time_to_live`."""
         ...
@@ -57,6 +68,7 @@ class LeaseService:
         proposer: Proposer,
         lease_clock: LeaseClock,
         peer: LeasePeer,
+        guard: Guard,
         *,
         clock: Clock,
         rng: random.Random,
@@ -67,27 +79,35 @@ class LeaseService:
         self._proposer = proposer
         self._lease_clock = lease_clock
         self._peer = peer
+        self._guard = guard
         self._clock = clock
         self._rng = rng
         self._min_ttl = min_ttl_seconds
 
-    async def grant(self, lease_id: int, ttl: int) -> tuple[LeaseGrantReply, int]:
+    async def grant(
+        self, lease_id: int, ttl: int, caller: Caller | None = None
+    ) -> tuple[LeaseGrantReply, int]:
         """A lease of `ttl` seconds, at least the minimum; `lease_id` 0 = choose one. With the revision."""
         if ttl > MAX_TTL_SECONDS:
             raise LeaseTTLTooLarge
         chosen = lease_id or self._rng.randrange(1, 1 << 63)
-        outcome = await self._proposer.submit(LeaseGrant(chosen, max(ttl, self._min_ttl)))
+        outcome = await self._proposer.submit(LeaseGrant(chosen, max(ttl, self._min_ttl)), caller)
         reply = outcome.reply
         if not isinstance(reply, LeaseGrantReply):
             raise TypeError(f"lease grant yielded {reply!r}")
         return reply, outcome.revision
 
-    async def revoke(self, lease_id: int) -> int:
+    async def revoke(self, lease_id: int, caller: Caller | None = None) -> int:
         """End a lease and delete its keys; the revision. Raises LeaseNotFound."""
-        return (await self._proposer.submit(LeaseRevoke(lease_id))).revision
+        return (await self._proposer.submit(LeaseRevoke(lease_id), caller)).revision
 
-    async def keep_alive(self, lease_id: int, *, may_forward: bool = True) -> int:
-        """Start the TTL anew; the TTL. Raises LeaseNotFound, NoLeader, or NotLeader if it may not forward."""
+    async def keep_alive(
+        self, lease_id: int, caller: Caller | None = None, *, may_forward: bool = True
+    ) -> int:
+        """Start the TTL anew; the TTL. Raises LeaseNotFound, NoLeader, or NotLeader if it may not forward.
+
+        As in etcd whoever may not write all keys of a lease may not keep it alive either.
+        """
         deadline = self._clock.monotonic() + self._proposer.limits.timeout_seconds
         while True:
             leader = self._replicator.status().leader_id
@@ -95,12 +115,14 @@ class LeaseService:
             try:
                 if self._lease_clock.is_primary:
                     await self._proposer.confirm_read()
+                    await self._guard.check_lease(caller, lease_id, is_write=True)
                     if self._lease_clock.is_primary:
                         return await self._lease_clock.renew(lease_id)
                 elif not may_forward:
                     raise NotLeader
                 elif leader and leader != self._replicator.status().member_id:
-                    return await self._peer.keep_alive(leader, lease_id, left)
+                    proof = await self._guard.vouch(caller, lease_id)
+                    return await self._peer.keep_alive(leader, lease_id, left, proof)
             except (NoLeader, NotLeader):
                 if not may_forward or left <= _RETRY_SECONDS:
                     raise
@@ -109,9 +131,17 @@ class LeaseService:
             await self._clock.sleep(_RETRY_SECONDS)
 
     async def time_to_live(
-        self, lease_id: int, *, with_keys: bool = False, may_forward: bool = True
+        self,
+        lease_id: int,
+        caller: Caller | None = None,
+        *,
+        with_keys: bool = False,
+        may_forward: bool = True,
     ) -> TimeToLive:
-        """How long the lease has, by the leader's clock. Errors as `keep_alive`, but no LeaseNotFound."""
+        """How long the lease has, by the leader's clock. Errors as `keep_alive`, but no LeaseNotFound.
+
+        Its keys are told only to whoever may read all of them.
+        """
         deadline = self._clock.monotonic() + self._proposer.limits.timeout_seconds
         while True:
             leader = self._replicator.status().leader_id
@@ -119,12 +149,14 @@ class LeaseService:
             try:
                 if self._lease_clock.is_primary:
                     await self._proposer.confirm_read()
+                    await self._guard.check_lease(caller, lease_id, has_keys=with_keys)
                     if self._lease_clock.is_primary:
                         return self._local_time_to_live(lease_id, with_keys)
                 elif not may_forward:
                     raise NotLeader
                 elif leader and leader != self._replicator.status().member_id:
-                    return await self._peer.time_to_live(leader, lease_id, with_keys, left)
+                    proof = await self._guard.vouch(caller, lease_id)
+                    return await self._peer.time_to_live(leader, lease_id, with_keys, left, proof)
             except (NoLeader, NotLeader):
                 if not may_forward or left <= _RETRY_SECONDS:
                     raise
@@ -132,9 +164,10 @@ class LeaseService:
                 raise NoLeader if not leader else OutcomeUnknown
             await self._clock.sleep(_RETRY_SECONDS)
 
-    async def leases(self) -> list[int]:
+    async def leases(self, caller: Caller | None = None) -> list[int]:
         """Ids of all leases, linearizable, in order."""
         await self._proposer.confirm_read()
+        await self._guard.check_leases(caller)
         return sorted(self._machine.lessor.leases)
 
     def _local_time_to_live(self, lease_id: int, with_keys: bool) -> TimeToLive:

@@ -5,11 +5,13 @@ Every use case that writes goes through `Proposer.submit`; nothing else calls `R
 
 from dataclasses import dataclass
 
-from kvstore.machine.commands import Command, encode
+from kvstore.auth.errors import AuthError
+from kvstore.machine.commands import Command, Plain, encode
 from kvstore.machine.outcome import Outcome
 from kvstore.mvcc.errors import StoreError
 from kvstore.raft.replicator import Replicator
 from kvstore.service.errors import RequestTooLarge
+from kvstore.service.guard import SYSTEM, Caller, Guard
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +26,32 @@ class ProposalLimits:
 
 
 class Proposer:
-    """Encodes, bounds and proposes commands."""
+    """Encodes, bounds and proposes commands. Without a `guard` nothing is said of who wants them."""
 
-    def __init__(self, replicator: Replicator, limits: ProposalLimits) -> None:
+    def __init__(
+        self, replicator: Replicator, limits: ProposalLimits, guard: Guard | None = None
+    ) -> None:
         self._replicator = replicator
+        self._guard = guard
         self.limits = limits
         self.failed_count = 0
 
-    async def submit(self, command: Command, *, timeout_seconds: float | None = None) -> Outcome:
-        """The outcome of `command`, durable on a majority. Raises StoreError, ReplicationError, RequestTooLarge."""
-        data = encode(command)
+    async def submit(
+        self,
+        command: Plain,
+        caller: Caller | None = None,
+        *,
+        timeout_seconds: float | None = None,
+    ) -> Outcome:
+        """The outcome of `command`, which `caller` wants, durable on a majority.
+
+        Raises StoreError, AuthError, ReplicationError, RequestTooLarge.
+        """
+        signed: Command = command
+        guard = self._guard
+        if guard is not None and (guard.is_enabled or caller is SYSTEM):
+            signed = await guard.sign(command, caller)
+        data = encode(signed)
         if len(data) > self.limits.max_request_bytes:
             raise RequestTooLarge(len(data), self.limits.max_request_bytes)
         try:
@@ -43,7 +61,7 @@ class Proposer:
         except Exception:
             self.failed_count += 1
             raise
-        if isinstance(outcome.reply, StoreError):
+        if isinstance(outcome.reply, StoreError | AuthError):
             raise outcome.reply
         return outcome
 

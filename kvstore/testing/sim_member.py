@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kvstore.auth.tokens import NoTokens
 from kvstore.base.clock import Clock
 from kvstore.base.tasks import Supervisor
 from kvstore.machine.commands import MemberAttributes
@@ -31,6 +32,7 @@ from kvstore.service.cluster import ClusterService
 from kvstore.service.compactor import CompactionSettings, Compactor
 from kvstore.service.errors import ServiceError
 from kvstore.service.expiry import LeaseClock
+from kvstore.service.guard import Guard
 from kvstore.service.kv import KVService, Quota
 from kvstore.service.lease import LeaseService
 from kvstore.service.proposer import ProposalLimits, Proposer
@@ -170,7 +172,8 @@ class BootedMember:
         self._id = MemberId(number)
         self._tasks = Supervisor(name)
         limits = ProposalLimits(_MAX_REQUEST_BYTES, 5.0 + 2 * settings.election_seconds)
-        self._proposer = Proposer(replicator, limits)
+        guard = Guard(machine.auth, machine.lessor, NoTokens(), trusts_certificates=False)
+        self._proposer = Proposer(replicator, limits, guard)
         self.hub = WatchHub(machine)
         self._lease_clock = LeaseClock(machine, self._proposer, clock)
         compaction = CompactionSettings("revision", settings.retention_revisions)
@@ -185,23 +188,26 @@ class BootedMember:
         encoder = Encoder()
         quota = Quota(machine, self._proposer, number, _QUOTA_BYTES)
         kv = KVServicer(
-            KVService(machine, self._proposer, quota), header, encoder, max_txn_ops=128
+            KVService(machine, self._proposer, quota, guard), header, encoder, max_txn_ops=128
         )
-        watch = WatchServicer(self.hub, header, encoder, max_response_bytes=_MAX_REQUEST_BYTES)
+        watch = WatchServicer(
+            self.hub, header, encoder, guard, max_response_bytes=_MAX_REQUEST_BYTES
+        )
         leases = LeaseService(
             machine,
             replicator,
             self._proposer,
             self._lease_clock,
             lease_peer,
+            guard,
             clock=clock,
             rng=rng,
             min_ttl_seconds=math.ceil(1.5 * settings.election_seconds),
         )
-        lease = LeaseServicer(leases, header)
-        maintenance = MaintenanceServicer(cluster, header, machine.snapshot)
+        lease = LeaseServicer(leases, header, guard)
+        maintenance = MaintenanceServicer(cluster, header, machine.snapshot, guard)
         self.handlers: Handlers = bind(
-            unary=(kv, lease, ClusterServicer(cluster, header), maintenance),
+            unary=(kv, lease, ClusterServicer(cluster, header, guard), maintenance),
             stream=(watch, lease, maintenance),
             streams=self._streams,
         )
