@@ -50,9 +50,8 @@ sim: $(STAMP) ## simulate replication under faults: make sim SEEDS=200 FIRST=100
 chaos: $(STAMP) ## kill and pause real members under load: make chaos SEED=7 DURATION=120
 	CHAOS_SEED=$(or $(SEED),1) CHAOS_SECONDS=$(or $(DURATION),60) $(BIN)/python -m pytest -q tests/chaos
 
-bench: $(STAMP) ## the store beside etcd (where installed), and the fail-over time
+bench: $(STAMP) ## the store beside etcd, where installed
 	@$(BIN)/quorate bench compare
-	@$(BIN)/quorate bench failover
 
 down: ## stop the cluster that was started here
 	@$(BIN)/quorate down
