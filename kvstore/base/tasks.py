@@ -23,7 +23,7 @@ class Supervisor:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], None] = {}
         self._failure: asyncio.Future[None] | None = None
         self._first_error: BaseException | None = None
         self._stopping = False
@@ -33,12 +33,12 @@ class Supervisor:
     ) -> asyncio.Task[Any]:
         """Run `coro` as a task named `<supervisor>/<name>`; must be called on the running loop."""
         task = asyncio.get_running_loop().create_task(coro, name=f"{self.name}/{name}")
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(lambda done: self._ended(done, eternal))
         return task
 
     def _ended(self, task: asyncio.Task[Any], eternal: bool) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if task.cancelled():
             return
         error: BaseException | None = task.exception()

@@ -46,15 +46,16 @@ class ReadIndex:
         self._ids = itertools.count(first_question)
         self._unapplied: list[tuple[int, int, _Waiter]] = []
         self._order = itertools.count()
-        self._all: set[_Waiter] = set()
+        # In the order of their questions, so that a simulation repeats.
+        self._all: dict[_Waiter, None] = {}
 
     def submit(self, timeout_seconds: float) -> asyncio.Future[int]:
         """Ask for an index."""
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         waiter = _Waiter(self._monotonic() + timeout_seconds, future)
         self._new.append(waiter)
-        self._all.add(waiter)
-        future.add_done_callback(lambda _: self._all.discard(waiter))
+        self._all[waiter] = None
+        future.add_done_callback(lambda _: self._all.pop(waiter, None))
         return future
 
     def submit_remote(self, member: MemberId, question: int) -> None:

@@ -111,6 +111,7 @@ class World:
         self.clients: list[TrafficClient] = []
         self.watchers: list[SimWatcher] = []
         self._running: list[asyncio.Task[None]] = []
+        self._is_over = False
 
     def rng(self, name: str) -> random.Random:
         """A generator of chance for `name`."""
@@ -118,6 +119,9 @@ class World:
 
     def trace(self, text: str) -> None:
         """Note that something happened now."""
+        if self._is_over:
+            # Coroutines that are thrown away still run their `finally`.
+            return
         line = f"{self.loop.time():.9f} {text}\n"
         self._hash.update(line.encode())
         if self._write_trace is not None:
@@ -195,6 +199,7 @@ class World:
             finally:
                 self.history.close(self.loop.time())
                 seconds = self.loop.time()
+                self._is_over = True
                 self.loop.dispose()
         return RunReport(
             self.plan,

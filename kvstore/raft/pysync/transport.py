@@ -185,7 +185,7 @@ class PeerTransport:
         self._own = settings.member_id
         self._frame_limit = 2 * settings.max_pack_bytes + (4 << 20)
         self._live: dict[MemberId, _Connection] = {}
-        self._open: set[_Connection] = set()
+        self._open: dict[_Connection, None] = {}
         self._servers: list[asyncio.Server] = []
         self._closing = False
         self._tls = PeerContexts(settings.tls)
@@ -303,7 +303,7 @@ class PeerTransport:
             log.warning("peer connection refused", reason=refusal)
             connection.abort()
             return
-        self._open.add(connection)
+        self._open[connection] = None
         hello = {
             "type": "hello",
             "version": PROTOCOL_VERSION,
@@ -384,7 +384,7 @@ class PeerTransport:
 
     def lost(self, connection: _Connection) -> None:
         """A socket closed."""
-        self._open.discard(connection)
+        self._open.pop(connection, None)
         member = connection.member
         if member is not None and self._live.get(member) is connection:
             del self._live[member]
