@@ -5,8 +5,19 @@ injector can make the disk slow, full or broken. An error is never retried: afte
 may hold data that the disk does not, so the caller must end the process.
 """
 
+import errno
 import os
 from pathlib import Path
+
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a write failed for want of space: of the disk, of a quota, or of the process's file size limit.
+
+    Unlike after a failed fsync nothing is in doubt then: the same bytes can be written to the same place later.
+    """
+    return error.errno in _FULL
 
 
 class Files:

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import msgspec
 
+from kvstore.base.files import Files
 from kvstore.raft import segment
-from kvstore.raft.files import Files
 from kvstore.raft.replicator import DamagedData
+from kvstore.raft.space import LogSpace
 
 Entry = tuple[bytes, int, int]
 """(data, index, term)"""
@@ -80,7 +81,7 @@ class Journal:
         self._descriptor = -1
         self._offset = 0
         self._group = 1
-        self._spare: Path | None = None
+        self._space = LogSpace(directory, self._files, segment_bytes)
 
     # Reading
 
@@ -207,14 +208,19 @@ class Journal:
         return flush
 
     def write(self, flush: Flush) -> None:
-        """Make `flush` durable. Blocks; touches nothing that the loop's thread uses."""
+        """Make `flush` durable. Blocks; touches nothing that the loop's thread uses.
+
+        If it fails for want of space (`is_full` of its error), nothing is lost or in doubt: write it again.
+        """
         if flush.meta is not None:
-            self._files.write_whole(self._directory / "term", flush.meta)
+            self._space.write_term(self._directory / "term", flush.meta)
         if flush.operations:
             data = segment.encode_group(flush.operations, self._group)
             # A reset starts a segment of its own, so that all before it can be dropped at once.
             resets = any(operation[0] == segment.KIND_RESET for operation in flush.operations)
-            if resets or self._offset + len(data) > self._segments[-1].size:
+            # A write for which there was no space comes again, and the segment may be new already.
+            is_new = self._offset == segment.HEADER_BYTES
+            if (resets and not is_new) or self._offset + len(data) > self._segments[-1].size:
                 self._roll(flush.end, len(data))
             current = self._segments[-1]
             self._files.write_at(self._descriptor, data, self._offset)
@@ -239,24 +245,12 @@ class Journal:
         self.end_flush(flush)
 
     def needs_spare(self) -> bool:
-        """Whether `prepare_spare` should be called, in a worker thread."""
-        return self._spare is None and self._offset * 2 > self._segment_bytes
+        """Whether `check_space` should be called soon: it writes the zeros of the next segment ahead."""
+        return self._space.spare is None and self._offset * 2 > self._segment_bytes
 
-    def prepare_spare(self) -> None:
-        """Write the zeros of the next segment ahead, so that rolling need not wait for them."""
-        path = self._directory / "spare.new"
-        descriptor = self._files.create(path)
-        try:
-            self._write_zeros(descriptor, self._segment_bytes)
-            self._files.sync(descriptor)
-        finally:
-            self._files.close(descriptor)
-        self._spare = path
-
-    def _write_zeros(self, descriptor: int, size: int) -> None:
-        block = b"\0" * (1 << 20)
-        for offset in range(0, size, len(block)):
-            self._files.write_at(descriptor, block[: size - offset], offset)
+    def check_space(self) -> bool:
+        """Whether the disk has space, the next segment's included; blocks, for a worker thread."""
+        return self._space.check(self.needs_spare())
 
     def _roll(self, end: tuple[int, int], needed: int) -> None:
         """Start a new segment; its name appears only when header and zeros are durable."""
@@ -264,17 +258,17 @@ class Journal:
         size = max(self._segment_bytes, segment.HEADER_BYTES + needed)
         header = segment.SegmentHeader(number, *end, self._group).encode()
         path = self._directory / f"{number:016x}.log"
-        spare, self._spare = self._spare, None
-        if spare is not None and size == self._segment_bytes:
-            aside = spare
-            descriptor = self._files.open(aside)
+        if self._space.spare is not None and size == self._segment_bytes:
+            aside = self._space.spare
         else:
             aside = path.with_suffix(".new")
-            descriptor = self._files.create(aside)
-            self._write_zeros(descriptor, size)
+            self._space.create_zeros(aside, size)
+        descriptor = self._files.open(aside)
         self._files.write_at(descriptor, header, 0)
         self._files.sync(descriptor)
         self._files.rename(aside, path)
+        if aside == self._space.spare:
+            self._space.spare = None
         self._files.sync_directory(self._directory)
         if self._descriptor >= 0:
             self._files.close(self._descriptor)
@@ -300,6 +294,7 @@ class Journal:
         self._directory.mkdir(parents=True, exist_ok=True)
         for left in self._directory.glob("*.new"):
             self._files.remove(left)
+        self._space.open()
         paths = sorted(self._directory.glob("*.log"))
         self._read_meta(bool(paths))
         for position, path in enumerate(paths):

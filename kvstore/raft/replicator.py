@@ -116,6 +116,10 @@ class RaftStatus:
     is_learner: bool = False
     match_index: dict[MemberId, int] = field(default_factory=dict)
     """On the leader only: how far each other member is."""
+    is_disk_full: bool = False
+    """There is no space for the log to grow; what is left is kept for what frees some."""
+    is_disk_stuck: bool = False
+    """Even that is used up: nothing can be written now."""
 
 
 class Applier(Protocol):

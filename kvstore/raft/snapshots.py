@@ -45,7 +45,11 @@ class SnapshotWriter:
         self._crc = 0
         self._frames = 0
         body = _HEADER.pack(_MAGIC, index, term, 0)[:-4]
-        self._write(body + struct.pack("<I", zlib.crc32(body)))
+        try:
+            self._write(body + struct.pack("<I", zlib.crc32(body)))
+        except OSError:
+            self.abort()
+            raise
 
     def _write(self, data: bytes) -> None:
         self._files.write_at(self._descriptor, data, self._offset)

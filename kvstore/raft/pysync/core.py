@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import structlog
 
 from kvstore.base.clock import Clock
-from kvstore.raft.files import Files
-from kvstore.raft.journal import Entry, Journal
+from kvstore.base.files import Files, is_full
+from kvstore.raft.journal import Entry, Flush, Journal
 from kvstore.raft.proposals import Pack, Proposals, decode_entry, encode_entry
 from kvstore.raft.pysync import guards
 from kvstore.raft.pysync.guards import Message
@@ -38,6 +38,8 @@ log = structlog.get_logger(__name__)
 
 # Deadlines of callers need no more precision than this.
 EXPIRY_SECONDS = 0.02
+# How often a disk in use is asked for space, and a write for which there was none is tried again.
+SPACE_SECONDS = 1.0
 
 
 class Shell(Protocol):
@@ -84,6 +86,12 @@ class Core:
         self._expire_at = 0.0
         self._transfer_again_at = 0.0
         self.transfer_target: str | None = None
+        self.is_disk_full = False
+        self._stuck: Flush | None = None
+        self._stuck_until = 0.0
+        self._space_check_at = 0.0
+        self._checked_offset = -1
+        self._checking_space = False
         self.stopping = False
         self.leadership_callbacks: list[Callable[[bool], None]] = []
         self.applied_callbacks: list[Callable[[Sequence[Any]], None]] = []
@@ -147,8 +155,16 @@ class Core:
         self.proposals.fail_all(Stopped("this member is stopping"))
         self.reads.fail_all(Stopped("this member is stopping"))
         self._snapshotting.close()
-        if self.journal.is_dirty:
-            self.journal.flush()
+        try:
+            if self._stuck is not None:
+                self.journal.write(self._stuck)
+                self.journal.end_flush(self._stuck)
+            if self.journal.is_dirty:
+                self.journal.flush()
+        except OSError as error:
+            # What could not be written was never acknowledged.
+            if not is_full(error):
+                raise
         self.journal.close()
 
     # Connections and messages
@@ -250,6 +266,7 @@ class Core:
             self.sync.replicate()
             self._drive_transfer()
         self._flush()
+        self._check_space()
         self._finish_reads()
         self._notice_leadership()
         self._notice_caught_up()
@@ -266,6 +283,10 @@ class Core:
             soonest = min((at for at in (soonest, read) if at is not None), default=now + 3600.0)
             self._expire_at = max(soonest, now + EXPIRY_SECONDS)
         deadline = min(self.sync.next_deadline(), self._expire_at)
+        if self._stuck is not None:
+            deadline = min(deadline, self._stuck_until)
+        if self.is_disk_full and not self._checking_space:
+            deadline = min(deadline, self._space_check_at)
         waits = self.proposals.has_waiting or self.reads.has_new
         if waits and self._forward_again_at > now:
             deadline = min(deadline, self._forward_again_at)
@@ -339,18 +360,67 @@ class Core:
 
     def _flush(self) -> None:
         journal = self.journal
-        if not journal.is_dirty or journal.is_flushing:
-            return
-        flush = journal.begin_flush()
+        if self._stuck is not None:
+            if self._clock.monotonic() >= self._stuck_until:
+                flush, self._stuck = self._stuck, None
+                self._write(flush)
+        elif journal.is_dirty and not journal.is_flushing:
+            self._write(journal.begin_flush())
 
-        def done(_: Any) -> None:
-            journal.end_flush(flush)
-            self._release()
-            if journal.needs_spare():
-                self._shell.offload("snapshots", journal.prepare_spare)
+    def _write(self, flush: Flush) -> None:
+        journal = self.journal
+
+        def work() -> bool:
+            try:
+                journal.write(flush)
+            except OSError as error:
+                if not is_full(error):
+                    raise
+                return False
+            return True
+
+        def done(was_written: bool) -> None:
+            if was_written:
+                journal.end_flush(flush)
+                self._release()
+                if journal.needs_spare() and not self.is_disk_full:
+                    self._space_check_at = 0.0
+            else:
+                # Nothing is lost: it stays queued, nothing is acknowledged, and heartbeats go on.
+                self._stuck = flush
+                self._stuck_until = self._clock.monotonic() + SPACE_SECONDS
+                self._set_disk_full(True)
             self._shell.wake()
 
-        self._shell.offload("log", lambda: journal.write(flush), done)
+        self._shell.offload("log", work, done)
+
+    def _check_space(self) -> None:
+        """Ask for space once in a while if the log has grown since, and again until there is some."""
+        now = self._clock.monotonic()
+        idle = not self.is_disk_full and self.journal.last_index == self._checked_offset
+        if self._checking_space or now < self._space_check_at or idle:
+            return
+        self._checking_space = True
+        self._checked_offset = self.journal.last_index
+        self._space_check_at = now + SPACE_SECONDS
+
+        def done(has_space: bool) -> None:
+            self._checking_space = False
+            self._set_disk_full(not has_space or self._stuck is not None)
+            self._shell.wake()
+
+        self._shell.offload("snapshots", self.journal.check_space, done)
+
+    def _set_disk_full(self, is_full_now: bool) -> None:
+        if is_full_now != self.is_disk_full:
+            self.is_disk_full = is_full_now
+            if is_full_now:
+                log.error(
+                    "the disk is full: this member refuses to grow",
+                    dir=str(self._settings.data_dir),
+                )
+            else:
+                log.info("the disk has space again", dir=str(self._settings.data_dir))
 
     def _notice_leadership(self) -> None:
         seen = (self.sync.term(), self.sync.leader_name())
@@ -495,4 +565,6 @@ class Core:
             applied_index=self.sync.last_applied(),
             last_index=self.journal.last_index,
             match_index=match,
+            is_disk_full=self.is_disk_full,
+            is_disk_stuck=self._stuck is not None,
         )

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import structlog
 
 from kvstore.base.clock import Clock
+from kvstore.base.files import is_full
 from kvstore.raft.journal import Journal
 from kvstore.raft.pysync import guards
 from kvstore.raft.pysync.guards import Message
@@ -35,6 +36,7 @@ log = structlog.get_logger(__name__)
 # Entries kept behind a snapshot for members that are a little behind: as etcd's catch-up entries.
 TAIL_ENTRIES = 5_000
 # Packed entries can be large, so the tail and the distance between snapshots are bounded in bytes too.
+_NO_SPACE_SECONDS = 5.0
 TAIL_BYTES = 32 << 20
 LOG_BYTES = 128 << 20
 
@@ -63,6 +65,7 @@ class Snapshotting:
         self._settings, self._applier, self._clock = settings, applier, clock
         self._store, self._journal, self._sync, self._shell = store, journal, sync, shell
         self._snapshot_index = 1
+        self._not_before = 0.0
         self._writing: SnapshotWriter | None = None
         self._receiving: SnapshotReceiver | None = None
         self._receiving_from = ""
@@ -90,6 +93,8 @@ class Snapshotting:
         """Begin a snapshot if one is due."""
         if self._writing is not None or self._installing:
             return
+        if self._clock.monotonic() < self._not_before:
+            return
         applied = self._sync.last_applied()
         behind = applied - self._snapshot_index
         if behind < self._settings.snapshot_count and (
@@ -99,10 +104,20 @@ class Snapshotting:
         term = self._journal.term_at(applied)
         if term is None:
             return
+        try:
+            self._writing = self._store.writer(applied, term)
+        except OSError as error:
+            self._put_off(error)
+            return
         self._snapshot_index = applied
-        chunks = self._applier.snapshot()
-        self._writing = self._store.writer(applied, term)
-        self._write_next(self._writing, chunks)
+        self._write_next(self._writing, self._applier.snapshot())
+
+    def _put_off(self, error: OSError) -> None:
+        """There is no space for a snapshot now: try again later, the log has all of it. Raises any other error."""
+        if not is_full(error):
+            raise error
+        self._not_before = self._clock.monotonic() + _NO_SPACE_SECONDS
+        log.warning("no space to write a snapshot; trying again", error=str(error))
 
     def _byte_limit(self) -> int:
         """Rewriting a large state for little new log would cost more than the log does."""
@@ -113,14 +128,32 @@ class Snapshotting:
         if self._closed or self._writing is not writer:
             return
         chunk = next(chunks, None)
-        if chunk is None:
-            self._shell.offload("snapshots", writer.finish, self._written)
-        else:
-            self._shell.offload(
-                "snapshots",
-                lambda: writer.add(chunk),
-                lambda _: self._write_next(writer, chunks),
-            )
+
+        def work() -> Snapshot | OSError | None:
+            try:
+                if chunk is None:
+                    return writer.finish()
+                writer.add(chunk)
+            except OSError as error:
+                if not is_full(error):
+                    raise
+                writer.abort()
+                return error
+            return None
+
+        def done(result: Snapshot | OSError | None) -> None:
+            if isinstance(result, OSError):
+                if self._writing is writer:
+                    self._writing = None
+                    latest = self._store.latest
+                    self._snapshot_index = 1 if latest is None else latest.index
+                self._put_off(result)
+            elif result is not None:
+                self._written(result)
+            else:
+                self._write_next(writer, chunks)
+
+        self._shell.offload("snapshots", work, done)
 
     def _written(self, snapshot: Snapshot) -> None:
         self._writing = None
@@ -234,9 +267,22 @@ class Snapshotting:
         if receiver is None or not same or self._receiving_from != name or message["offset"] == 0:
             if receiver is not None:
                 receiver.abort()
-            receiver = self._receiving = self._store.receiver(index, term, message["size"])
+            self._receiving = None
+            try:
+                receiver = self._store.receiver(index, term, message["size"])
+            except OSError as error:
+                self._put_off(error)
+                return
+            self._receiving = receiver
             self._receiving_from = name
-        receiver.add(message["offset"], message["data"])
+        try:
+            receiver.add(message["offset"], message["data"])
+        except OSError as error:
+            # No answer: the leader begins again after a while.
+            receiver.abort()
+            self._receiving = None
+            self._put_off(error)
+            return
         self._acknowledge(name, message, receiver.offset)
         if receiver.is_complete:
             self._install(receiver, name)
