@@ -10,11 +10,14 @@ all connections. `Encoder` is the other half for clients and tests.
 """
 
 from collections import deque
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
 
 from kvstore.wire.h2 import huffman
 
 Header = tuple[bytes, bytes]
+Decoded = TypeVar("Decoded")
+"""What a header list is turned into once, to be remembered with its block."""
 
 STATIC_TABLE: Final[tuple[Header, ...]] = tuple(
     (name, value)
@@ -98,12 +101,13 @@ class HeadersTooLarge(ValueError):
     """The header list is longer than allowed; the table is in step, only the stream is refused."""
 
 
-class Decoder:
-    """The reading side of one connection."""
+class Decoder(Generic[Decoded]):
+    """The reading side of one connection; `convert` makes of a header list what `decode` returns."""
 
     __slots__ = (
         "_allowed_bytes",
         "_capacity",
+        "_convert",
         "_max_list_bytes",
         "_memo",
         "_strings",
@@ -112,14 +116,18 @@ class Decoder:
     )
 
     def __init__(
-        self, max_list_bytes: int = 65_536, max_table_bytes: int = DEFAULT_TABLE_BYTES
+        self,
+        convert: Callable[[tuple[Header, ...]], Decoded],
+        max_list_bytes: int = 65_536,
+        max_table_bytes: int = DEFAULT_TABLE_BYTES,
     ) -> None:
+        self._convert = convert
         self._max_list_bytes = max_list_bytes
         self._allowed_bytes = max_table_bytes
         self._capacity = max_table_bytes
         self._table: deque[Header] = deque()
         self._table_bytes = 0
-        self._memo: dict[bytes, tuple[Header, ...]] = {}
+        self._memo: dict[bytes, Decoded] = {}
         self._strings: dict[bytes, bytes] = {}
 
     @property
@@ -136,22 +144,30 @@ class Decoder:
         """The dynamic table, newest first."""
         return tuple(self._table)
 
-    def decode(self, block: bytes) -> tuple[Header, ...]:
-        """The header list of a whole block. Raises HpackError or HeadersTooLarge."""
+    def decode(self, block: bytes) -> Decoded:
+        """What a whole block stands for. Raises HpackError, HeadersTooLarge, and what `convert` raises."""
         known = self._memo.get(block)
         if known is not None:
             return known
+        headers, is_stable = self._read_checked(block)
+        decoded = self._convert(headers)
+        if is_stable and len(block) <= _MEMO_BLOCK_BYTES:
+            if len(self._memo) >= _MEMO_BLOCKS:
+                self._memo.clear()
+            self._memo[block] = decoded
+        return decoded
+
+    def read(self, block: bytes) -> tuple[Header, ...]:
+        """The bare header list of a whole block. Raises HpackError or HeadersTooLarge."""
+        return self._read_checked(block)[0]
+
+    def _read_checked(self, block: bytes) -> tuple[tuple[Header, ...], bool]:
         try:
-            headers, is_stable = self._read(block)
+            return self._read(block)
         except IndexError:
             raise HpackError("a header block ends in the middle of a field") from None
         except huffman.HuffmanError as error:
             raise HpackError(str(error)) from None
-        if is_stable and len(block) <= _MEMO_BLOCK_BYTES:
-            if len(self._memo) >= _MEMO_BLOCKS:
-                self._memo.clear()
-            self._memo[block] = headers
-        return headers
 
     def _read(self, block: bytes) -> tuple[tuple[Header, ...], bool]:
         """The headers, and whether the table is what it was before."""

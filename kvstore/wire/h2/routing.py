@@ -1,0 +1,124 @@
+"""From a request's headers to the handler that serves it, or to the refusal that it earns.
+
+Done once for each header block that repeats: the connection remembers the result with the block. Checks, their order
+and their words are grpc-go's (internal/transport/http2_server.go, server.go).
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from kvstore.wire.engine import (
+    INTERNAL,
+    INVALID_ARGUMENT,
+    UNIMPLEMENTED,
+    Handlers,
+    StreamHandler,
+    UnaryHandler,
+)
+from kvstore.wire.h2 import status
+from kvstore.wire.h2.headers import RequestHead
+from kvstore.wire.h2.hpack import Header
+from kvstore.wire.h2.sending import Block
+
+_GRPC: Final = b"application/grpc"
+
+
+class CallHead(RequestHead):
+    """Checked headers, and what to do with them: exactly one of `unary`, `stream` and `refused` is set, or none."""
+
+    __slots__ = (
+        "code",
+        "is_grpc",
+        "is_gzip",
+        "method_path",
+        "refused",
+        "stream",
+        "timeout",
+        "unary",
+    )
+
+    def __init__(self, headers: tuple[Header, ...], router: "Router") -> None:
+        super().__init__(headers)
+        self.unary: UnaryHandler | None = None
+        self.stream: StreamHandler | None = None
+        self.refused: Block | None = None
+        self.code = 0
+        self.is_gzip = False
+        self.timeout: float | None = None
+        self.method_path = self.path.decode("latin-1")
+        self.is_grpc = _is_grpc(self.value(b"content-type") or b"")
+        router.route(self)
+
+    def refuse(self, code: int, message: str, http_status: int = 200) -> None:
+        """Answer with a status and nothing else."""
+        self.code = code
+        self.refused = status.refusal(code, message, http_status)
+
+
+class Router:
+    """Handlers by path, and the checks that come before them."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        self._handlers = handlers
+        self._services = {
+            path.split("/")[1]
+            for path in (*handlers.unary, *handlers.stream)
+            if path.count("/") == 2
+        }
+
+    def convert(self) -> Callable[[tuple[Header, ...]], CallHead]:
+        """What a decoder makes of header lists."""
+        return lambda headers: CallHead(headers, self)
+
+    def route(self, head: CallHead) -> None:
+        """Set what serves or refuses a call."""
+        if head.method != b"POST":
+            method = head.method.decode("latin-1")
+            head.refuse(
+                INTERNAL,
+                f"http2Server.operateHeaders parsed a :method field: {method} which should be POST",
+                405,
+            )
+            return
+        if not head.is_grpc:
+            kind = (head.value(b"content-type") or b"").decode("latin-1")
+            head.refuse(INVALID_ARGUMENT, f'invalid gRPC request content-type "{kind}"', 415)
+            return
+        timeout = head.value(b"grpc-timeout")
+        if timeout is not None:
+            head.timeout = status.parse_timeout(timeout)
+            if head.timeout is None:
+                head.refuse(INTERNAL, f"malformed grpc-timeout: {timeout.decode('latin-1')}")
+                return
+        self._find(head)
+
+    def _find(self, head: CallHead) -> None:
+        path = head.method_path
+        unary = self._handlers.unary.get(path)
+        stream = self._handlers.stream.get(path) if unary is None else None
+        if unary is None and stream is None:
+            head.refuse(UNIMPLEMENTED, self._unknown(path))
+            return
+        encoding = head.value(b"grpc-encoding") or b"identity"
+        if encoding not in (b"identity", b"gzip"):
+            name = encoding.decode("latin-1")
+            head.refuse(
+                UNIMPLEMENTED, f'grpc: Decompressor is not installed for grpc-encoding "{name}"'
+            )
+            return
+        head.is_gzip = encoding == b"gzip"
+        head.unary, head.stream = unary, stream
+
+    def _unknown(self, path: str) -> str:
+        service, slash, method = path[1:].rpartition("/")
+        if not slash:
+            return f'malformed method name: "{path}"'
+        if service in self._services:
+            return f"unknown method {method} for service {service}"
+        return f"unknown service {service}"
+
+
+def _is_grpc(content_type: bytes) -> bool:
+    if not content_type.startswith(_GRPC):
+        return False
+    return content_type[len(_GRPC) : len(_GRPC) + 1] in (b"", b"+", b";")
