@@ -39,27 +39,36 @@ from kvstore.raft.replicator import (
 )
 from kvstore.server.app import Streams, bind
 from kvstore.server.auth import AuthServicer
+from kvstore.server.calls import CallCounts
 from kvstore.server.cluster import ClusterServicer
+from kvstore.server.election import ElectionServicer
 from kvstore.server.encode import Encoder
 from kvstore.server.forward import GrpcLeasePeer
+from kvstore.server.gateway.gateway import Gateway
 from kvstore.server.header import Header
+from kvstore.server.health import HealthServicer
 from kvstore.server.http import HttpServer
 from kvstore.server.kv import KVServicer
 from kvstore.server.lease import LeaseServicer
+from kvstore.server.lock import LockServicer
 from kvstore.server.maintenance import VERSION, MaintenanceServicer
 from kvstore.server.metrics import MemberCounts, member_metrics
+from kvstore.server.probes import Probes
+from kvstore.server.reflection import ReflectionServicer, services_of
 from kvstore.server.watch import WatchServicer
 from kvstore.service.auth import AuthService, TokenTable
 from kvstore.service.cluster import ClusterService
 from kvstore.service.compactor import Compactor
+from kvstore.service.election import ElectionService
 from kvstore.service.errors import ServiceError
 from kvstore.service.expiry import LeaseClock
 from kvstore.service.guard import SYSTEM, Guard
 from kvstore.service.kv import KVService, Quota
 from kvstore.service.lease import LeaseService
+from kvstore.service.lock import LockService
 from kvstore.service.proposer import ProposalLimits, Proposer
 from kvstore.service.watch import WatchHub
-from kvstore.wire.engine import CODE_NAMES, Listen, ListenError
+from kvstore.wire.engine import Handlers, Listen, ListenError
 from kvstore.wire.grpcio_front import GrpcioFront
 
 log = get_logger("kvstore.node")
@@ -155,6 +164,8 @@ class Node:
             peer_urls=config.peer_urls,
         )
         self._streams = Streams(replicator, clock, config.election_seconds)
+        self._calls = CallCounts()
+        self._probes = Probes(self._cluster)
         self._metrics = member_metrics(
             config.member_id,
             config.quota_bytes,
@@ -166,10 +177,25 @@ class Node:
                 failed_proposals=lambda: self._proposer.failed_count,
                 leader_changes=lambda: self._streams.leader_changes,
                 expired_leases=lambda: self._lease_clock.expired_count,
+                calls=self._calls,
+                health_successes=lambda: self._probes.success_count,
+                health_failures=lambda: self._probes.failure_count,
             ),
         )
-        self._http = HttpServer(self._cluster, self._metrics, config.metrics_listens)
-        self._front = self._build_front(rng)
+        self.handlers = self._build_handlers(rng)
+        self.http = HttpServer(
+            self._probes,
+            self._metrics,
+            config.metrics_listens,
+            gateway=self._build_gateway(),
+            cors=config.cors,
+        )
+        self._front = GrpcioFront(
+            self.handlers,
+            config.client_listens,
+            max_request_bytes=config.max_request_bytes,
+            on_handled=self._calls.handled,
+        )
         replicator.on_applied(self._on_applied)
         replicator.on_leadership(self._on_leadership)
         machine.on_restore(self._token_table.on_restore)
@@ -183,7 +209,7 @@ class Node:
         self._is_replicating = True
         await self.replicator.start()
         self._tasks.start(self.replicator.run(), "replicator", eternal=True)
-        self.metrics_addresses = await self._http.start()
+        self.metrics_addresses = await self.http.start()
         self.client_addresses = await self._front.start()
         self._tasks.start(self._lease_clock.run(), "lease-clock", eternal=True)
         self._tasks.start(self._compactor.run(), "compactor", eternal=True)
@@ -201,7 +227,7 @@ class Node:
             await self._hand_over()
         self._streams.stop()
         await self._front.stop(_FRONT_GRACE_SECONDS)
-        await self._http.stop()
+        await self.http.stop()
         await self._lease_peer.close()
         if self._is_replicating:
             with contextlib.suppress(ReplicationError):
@@ -274,12 +300,12 @@ class Node:
                 holder = ports.holder(port)
                 raise ListenError(f"{host}:{port} is in use" + (f" by {holder}" if holder else ""))
 
-    def _build_front(self, rng: random.Random) -> GrpcioFront:
+    def _build_handlers(self, rng: random.Random) -> Handlers:
         config, machine, proposer, guard = self._config, self.machine, self._proposer, self._guard
         header = Header(
             config.cluster_id,
             config.member_id,
-            term=lambda: self.replicator.status().term,
+            term=lambda: self.replicator.leadership()[1],
             revision=lambda: machine.revision,
         )
         encoder = Encoder()
@@ -316,24 +342,33 @@ class Node:
             ),
             header,
         )
-        handlers = bind(
+        core = bind(
             unary=(kv, lease, ClusterServicer(self._cluster, header, guard), maintenance, auth),
             stream=(watch, lease, maintenance),
             streams=self._streams,
+            counts=self._calls,
         )
-        return GrpcioFront(
-            handlers,
-            config.client_listens,
-            max_request_bytes=config.max_request_bytes,
-            on_handled=self._count_call,
+        # Locks and elections call the handlers above as their callers would.
+        lock = LockServicer(LockService(self._hub, self._tasks), header, core)
+        election = ElectionServicer(ElectionService(self._hub, self._tasks), header, core)
+        health = HealthServicer()
+        reflection = ReflectionServicer(lambda: services_of(self.handlers))
+        more = bind(
+            unary=(lock, election, health),
+            stream=(election, health, reflection),
+            streams=self._streams,
+            counts=self._calls,
         )
+        return Handlers({**core.unary, **more.unary}, {**core.stream, **more.stream})
 
-    def _count_call(self, path: str, is_stream: bool, code: int) -> None:
-        _, service, method = path.split("/")
-        kind = "bidi_stream" if is_stream else "unary"
-        self._metrics.grpc_handled.labels(
-            kind, service, method, CODE_NAMES.get(code, str(code))
-        ).inc()
+    def _build_gateway(self) -> Gateway | None:
+        if not self._config.enable_gateway:
+            return None
+        return Gateway(
+            self.handlers,
+            max_request_bytes=self._config.max_request_bytes,
+            on_handled=self._calls.handled,
+        )
 
 
 def _tokens(

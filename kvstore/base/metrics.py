@@ -1,72 +1,65 @@
 """Metrics under etcd's names, so that etcd's dashboards and alerts work unchanged.
 
-One `Metrics` per process part that exports; values that exist anyway (revision, term, sizes) are read by callbacks at
-scrape time and cost nothing in between.
+Nothing is counted here: values that exist anyway (revision, term, sizes) and counters kept as plain numbers are read by
+callbacks when a scrape asks, and cost nothing in between. The text form is written here, for some of etcd's counters
+lack the `_total` that the library puts on every counter's name; the library adds what it knows of the process.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    disable_created_metrics,
-    generate_latest,
-)
-from prometheus_client.core import CounterMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-
-class _CallbackCounter(Collector):
-    """A counter whose value is kept elsewhere; without the `_total` that the library would append."""
-
-    def __init__(self, name: str, text: str, read: Callable[[], float]) -> None:
-        self._name = name.removesuffix("_total")
-        self._text = text
-        self._read = read
-
-    def collect(self) -> list[Metric]:
-        """The value now."""
-        return [CounterMetricFamily(self._name, self._text, value=self._read())]
+Labels = Mapping[str, str]
+Samples = Iterable[tuple[Labels, float]]
 
 
 class Metrics:
-    """A registry with etcd's names."""
+    """A set of metrics in the order of their names."""
 
     def __init__(self) -> None:
-        # etcd exports none, and they double the text.
-        disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = CollectorRegistry()
-        self.grpc_handled = Counter(
-            "grpc_server_handled",
-            "Total number of RPCs completed on the server, regardless of success or failure.",
-            ["grpc_type", "grpc_service", "grpc_method", "grpc_code"],
-            registry=self.registry,
-        )
-        self.health_success = self._counter(
-            "etcd_server_health_success", "The total number of successful health checks"
-        )
-        self.health_failures = self._counter(
-            "etcd_server_health_failures", "The total number of failed health checks"
-        )
-
-    def _counter(self, name: str, text: str) -> Counter:
-        return Counter(name, text, registry=self.registry)
+        self._families: dict[str, tuple[str, str, Callable[[], Samples]]] = {}
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """A gauge whose value is read at scrape time."""
-        Gauge(name, text, registry=self.registry).set_function(read)
+        """A value that goes up and down."""
+        self.family(name, "gauge", text, lambda: [({}, read())])
 
     def counter(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """A counter kept elsewhere, read at scrape time."""
-        self.registry.register(_CallbackCounter(name, text, read))
+        """A value that only grows; the name goes out as it is."""
+        self.family(name, "counter", text, lambda: [({}, read())])
 
     def labelled(self, name: str, text: str, label: str, value: str) -> None:
         """A constant 1 that carries a label (a version, an id)."""
-        Gauge(name, text, [label], registry=self.registry).labels(value).set(1)
+        self.family(name, "gauge", text, lambda: [({label: value}, 1)])
+
+    def family(self, name: str, kind: str, text: str, read: Callable[[], Samples]) -> None:
+        """Many values of one name, told apart by labels. `kind`: gauge or counter."""
+        if name in self._families:
+            raise ValueError(f"metric {name} exists already")
+        self._families[name] = (kind, text, read)
 
     def text(self) -> bytes:
         """Prometheus' text form."""
-        return generate_latest(self.registry)
+        lines = []
+        for name, (kind, text, read) in sorted(self._families.items()):
+            lines.append(f"# HELP {name} {text}\n# TYPE {name} {kind}\n")
+            lines.extend(f"{name}{_labels(labels)} {_number(value)}\n" for labels, value in read())
+        return "".join(lines).encode() + generate_latest(self._registry)
+
+
+def _labels(labels: Labels) -> str:
+    if not labels:
+        return ""
+    inside = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+    return "{" + inside + "}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(float(value))

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 
 from kvstore.base.clock import Clock
 from kvstore.raft.replicator import MemberId, NoLeader, Replicator, Stopped
+from kvstore.server.calls import CallCounts, MethodCounts
 from kvstore.server.errors import DOMAIN_ERRORS, to_wire
 from kvstore.wire.engine import (
     INTERNAL,
@@ -64,7 +65,7 @@ class Streams:
 
     def has_leader(self) -> bool:
         """Whether a leader is known now."""
-        return self._replicator.status().leader_id != 0
+        return self._replicator.leadership()[0] != 0
 
     async def run(self) -> None:
         """Look every election timeout, until cancelled."""
@@ -72,7 +73,7 @@ class Streams:
         last = MemberId(0)
         while True:
             await self._clock.sleep(self._interval)
-            leader = self._replicator.status().leader_id
+            leader, _ = self._replicator.leadership()
             if leader and leader != last:
                 self.leader_changes += 1
                 last = leader
@@ -122,41 +123,52 @@ class Streams:
 
 
 def bind(
-    unary: Sequence[UnaryServicer], stream: Sequence[StreamServicer], streams: Streams
+    unary: Sequence[UnaryServicer],
+    stream: Sequence[StreamServicer],
+    streams: Streams,
+    counts: CallCounts | None = None,
 ) -> Handlers:
-    """All handlers, wrapped."""
+    """All handlers, wrapped, and counted in `counts`."""
+    counts = counts or CallCounts()
     return Handlers(
         unary={
-            path: _wrap_unary(handler, streams)
+            path: _wrap_unary(handler, streams, counts.method(path, is_stream=False))
             for servicer in unary
             for path, handler in servicer.unary().items()
         },
         stream={
-            path: _wrap_stream(handler, streams)
+            path: _wrap_stream(handler, streams, counts.method(path, is_stream=True))
             for servicer in stream
             for path, handler in servicer.stream().items()
         },
     )
 
 
-def _wrap_unary(handler: UnaryHandler, streams: Streams) -> UnaryHandler:
+def _wrap_unary(handler: UnaryHandler, streams: Streams, counts: MethodCounts) -> UnaryHandler:
     async def call(request: bytes, context: CallContext) -> bytes:
-        if not streams.has_leader() and context.metadata(REQUIRE_LEADER_HEADER) == "true":
+        counts.started += 1
+        counts.received += 1
+        counts.received_bytes += len(request)
+        if context.metadata(REQUIRE_LEADER_HEADER) == "true" and not streams.has_leader():
             raise to_wire(NoLeader())
         try:
-            return await handler(request, context)
+            response = await handler(request, context)
         except DOMAIN_ERRORS as error:
             raise to_wire(error) from error
         except DecodeError as error:
             raise WireError(INTERNAL, f"grpc: cannot read the request: {error}") from error
+        counts.sent += 1
+        counts.sent_bytes += len(response)
+        return response
 
     return call
 
 
-def _wrap_stream(handler: StreamHandler, streams: Streams) -> StreamHandler:
+def _wrap_stream(handler: StreamHandler, streams: Streams, counts: MethodCounts) -> StreamHandler:
     async def call(requests: AsyncIterator[bytes], send: Send, context: CallContext) -> None:
+        counts.started += 1
         try:
-            await streams.serve(handler, requests, send, context)
+            await streams.serve(handler, counts.requests(requests), counts.send(send), context)
         except DOMAIN_ERRORS as error:
             raise to_wire(error) from error
         except DecodeError as error:

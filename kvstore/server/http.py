@@ -1,46 +1,72 @@
-"""/health, /livez, /readyz, /metrics, /version on --listen-metrics-urls.
+"""HTTP/1.1: on the client port beside gRPC, and on --listen-metrics-urls.
 
-`/health` has etcd's words: a member that cannot reach a quorum, or has an alarm, says "false" with a reason and 503;
-`?serializable=true` asks for this process alone, `?exclude=NOSPACE` overlooks an alarm. `/livez` is the process,
-`/readyz` the member with its quorum.
+The client port has all: the JSON gateway, /health, /livez, /readyz, /version and /metrics, with CORS headers as etcd
+sends them; a connection comes here when its first bytes are not HTTP/2. The metrics addresses have all but the
+gateway. Answers, down to Go's texts for unknown paths and methods, are those of etcd 3.5.1 where that has the path.
 """
 
+import asyncio
+import posixpath
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
+import msgspec
 from aiohttp import web
 
 from kvstore.base.metrics import CONTENT_TYPE, Metrics
-from kvstore.mvcc.errors import StoreError
-from kvstore.raft.replicator import ReplicationError
-from kvstore.server.errors import to_wire
+from kvstore.server.gateway.gateway import ANSWER_HEADERS, Gateway, plain_error
 from kvstore.server.maintenance import VERSION
-from kvstore.service.cluster import ClusterService
+from kvstore.server.probes import LIVE_CHECKS, READY_CHECKS, Probes
 from kvstore.wire.engine import Listen, ListenError
 
-_ALARMS = {1: "NOSPACE", 2: "CORRUPT"}
+CLUSTER_VERSION = "3.5.0"
+
+_SHUTDOWN_SECONDS = 0.2
+_KEEPALIVE_SECONDS = 75.0
+_CORS_METHODS = "POST, GET, OPTIONS, PUT, DELETE"
+_CORS_HEADERS = "accept, content-type, authorization"
+
+Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class HttpServer:
-    """The HTTP endpoints of a member."""
+    """The HTTP face of a member."""
 
     def __init__(
-        self, cluster: ClusterService, metrics: Metrics, listens: tuple[Listen, ...]
+        self,
+        probes: Probes,
+        metrics: Metrics,
+        listens: tuple[Listen, ...],
+        *,
+        gateway: Gateway | None = None,
+        cors: tuple[str, ...] = ("*",),
     ) -> None:
-        self._cluster = cluster
+        self._probes = probes
         self._metrics = metrics
         self._listens = listens
-        self._runner: web.AppRunner | None = None
+        self._gateway = gateway
+        self._cors = cors
+        self._runner: web.ServerRunner | None = None
+        self._client_server: web.Server | None = None
+        self._is_stopped = False
+        self._pages: dict[str, Handle] = {
+            "/health": self._health,
+            "/version": self._version,
+            "/metrics": self._metrics_text,
+            "/livez": _checks_page(probes, LIVE_CHECKS),
+            "/readyz": _checks_page(probes, READY_CHECKS),
+        }
+        for name in LIVE_CHECKS:
+            self._pages[f"/livez/{name}"] = _checks_page(probes, (name,))
+        for name in READY_CHECKS:
+            self._pages[f"/readyz/{name}"] = _checks_page(probes, (name,))
 
     async def start(self) -> tuple[Listen, ...]:
-        """Bind and serve; the real addresses. Raises ListenError."""
-        app = web.Application()
-        app.router.add_get("/health", self._health)
-        app.router.add_get("/livez", self._livez)
-        app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/metrics", self._metrics_text)
-        app.router.add_get("/version", self._version)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+        """Bind and serve the metrics addresses; the real ones. Raises ListenError."""
+        runner = web.ServerRunner(
+            _make_server(self._page), shutdown_timeout=_SHUTDOWN_SECONDS, handle_signals=False
+        )
         await runner.setup()
         self._runner = runner
         bound: list[Listen] = []
@@ -62,51 +88,115 @@ class HttpServer:
                 bound.append(Listen(str(address[0]), int(address[1])))
         return tuple(bound)
 
+    def client_protocol(self) -> asyncio.Protocol:
+        """The protocol of one connection on a client port (an `Http1Factory`)."""
+        if self._client_server is None:
+            self._client_server = _make_server(self._client)
+        protocol = self._client_server()
+        if self._is_stopped:
+            protocol.force_close()
+        return protocol
+
     async def stop(self) -> None:
-        """Close all."""
+        """Close all, also connections of the client port."""
+        self._is_stopped = True
+        if self._client_server is not None:
+            await self._client_server.shutdown(_SHUTDOWN_SECONDS)
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
 
-    async def _health(self, request: web.Request) -> web.Response:
-        excluded = set(request.query.getall("exclude", []))
-        reason = self._alarm_reason(excluded)
-        if not reason and request.query.get("serializable") != "true":
-            reason = await self._quorum_reason()
-        (self._metrics.health_failures if reason else self._metrics.health_success).inc()
-        body: Mapping[str, str] = {"health": "false" if reason else "true", "reason": reason}
-        return web.json_response(body, status=503 if reason else 200)
+    async def _client(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Any request on a client port."""
+        cleaned = _clean(request.path)
+        if cleaned != request.path or request.path == "/v3":
+            target = "/v3/" if cleaned == "/v3" else cleaned
+            query = f"?{request.query_string}" if request.query_string else ""
+            return web.Response(status=301, headers={"Location": target + query})
+        headers = self._cors_headers(request)
+        request[ANSWER_HEADERS] = headers
+        if request.method == "OPTIONS":
+            return web.Response(headers=headers)
+        path = request.path
+        if path.startswith("/v3beta/"):
+            # etcd still takes the path of its own past.
+            path = "/v3/" + path.removeprefix("/v3beta/")
+        if path.startswith("/v3/") and self._gateway is not None:
+            response = await self._gateway.handle(request, path)
+        else:
+            response = await self._page(request)
+        if not response.prepared:
+            response.headers.update(headers)
+        return response
 
-    async def _livez(self, _: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+    async def _page(self, request: web.BaseRequest) -> web.StreamResponse:
+        page = self._pages.get(request.path)
+        if page is None:
+            return plain_error(HTTPStatus.NOT_FOUND, "404 page not found")
+        if request.method != "GET" and request.path != "/metrics":
+            return plain_error(HTTPStatus.METHOD_NOT_ALLOWED, Allow="GET")
+        return await page(request)
 
-    async def _readyz(self, _: web.Request) -> web.Response:
-        reason = await self._quorum_reason()
+    def _cors_headers(self, request: web.BaseRequest) -> dict[str, str]:
+        origin = request.headers.get("Origin", "")
+        if "*" in self._cors:
+            allowed = "*"
+        elif origin and origin in self._cors:
+            allowed = origin
+        else:
+            return {}
+        return {
+            "Access-Control-Allow-Methods": _CORS_METHODS,
+            "Access-Control-Allow-Origin": allowed,
+            "Access-Control-Allow-Headers": _CORS_HEADERS,
+        }
+
+    async def _health(self, request: web.BaseRequest) -> web.Response:
+        reason = await self._probes.health(
+            is_serializable=request.query.get("serializable") == "true",
+            excluded_alarms=set(request.query.getall("exclude", [])),
+        )
+        body = {"health": "false" if reason else "true", "reason": reason}
+        text = msgspec.json.encode(body).decode()
         if reason:
-            return web.Response(status=503, text=f"[-]linearizable_read failed: {reason}\n")
-        return web.Response(text="ok\n")
+            return plain_error(HTTPStatus.SERVICE_UNAVAILABLE, text)
+        return web.Response(text=text)
 
-    async def _metrics_text(self, _: web.Request) -> web.Response:
+    async def _version(self, _: web.BaseRequest) -> web.Response:
+        body = {"etcdserver": VERSION, "etcdcluster": CLUSTER_VERSION}
+        return web.Response(body=msgspec.json.encode(body), content_type="application/json")
+
+    async def _metrics_text(self, _: web.BaseRequest) -> web.Response:
         return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
-    async def _version(self, _: web.Request) -> web.Response:
-        return web.json_response({"etcdserver": VERSION, "etcdcluster": "3.5.0"})
 
-    def _alarm_reason(self, excluded: set[str]) -> str:
-        for _, alarm in self._cluster.alarms():
-            name = _ALARMS.get(alarm, "UNKNOWN")
-            if name not in excluded:
-                return f"ALARM {name}"
-        return ""
+def _checks_page(probes: Probes, names: tuple[str, ...]) -> Handle:
+    async def page(request: web.BaseRequest) -> web.StreamResponse:
+        excluded = set(request.query.getall("exclude", []))
+        report = await probes.run([name for name in names if name not in excluded])
+        if not report.is_well:
+            return plain_error(HTTPStatus.SERVICE_UNAVAILABLE, report.text)
+        shown = report.text if "verbose" in request.query else ""
+        headers = {"X-Content-Type-Options": "nosniff"}
+        return web.Response(text=f"{shown}ok\n", headers=headers)
 
-    async def _quorum_reason(self) -> str:
-        if not self._cluster.status().leader_id:
-            return "RAFT NO LEADER"
-        try:
-            await self._cluster.confirm_health()
-        except (ReplicationError, StoreError) as error:
-            return f"RANGE ERROR:{to_wire(error).message}"
-        return ""
+    return page
+
+
+def _make_server(handle: Handle) -> web.Server:
+    # Cancelling: a client that goes away ends its watch or its place in a queue at once.
+    return web.Server(
+        handle,
+        access_log=None,
+        handler_cancellation=True,
+        keepalive_timeout=_KEEPALIVE_SECONDS,
+    )
+
+
+def _clean(path: str) -> str:
+    """The path as Go's HTTP server would have it: no empty, `.` or `..` parts."""
+    cleaned = posixpath.normpath("/" + path.lstrip("/"))
+    return cleaned + "/" if path.endswith("/") and cleaned != "/" else cleaned
 
 
 def _ssl_context(listen: Listen) -> ssl.SSLContext | None:

@@ -1,13 +1,16 @@
 """A member's gauges and counters under etcd's metric names, where they mean the same.
 
-Values are read when a scrape asks, so keeping them costs the hot path nothing.
+Values are read when a scrape asks, so keeping them costs the hot path nothing; calls are counted as plain numbers.
 """
 
+import os
+import resource
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kvstore.base.metrics import Metrics
+from kvstore.base.metrics import Metrics, Samples
 from kvstore.raft.replicator import MemberId, RaftStatus
+from kvstore.server.calls import CallCounts
 from kvstore.server.maintenance import VERSION
 from kvstore.service.ports import MachineView
 
@@ -21,6 +24,9 @@ class MemberCounts:
     failed_proposals: Callable[[], float]
     leader_changes: Callable[[], float]
     expired_leases: Callable[[], float]
+    calls: CallCounts
+    health_successes: Callable[[], float]
+    health_failures: Callable[[], float]
 
 
 def member_metrics(
@@ -98,4 +104,67 @@ def member_metrics(
     )
     metrics.labelled("etcd_server_version", "Which version is running.", "server_version", VERSION)
     metrics.labelled("etcd_server_id", "Server ID.", "server_id", f"{member_id:x}")
+    metrics.labelled(
+        "etcd_cluster_version",
+        "Which version is running. 1 for 'cluster_version' label with current cluster version",
+        "cluster_version",
+        VERSION.rpartition(".")[0],
+    )
+    metrics.counter(
+        "etcd_server_health_success",
+        "The total number of successful health checks",
+        counts.health_successes,
+    )
+    metrics.counter(
+        "etcd_server_health_failures",
+        "The total number of failed health checks",
+        counts.health_failures,
+    )
+    _add_calls(metrics, counts.calls)
+    metrics.gauge("os_fd_used", "The number of used file descriptors.", _open_files)
+    metrics.gauge(
+        "os_fd_limit",
+        "The file descriptor limit.",
+        lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+    )
     return metrics
+
+
+def _add_calls(metrics: Metrics, calls: CallCounts) -> None:
+    families: dict[str, tuple[str, Callable[[], Samples]]] = {
+        "grpc_server_started_total": (
+            "Total number of RPCs started on the server.",
+            calls.started_samples,
+        ),
+        "grpc_server_handled_total": (
+            "Total number of RPCs completed on the server, regardless of success or failure.",
+            calls.handled_samples,
+        ),
+        "grpc_server_msg_received_total": (
+            "Total number of RPC stream messages received on the server.",
+            calls.received_samples,
+        ),
+        "grpc_server_msg_sent_total": (
+            "Total number of gRPC stream messages sent by the server.",
+            calls.sent_samples,
+        ),
+    }
+    for name, (text, read) in families.items():
+        metrics.family(name, "counter", text, read)
+    metrics.counter(
+        "etcd_network_client_grpc_received_bytes_total",
+        "The total number of bytes received from grpc clients.",
+        lambda: calls.received_bytes,
+    )
+    metrics.counter(
+        "etcd_network_client_grpc_sent_bytes_total",
+        "The total number of bytes sent to grpc clients.",
+        lambda: calls.sent_bytes,
+    )
+
+
+def _open_files() -> float:
+    try:
+        return len(os.listdir("/proc/self/fd"))
+    except OSError:
+        return 0

@@ -10,7 +10,7 @@ from google.protobuf.descriptor import FileDescriptor
 
 from kvstore.pb import election_pb2, health_pb2, lock_pb2, reflection_alpha_pb2, rpc_pb2
 from kvstore.pb import reflection_pb2 as pb
-from kvstore.wire.engine import NOT_FOUND, CallContext, Send, StreamHandler
+from kvstore.wire.engine import NOT_FOUND, CallContext, Handlers, Send, StreamHandler
 
 _FILES = (
     rpc_pb2.DESCRIPTOR,
@@ -99,3 +99,10 @@ class ReflectionServicer:
                 seen.add(one.name)
                 response.file_descriptor_response.file_descriptor_proto.append(one.serialized_pb)
                 todo.extend(one.dependencies)
+
+
+def services_of(handlers: Handlers) -> set[str]:
+    """Names of the services that are served and described; aliases of methods are not among them."""
+    served = {path.split("/")[1] for path in (*handlers.unary, *handlers.stream)}
+    described = {one.full_name for file in _FILES for one in file.services_by_name.values()}
+    return served & described

@@ -82,9 +82,9 @@ class Gateway:
         self._text_limit = 2 * self._limit
         self._on_handled = on_handled or (lambda _path, _is_stream, _code: None)
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request under /v3/."""
-        route = ROUTES.get(request.path)
+    async def handle(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+        """Answer a request to `path`, which is under /v3/."""
+        route = ROUTES.get(path)
         if route is None:
             return plain_error(HTTPStatus.NOT_FOUND)
         if _method_of(request) != "POST":
