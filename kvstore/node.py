@@ -69,7 +69,7 @@ from kvstore.service.lock import LockService
 from kvstore.service.proposer import ProposalLimits, Proposer
 from kvstore.service.watch import WatchHub
 from kvstore.wire.engine import Handlers, Listen, ListenError
-from kvstore.wire.grpcio_front import GrpcioFront
+from kvstore.wire.fronts import make_front
 
 log = get_logger("kvstore.node")
 
@@ -190,11 +190,15 @@ class Node:
             gateway=self._build_gateway(),
             cors=config.cors,
         )
-        self._front = GrpcioFront(
+        self._front = make_front(
+            config.grpc_engine,
             self.handlers,
             config.client_listens,
             max_request_bytes=config.max_request_bytes,
+            max_concurrent_streams=config.max_concurrent_streams,
             on_handled=self._calls.handled,
+            http1=self.http.client_protocol,
+            keepalive=config.keepalive,
         )
         replicator.on_applied(self._on_applied)
         replicator.on_leadership(self._on_leadership)

@@ -147,6 +147,10 @@ class Applier(Protocol):
 class Replicator(Protocol):
     """What the service layer knows of replication."""
 
+    def leadership(self) -> tuple[MemberId, int]:
+        """(who leads as far as this member knows, 0 = nobody; the current term). Costs next to nothing."""
+        ...
+
     async def start(self) -> None:
         """Load, listen, join. Returns when local state is loaded, not when there is a leader."""
         ...

@@ -62,6 +62,10 @@ class SingleReplicator:
         if target != MEMBER:
             raise TransferFailed(f"{target:x} is no member")
 
+    def leadership(self) -> tuple[MemberId, int]:
+        """Leader of itself, in its only term."""
+        return MEMBER, 1
+
     def status(self) -> RaftStatus:
         """Leader of itself."""
         return RaftStatus(MEMBER, MEMBER, 1, self._index, self._index, self._index)

@@ -7,12 +7,18 @@ from collections.abc import Callable
 
 from kvstore.pb import rpc_pb2 as pb
 
+_ONE_BYTE = tuple(bytes((number,)) for number in range(0x80))
+
 
 def varint(number: int) -> bytes:
     """Protobuf's base-128 form of a number; negative ones as 64-bit two's complement."""
+    if 0 <= number < 0x80:
+        return _ONE_BYTE[number]
+    if 0 <= number < 0x4000:
+        return bytes((number & 0x7F | 0x80, number >> 7))
+    if 0 <= number < 0x20_0000:
+        return bytes((number & 0x7F | 0x80, number >> 7 & 0x7F | 0x80, number >> 14))
     number &= 0xFFFF_FFFF_FFFF_FFFF
-    if number < 0x80:
-        return bytes((number,))
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -36,6 +42,8 @@ class Header:
         self.term = term
         self.current_revision = revision
         self._ids = b"\x08" + varint(cluster_id) + b"\x10" + varint(member_id)
+        # Reads between two writes share their header.
+        self._last = (-1, -1, b"")
 
     def message(self, revision: int | None = None) -> pb.ResponseHeader:
         """As a message; `revision` None = the store's newest here."""
@@ -48,10 +56,15 @@ class Header:
 
     def encoded(self, revision: int) -> bytes:
         """As field 1 of a response, with its tag and length."""
+        term = self.term()
+        last = self._last
+        if last[0] == revision and last[1] == term:
+            return last[2]
         body = self._ids
         if revision:
             body += b"\x18" + varint(revision)
-        term = self.term()
         if term:
             body += b"\x20" + varint(term)
-        return b"\x0a" + varint(len(body)) + body
+        data = b"\x0a" + varint(len(body)) + body
+        self._last = (revision, term, data)
+        return data

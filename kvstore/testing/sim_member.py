@@ -183,7 +183,7 @@ class BootedMember:
         cluster = ClusterService(machine, replicator, self._proposer, cluster_id=1, peer_urls=urls)
         self._streams = Streams(replicator, clock, settings.election_seconds)
         header = Header(
-            1, number, lambda: replicator.status().term, revision=lambda: machine.revision
+            1, number, lambda: replicator.leadership()[1], revision=lambda: machine.revision
         )
         encoder = Encoder()
         quota = Quota(machine, self._proposer, number, _QUOTA_BYTES)

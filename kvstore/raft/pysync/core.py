@@ -549,6 +549,11 @@ class Core:
 
     # For callers
 
+    def leadership(self) -> tuple[MemberId, int]:
+        """The leader this member knows, 0 for none, and the term."""
+        leader = self.sync.leader_name()
+        return MemberId(0) if leader is None else self._members[leader], self.sync.term()
+
     def status(self) -> RaftStatus:
         """This member's view."""
         leader = self.sync.leader_name()

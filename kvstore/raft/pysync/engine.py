@@ -153,6 +153,10 @@ class PySyncReplicator:
             self._transfers.remove(waiter)
             core.end_transfer()
 
+    def leadership(self) -> tuple[MemberId, int]:
+        """The leader this member knows, 0 for none, and the term."""
+        return self._core.leadership()
+
     def status(self) -> RaftStatus:
         """This member's view."""
         return self._core.status()
