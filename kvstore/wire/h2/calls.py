@@ -183,10 +183,11 @@ class RefusedCall(Call):
 
     def on_open(self, is_end: bool) -> None:
         """Answer at once."""
+        # Not counted: a path that nobody serves would become a label of the metrics.
+        self._is_ended = True
         refused = self.head.refused
         if refused is not None:
             self.connection.send_end(self, refused)
-        self._ended(self.head.code)
 
     def _cancel_handler(self) -> None:
         pass

@@ -27,7 +27,6 @@ class CallHead(RequestHead):
     """Checked headers, and what to do with them: exactly one of `unary`, `stream` and `refused` is set, or none."""
 
     __slots__ = (
-        "code",
         "is_grpc",
         "is_gzip",
         "method_path",
@@ -42,7 +41,6 @@ class CallHead(RequestHead):
         self.unary: UnaryHandler | None = None
         self.stream: StreamHandler | None = None
         self.refused: Block | None = None
-        self.code = 0
         self.is_gzip = False
         self.timeout: float | None = None
         self.method_path = self.path.decode("latin-1")
@@ -51,7 +49,6 @@ class CallHead(RequestHead):
 
     def refuse(self, code: int, message: str, http_status: int = 200) -> None:
         """Answer with a status and nothing else."""
-        self.code = code
         self.refused = status.refusal(code, message, http_status)
 
 
