@@ -35,6 +35,10 @@ def main() -> None:
         from cli.bench import app as bench
 
         app.add_typer(bench, name="bench", help="Benchmarks, against any etcd endpoint too.")
+    if asked == "chaos" or everything:
+        from cli.chaos import register as register_chaos
+
+        register_chaos(app)
     if asked == "ctl" or everything:
         from cli.ctl import app as ctl
 

@@ -15,7 +15,7 @@ from kvstore.local.faults import FaultDesk, FaultError
 from kvstore.local.process import Process
 from kvstore.local.supervisor import ProcessSupervisor
 
-OPERATIONS = ("partition", "network", "disk", "clock", "heal")
+OPERATIONS = ("partition", "network", "disk", "clock", "clear", "heal", "leader")
 
 
 class FaultOperations:
@@ -30,8 +30,14 @@ class FaultOperations:
         """One operation; `groups` are lists of names. Raises ControlError."""
         try:
             match operation:
+                case "leader":
+                    return {"leader": groups[0][0]}
+                case "partition" if options.get("end"):
+                    await self.desk.drop_partition(*groups)
                 case "partition":
                     await self.desk.partition(groups, is_one_way=bool(options.get("one_way")))
+                case "clear":
+                    return await self._clear([n for group in groups for n in group], options)
                 case "heal":
                     return await self._heal(with_start=bool(options.get("start")))
                 case _:
@@ -57,6 +63,13 @@ class FaultOperations:
                 await self.desk.disk(name, msgspec.convert(options, type=DiskFault))
             case "clock":
                 await self.desk.clock(name, msgspec.convert(options, type=ClockFault))
+
+    async def _clear(self, names: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
+        """Undo one part of the faults of some members; those that a fault ended start again."""
+        await self.desk.clear(names, part=str(options.get("part", "")))
+        processes = [p for name in names for p in self._supervisor.match(f"{name}/store")]
+        ended = [process for process in processes if process.state == "exited"]
+        return {"not_ready": await self._supervisor.start(ended)}
 
     async def _heal(self, *, with_start: bool) -> dict[str, Any]:
         """Undo all: faults off, frozen programs go on, members that a fault ended start. Killed ones: `with_start`."""

@@ -1,0 +1,32 @@
+"""All checkers on one history, each with the time it took."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from kvstore.base.clock import Clock, SystemClock
+from kvstore.testing.check import linearizable
+from kvstore.testing.check.violation import Violation
+from kvstore.testing.history import History
+
+CHECKERS: Mapping[str, Callable[[History], list[Violation]]] = {
+    "linearizable": linearizable.check,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is wrong, and the seconds that each checker took."""
+
+    violations: list[Violation]
+    checked: Mapping[str, float]
+
+
+def judge(history: History, found: Sequence[Violation] = (), clock: Clock | None = None) -> Verdict:
+    """`found` before, and what the checkers find."""
+    clock = clock or SystemClock()
+    violations, checked = list(found), {}
+    for name, check in CHECKERS.items():
+        begun = clock.monotonic()
+        violations += check(history)
+        checked[name] = clock.monotonic() - begun
+    return Verdict(violations, checked)
