@@ -13,6 +13,8 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from msgspec.structs import replace
+
 from kvstore.testing.records import (
     Compact,
     Compare,
@@ -35,6 +37,7 @@ from kvstore.testing.records import (
     Request,
     Txn,
     TxnReply,
+    WatchEvent,
 )
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
@@ -71,12 +74,16 @@ class Model:
         self.compact_revision = compact_revision
         self.kvs = {kv.key: kv for kv in kvs}
         self.leases: dict[int, set[bytes]] = {lease: set() for lease in leases}
+        self.ends: dict[int, int] = {}
+        """How often each lease has ended."""
         for kv in self.kvs.values():
             if kv.lease:
                 self.leases.setdefault(kv.lease, set()).add(kv.key)
         self._order = sorted(self.kvs)
         self._versions: dict[bytes, list[KeyValue]] = {key: [kv] for key, kv in self.kvs.items()}
         self._undo: list[Callable[[], None]] = []
+        self.changed: list[bytes] = []
+        """Keys in the order of their changes, since the last `forget`."""
         self._is_dirty = False
 
     def apply(self, request: Request) -> Reply:
@@ -124,7 +131,13 @@ class Model:
         for key in sorted(self.leases[lease]):
             self._set(key, None)
         del self.leases[lease]
-        self._undo.append(lambda: self.leases.update({lease: set()}))
+        self.ends[lease] = self.ends.get(lease, 0) + 1
+
+        def undo() -> None:
+            self.leases[lease] = set()
+            self.ends[lease] -= 1
+
+        self._undo.append(undo)
         self._commit()
 
     def mark(self) -> int:
@@ -139,6 +152,35 @@ class Model:
     def forget(self) -> None:
         """Give up the way back: nothing applied so far will be rolled back."""
         self._undo.clear()
+        self.changed.clear()
+
+    def force_revision(self, revision: int) -> None:
+        """Go on from `revision` although what led there is unknown."""
+        self._assign("revision", revision)
+
+    def is_deleted(self, key: bytes, revision: int) -> bool:
+        """Whether the newest change of `key` is its deletion at `revision`."""
+        newest = self._versions.get(key, [KeyValue(key)])[-1]
+        return newest.version == 0 and newest.mod_revision == revision
+
+    def events(self) -> dict[int, tuple[WatchEvent, ...]]:
+        """What each revision changed, keys in the order of their change, with what was there before."""
+        events: dict[int, list[WatchEvent]] = {}
+        for versions in self._versions.values():
+            prev: KeyValue | None = None
+            for kv in versions:
+                event = (
+                    WatchEvent("PUT", kv, prev)
+                    if kv.version
+                    else WatchEvent("DELETE", KeyValue(kv.key, mod_revision=kv.mod_revision), prev)
+                )
+                events.setdefault(kv.mod_revision, []).append(event)
+                prev = kv if kv.version else None
+        return {revision: tuple(found) for revision, found in events.items()}
+
+    def read_now(self, request: Range) -> RangeReply:
+        """The range in the present state, whatever revision it names."""
+        return self.read(replace(request, revision=0) if request.revision else request)
 
     def read(self, request: Range) -> RangeReply:
         """A range whose revision exists."""
@@ -281,8 +323,10 @@ class Model:
         self._replace(key, old, new)
         versions = self._versions.setdefault(key, [])
         versions.append(new or KeyValue(key, mod_revision=self.revision + 1))
+        self.changed.append(key)
 
         def undo() -> None:
+            self.changed.pop()
             self._replace(key, new, old)
             versions.pop()
 
