@@ -6,6 +6,7 @@ gateway. Answers, down to Go's texts for unknown paths and methods, are those of
 """
 
 import asyncio
+import html
 import posixpath
 import ssl
 from collections.abc import Awaitable, Callable
@@ -109,15 +110,17 @@ class HttpServer:
     async def _client(self, request: web.BaseRequest) -> web.StreamResponse:
         """Any request on a client port."""
         cleaned = _clean(request.path)
-        if cleaned != request.path or request.path == "/v3":
-            target = "/v3/" if cleaned == "/v3" else cleaned
-            query = f"?{request.query_string}" if request.query_string else ""
-            return web.Response(status=301, headers={"Location": target + query})
+        if cleaned != request.path:
+            return _redirect(request, cleaned)
         headers = self._cors_headers(request)
         request[ANSWER_HEADERS] = headers
         if request.method == "OPTIONS":
             return web.Response(headers=headers)
         path = request.path
+        if path == "/v3":
+            response: web.StreamResponse = _redirect(request, "/v3/")
+            response.headers.update(headers)
+            return response
         if path.startswith("/v3beta/"):
             # etcd still takes the path of its own past.
             path = "/v3/" + path.removeprefix("/v3beta/")
@@ -191,6 +194,15 @@ def _make_server(handle: Handle) -> web.Server:
         handler_cancellation=True,
         keepalive_timeout=_KEEPALIVE_SECONDS,
     )
+
+
+def _redirect(request: web.BaseRequest, path: str) -> web.Response:
+    target = f"{path}?{request.query_string}" if request.query_string else path
+    headers = {"Location": target}
+    if request.method not in ("GET", "HEAD"):
+        return web.Response(status=301, headers=headers)
+    text = f'<a href="{html.escape(target)}">Moved Permanently</a>.\n\n'
+    return web.Response(status=301, text=text, content_type="text/html", headers=headers)
 
 
 def _clean(path: str) -> str:

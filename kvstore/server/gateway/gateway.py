@@ -120,9 +120,8 @@ class Gateway:
         finally:
             self._on_handled(route.method, False, code)
         return web.Response(
-            text=writing.to_json(route.response.FromString(answer)),
+            body=writing.to_json(route.response.FromString(answer)).encode(),
             content_type=_JSON,
-            charset=None,
             headers={"Grpc-Metadata-Content-Type": "application/grpc"},
         )
 
@@ -319,7 +318,7 @@ def _method_of(request: web.BaseRequest) -> str:
 
 def _refusal(error: WireError) -> web.Response:
     return web.Response(
-        status=HTTP_STATUS[error.code], text=error_text(error), content_type=_JSON, charset=None
+        status=HTTP_STATUS[error.code], body=error_text(error).encode(), content_type=_JSON
     )
 
 
