@@ -8,7 +8,7 @@
     ├── InvalidAuthToken      a token that nobody gave out, or whose time is up
     ├── AuthOldRevision       the caller was identified before users or roles changed
     ├── PermissionDenied      known, but not allowed
-    ├── InvalidAuthMgmt       would take root's powers away, or a range that holds nothing
+    ├── InvalidAuthMgmt       would take root's powers away
     ├── RootUserNotExist      authentication cannot begin without root
     ├── RootRoleNotExist      ... nor with a root that has not the root role
     ├── UserEmpty             no name, also: no credentials at all
@@ -67,7 +67,7 @@ class PermissionDenied(AuthError):
 
 
 class InvalidAuthMgmt(AuthError):
-    """A change of users or roles that makes no sense or would lock everybody out."""
+    """A change of users or roles that would lock everybody out."""
 
 
 class RootUserNotExist(AuthError):

@@ -21,11 +21,6 @@ def interval(key: bytes, range_end: bytes) -> Interval:
     return key, None if range_end == b"\0" else range_end
 
 
-def is_valid_range(key: bytes, range_end: bytes) -> bool:
-    """Whether a permission on this range can hold any key."""
-    return bool(key) and (not range_end or range_end == b"\0" or key < range_end)
-
-
 class Intervals:
     """Disjoint intervals in order."""
 
@@ -48,10 +43,10 @@ class Intervals:
             self._ends.append(end)
 
     def covers(self, key: bytes, range_end: bytes) -> bool:
-        """Whether every key of the range is inside; an empty range never is."""
+        """Whether every key of the range is inside; of one that holds no key, as in etcd, its start must be."""
         start, end = interval(key, range_end)
         if end is not None and end <= start:
-            return False
+            end = start + b"\0"
         position = bisect_right(self._starts, start) - 1
         if position < 0:
             return False

@@ -34,7 +34,7 @@ from kvstore.auth.errors import (
     UserEmpty,
     UserNotFound,
 )
-from kvstore.auth.permissions import READ, READWRITE, WRITE, Intervals, interval, is_valid_range
+from kvstore.auth.permissions import READ, READWRITE, WRITE, Intervals, interval
 
 ROOT = "root"
 """The user that must exist, and the role that may do everything."""
@@ -46,10 +46,6 @@ class Permission(msgspec.Struct, frozen=True, array_like=True):
     kind: int
     key: bytes
     range_end: bytes = b""
-
-
-ROOT_PERMISSION = Permission(READWRITE, b"", b"\0")
-"""What etcd answers for the root role."""
 
 
 class User(msgspec.Struct, frozen=True, array_like=True):
@@ -233,15 +229,20 @@ class AuthStore:
         return None
 
     def role_grant(self, name: str, permission: Permission) -> AuthError | None:
-        """Add a permission, or change the kind of the one on exactly this range."""
+        """Add a permission, or change the kind of the one on exactly this range.
+
+        As in etcd 3.5 the range is not looked at: one that is upside down, or names no key, grants nothing.
+        """
         role = self._roles.get(name)
         if role is None:
             return RoleNotFound()
-        if not is_valid_range(permission.key, permission.range_end):
-            return InvalidAuthMgmt()
-        kept = [one for one in role.permissions if _range_of(one) != _range_of(permission)]
-        kept.append(permission)
-        kept.sort(key=_range_of)
+        ranges = [_range_of(one) for one in role.permissions]
+        kept = list(role.permissions)
+        if _range_of(permission) in ranges:
+            kept[ranges.index(_range_of(permission))] = permission
+        else:
+            # Those of one key stay in the order in which they came.
+            kept = sorted([*kept, permission], key=lambda one: one.key)
         self._roles[name] = Role(name, tuple(kept))
         self._changed()
         return None
@@ -355,7 +356,8 @@ class AuthStore:
         for name, role in self._roles.items():
             assert role.name == name != ""
             ranges = [_range_of(one) for one in role.permissions]
-            assert ranges == sorted(set(ranges))
+            assert [key for key, _ in ranges] == sorted(key for key, _ in ranges)
+            assert len(ranges) == len(set(ranges))
         if self.is_enabled:
             assert ROOT in self._users[ROOT].roles
             assert self.secret

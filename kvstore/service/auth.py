@@ -22,7 +22,7 @@ from kvstore.auth.errors import (
     UserNotFound,
 )
 from kvstore.auth.passwords import Passwords
-from kvstore.auth.store import ROOT, ROOT_PERMISSION, AuthStore, Permission
+from kvstore.auth.store import AuthStore, Permission
 from kvstore.auth.tokens import SimpleTokens, Tokens
 from kvstore.base.log import get_logger
 from kvstore.machine.auth_commands import (
@@ -164,6 +164,8 @@ class AuthService:
             try:
                 hashed = base64.b64decode(hashed_password, validate=True)
             except binascii.Error as error:
+                if name not in self._auth.users:
+                    raise UserNotFound from error
                 raise NoPasswordUser from error
         return await self._change(UserChangePassword(name, hashed), caller)
 
@@ -220,7 +222,7 @@ class AuthService:
         role = self._auth.roles.get(name)
         if role is None:
             raise RoleNotFound
-        return (ROOT_PERMISSION,) if name == ROOT else role.permissions
+        return role.permissions
 
     async def role_list(self, caller: Caller | None) -> list[str]:
         """All roles."""
