@@ -100,6 +100,8 @@ def restore(
     )
     # Names and addresses of the old members mean nothing now; each new one says its own at its first start.
     state.members = {}
+    state.peer_urls = {}
+    state.downgrade = ""
     state.applied_index = max(state.applied_index, _FIRST_INDEX)
     _write(state, data_dir, wal_dir, identity)
     return identity

@@ -132,6 +132,19 @@ class MemberAttributes(msgspec.Struct, frozen=True, array_like=True, tag="ma"):
     client_urls: tuple[str, ...] = ()
 
 
+class MemberPeerUrls(msgspec.Struct, frozen=True, array_like=True, tag="mu"):
+    """Where other members reach member `member_id` from now on, instead of where its first start said."""
+
+    member_id: int
+    peer_urls: tuple[str, ...]
+
+
+class Downgrade(msgspec.Struct, frozen=True, array_like=True, tag="dg"):
+    """A downgrade of the cluster to `version` is under way; empty = none is."""
+
+    version: str = ""
+
+
 Op = Range | Put | DeleteRange | Txn
 Plain = (
     Put
@@ -143,6 +156,8 @@ Plain = (
     | LeaseCheckpoint
     | Alarm
     | MemberAttributes
+    | MemberPeerUrls
+    | Downgrade
     | AuthEnable
     | AuthDisable
     | Authenticate

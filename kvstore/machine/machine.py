@@ -20,10 +20,12 @@ from kvstore.machine.commands import (
     Command,
     Compact,
     DeleteRange,
+    Downgrade,
     LeaseCheckpoint,
     LeaseGrant,
     LeaseRevoke,
     MemberAttributes,
+    MemberPeerUrls,
     Plain,
     Put,
     Range,
@@ -35,6 +37,7 @@ from kvstore.machine.outcome import (
     AlarmReply,
     CompactedTo,
     CompactReply,
+    DowngradeReply,
     Effect,
     LeaseCheckpointed,
     LeaseCheckpointReply,
@@ -43,7 +46,9 @@ from kvstore.machine.outcome import (
     LeaseRevoked,
     LeaseRevokeReply,
     MemberAttributesReply,
+    MemberPeerUrlsReply,
     Outcome,
+    PeersMoved,
     RangeReply,
     Reply,
     TxnReply,
@@ -71,6 +76,12 @@ _COMPACT_REPLY = CompactReply()
 _REVOKE_REPLY = LeaseRevokeReply()
 _CHECKPOINT_REPLY = LeaseCheckpointReply()
 _MEMBER_REPLY = MemberAttributesReply()
+_PEERS_REPLY = MemberPeerUrlsReply()
+_DOWNGRADE_REPLY = DowngradeReply()
+
+_FREE_OF_ALARMS = (
+    Alarm | MemberAttributes | MemberPeerUrls | Downgrade | LeaseCheckpoint | AuthCommand
+)
 
 _Result = tuple[Reply, tuple[Effect, ...]]
 
@@ -84,6 +95,8 @@ class StateMachine:
         self._lessor = Lessor()
         self._alarms: set[tuple[int, int]] = set()
         self._members: dict[int, tuple[str, tuple[str, ...]]] = {}
+        self._peer_urls: dict[int, tuple[str, ...]] = {}
+        self._downgrade = ""
         self._auth = AuthStore()
         self._is_full = False
         self._is_corrupt = False
@@ -136,6 +149,16 @@ class StateMachine:
         """Name and client URLs by member id, as each member said."""
         return self._members
 
+    @property
+    def peer_urls(self) -> Mapping[int, tuple[str, ...]]:
+        """Peer URLs of the members that have others than at their first start."""
+        return self._peer_urls
+
+    @property
+    def downgrade_version(self) -> str:
+        """The version that a downgrade is under way to; empty = none is."""
+        return self._downgrade
+
     def apply(self, index: int, commands: Sequence[bytes]) -> list[Outcome]:
         """Apply the commands of entry `index`, one outcome each; an index seen before changes nothing: [].
 
@@ -152,15 +175,11 @@ class StateMachine:
         return outcomes
 
     def range(self, cmd: Range) -> RangeReply | StoreError:
-        """Read keys, newest or at a revision."""
-        if self._is_corrupt:
-            return Corrupt()
+        """Read keys, newest or at a revision. Goes on whatever alarm is raised, as in etcd."""
         return read_range(self._store, cmd)
 
     def txn_readonly(self, cmd: Txn) -> TxnReply | StoreError:
         """Run a transaction without writes. Raises ValueError if a branch that runs has one."""
-        if self._is_corrupt:
-            return Corrupt()
         if is_too_deep(cmd):
             return TxnTooDeep()
         branch = txn.decide(self._store, cmd)
@@ -191,6 +210,8 @@ class StateMachine:
                 self._alarms,
                 self._members,
                 self._auth.state(),
+                self._peer_urls,
+                self._downgrade,
             )
         )
 
@@ -203,6 +224,8 @@ class StateMachine:
         self._alarms = state.alarms
         self._members = state.members
         self._auth.adopt(state.auth)
+        self._peer_urls = state.peer_urls
+        self._downgrade = state.downgrade
         self._refresh()
         for callback in self._on_restore:
             callback()
@@ -253,7 +276,7 @@ class StateMachine:
         return Outcome(result, store.revision, events, effects)
 
     def _refusal_by_alarm(self, command: Plain) -> StoreError | None:
-        if isinstance(command, Alarm | MemberAttributes | LeaseCheckpoint | AuthCommand):
+        if isinstance(command, _FREE_OF_ALARMS):
             return None
         if self._is_corrupt:
             return Corrupt()
@@ -286,6 +309,12 @@ class StateMachine:
             case MemberAttributes():
                 self._members[command.member_id] = (command.name, command.client_urls)
                 return _MEMBER_REPLY, ()
+            case MemberPeerUrls():
+                self._peer_urls[command.member_id] = command.peer_urls
+                return _PEERS_REPLY, (PeersMoved(),)
+            case Downgrade():
+                self._downgrade = command.version
+                return _DOWNGRADE_REPLY, ()
             case _:
                 result = apply_auth(self._auth, command, index)
                 self._refresh()
@@ -337,7 +366,7 @@ class StateMachine:
 
     def _alarm(self, command: Alarm) -> AlarmReply:
         pair = (command.member_id, command.alarm)
-        if command.action == _ACTIVATE:
+        if command.action == _ACTIVATE and command.alarm in (ALARM_NOSPACE, ALARM_CORRUPT):
             self._alarms.add(pair)
         elif command.action == _DEACTIVATE and pair in self._alarms:
             self._alarms.discard(pair)

@@ -94,6 +94,16 @@ class AuthenticateReply:
     auth_revision: int
 
 
+@dataclass(frozen=True, slots=True)
+class MemberPeerUrlsReply:
+    """The member's peer addresses were recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class DowngradeReply:
+    """The downgrade was recorded."""
+
+
 OpReply = PutReply | DeleteRangeReply | RangeReply | TxnReply
 Reply = (
     OpReply
@@ -103,6 +113,8 @@ Reply = (
     | LeaseCheckpointReply
     | AlarmReply
     | MemberAttributesReply
+    | MemberPeerUrlsReply
+    | DowngradeReply
     | AuthReply
     | AuthenticateReply
     | StoreError
@@ -155,7 +167,20 @@ class TokensVoid:
     user: str = ""
 
 
-Effect = LeaseGranted | LeaseRevoked | LeaseCheckpointed | CompactedTo | TokenAssigned | TokensVoid
+@dataclass(frozen=True, slots=True)
+class PeersMoved:
+    """Effect: members have other peer addresses."""
+
+
+Effect = (
+    LeaseGranted
+    | LeaseRevoked
+    | LeaseCheckpointed
+    | CompactedTo
+    | TokenAssigned
+    | TokensVoid
+    | PeersMoved
+)
 
 
 class Outcome(msgspec.Struct, frozen=True):

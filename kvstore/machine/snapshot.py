@@ -46,6 +46,8 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     alarms: list[tuple[int, int]] = []
     members: list[tuple[int, str, tuple[str, ...]]] = []
     auth: AuthState = AuthState()
+    peer_urls: list[tuple[int, tuple[str, ...]]] = []
+    downgrade: str = ""
 
 
 class Tail(msgspec.Struct, frozen=True, array_like=True):
@@ -66,6 +68,8 @@ class State:
     alarms: set[tuple[int, int]] = field(default_factory=set)
     members: dict[int, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     auth: AuthState = field(default_factory=AuthState)
+    peer_urls: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    downgrade: str = ""
 
 
 def write(state: State) -> Iterator[bytes]:
@@ -79,6 +83,8 @@ def write(state: State) -> Iterator[bytes]:
         sorted(state.alarms),
         [(member_id, *state.members[member_id]) for member_id in sorted(state.members)],
         state.auth,
+        sorted(state.peer_urls.items()),
+        state.downgrade,
     )
     return _chunks(_records(head, store.pinned_base(), store.history.pinned()))
 
@@ -106,7 +112,16 @@ def read(chunks: Iterable[bytes], *, padding_bytes: int = 0) -> State:
                 raise ValueError(f"snapshot has a key on lease {kv.lease}, which does not exist")
             lessor.attach(kv.lease, kv.key)
     members = {member_id: (name, urls) for member_id, name, urls in head.members}
-    return State(head.applied_index, store, lessor, set(head.alarms), members, head.auth)
+    return State(
+        head.applied_index,
+        store,
+        lessor,
+        set(head.alarms),
+        members,
+        head.auth,
+        dict(head.peer_urls),
+        head.downgrade,
+    )
 
 
 def _records(
