@@ -125,8 +125,8 @@ def keys(tmp_path_factory):
     certificate = (
         unsigned.public_key(made["rsa"].public_key())
         .serial_number(1)
-        .not_valid_before(datetime.datetime(2020, 1, 1))
-        .not_valid_after(datetime.datetime(2050, 1, 1))
+        .not_valid_before(datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
+        .not_valid_after(datetime.datetime(2050, 1, 1, tzinfo=datetime.UTC))
         .sign(made["rsa"], hashes.SHA256())
     )
     (folder / "rsa.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
