@@ -293,9 +293,9 @@ def pack_integer(value: int, mask: int, flags: int = 0) -> bytes:
 
 
 def _pack_string(text: bytes, is_coded: bool) -> bytes:
-    if is_coded:
+    if is_coded and text:
         coded = huffman.encode(text)
-        if len(coded) < len(text):
+        if len(coded) <= len(text):
             return pack_integer(len(coded), 0x7F, 0x80) + coded
     return pack_integer(len(text), 0x7F) + text
 

@@ -99,8 +99,10 @@ class Router:
         encoding = head.value(b"grpc-encoding") or b"identity"
         if encoding not in (b"identity", b"gzip"):
             name = encoding.decode("latin-1")
-            head.refuse(
-                UNIMPLEMENTED, f'grpc: Decompressor is not installed for grpc-encoding "{name}"'
+            head.refused = status.refusal(
+                UNIMPLEMENTED,
+                f'grpc: Decompressor is not installed for grpc-encoding "{name}"',
+                more=((b"grpc-accept-encoding", b"identity,gzip"),),
             )
             return
         head.is_gzip = encoding == b"gzip"

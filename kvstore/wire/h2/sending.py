@@ -140,7 +140,8 @@ class Sender:
                 self._queue(stream, prefix + body)
             else:
                 self._queue(stream, prefix)
-                self._queue(stream, body)
+                if not stream.is_closed:
+                    self._queue(stream, body)
             self.pump_stream(stream)
             return not stream.outbox
         self.out_window -= size

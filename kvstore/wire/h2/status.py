@@ -42,12 +42,15 @@ def closing(code: int, message: str) -> Block:
 
 
 @lru_cache(maxsize=256)
-def refusal(code: int, message: str, http_status: int = 200) -> Block:
+def refusal(
+    code: int, message: str, http_status: int = 200, more: tuple[Header, ...] = ()
+) -> Block:
     """Headers and trailers in one: the whole answer of a call without a message."""
     headers: list[Header] = [
         (b":status", b"%d" % http_status),
         (b"content-type", CONTENT_TYPE),
         *_status(code, message),
+        *more,
     ]
     return Block(encode_plain(headers))
 
