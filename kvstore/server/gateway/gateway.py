@@ -143,7 +143,7 @@ class Gateway:
         requests = (
             self._read_many(route, request)
             if route.kind is Kind.BIDI_STREAM
-            else _single(self._read_one(route, request))
+            else _single(self._read_one(route, request, check=False))
         )
         try:
             first = await anext(requests, None)
@@ -176,13 +176,15 @@ class Gateway:
             self._on_handled(route.method, True, code)
         return await answer.finish()
 
-    async def _read_one(self, route: Route, request: web.BaseRequest) -> bytes:
+    async def _read_one(
+        self, route: Route, request: web.BaseRequest, *, check: bool = True
+    ) -> bytes:
         """The only request message, encoded; what follows it in the body is passed over."""
         body = bytearray()
         async for piece in request.content.iter_chunked(_PIECE_BYTES):
             self._grow(body, piece)
         message, _ = _parse(route, bytes(body), 0, is_last=True)
-        return self._encoded(message)
+        return self._encoded(message, check=check)
 
     async def _read_many(
         self, route: Route, request: web.BaseRequest
@@ -267,7 +269,7 @@ class _StreamAnswer:
     async def fail(self, error: WireError) -> None:
         """The last line, after an error."""
         response = await self._begin(HTTP_STATUS[error.code], {})
-        await response.write(f"{stream_error_text(error)}\n".encode())
+        await response.write(stream_error_text(error).encode())
 
     async def finish(self) -> web.StreamResponse:
         """The whole answer."""

