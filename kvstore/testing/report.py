@@ -152,6 +152,10 @@ def _leaders(history: History, start: float, end: float) -> list[list[Any]]:
     spans: list[list[Any]] = []
     open_spans: dict[str, list[Any]] = {}
     for node in history.nodes:
+        if isinstance(node, FaultRecord) and node.is_on and node.kind in ("kill", "restart"):
+            for member in node.targets:
+                if (ended := open_spans.pop(member, None)) is not None:
+                    ended[2] = round(node.time - start, 3)
         if not isinstance(node, LeaderRecord):
             continue
         at = round(node.time - start, 3)
