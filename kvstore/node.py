@@ -68,6 +68,7 @@ from kvstore.service.lease import LeaseService
 from kvstore.service.lock import LockService
 from kvstore.service.proposer import ProposalLimits, Proposer
 from kvstore.service.watch import WatchHub
+from kvstore.upkeep import Upkeep
 from kvstore.wire.engine import Handlers, Listen, ListenError
 from kvstore.wire.fronts import make_front
 
@@ -132,7 +133,8 @@ class Node:
         self._tasks = Supervisor("member")
         self._lock = DataDirLock(config.data_dir)
         self.machine = StateMachine()
-        self.replicator = make_replicator(_raft_settings(config), self.machine)
+        settings = _raft_settings(config)
+        self.replicator = make_replicator(settings, self.machine)
         self.client_addresses: tuple[Listen, ...] = ()
         self.metrics_addresses: tuple[Listen, ...] = ()
         self.ready = asyncio.Event()
@@ -156,12 +158,14 @@ class Node:
         self._lease_clock = LeaseClock(machine, self._proposer, clock)
         self._compactor = Compactor(machine, self._proposer, clock, config.compaction)
         self._lease_peer = GrpcLeasePeer(self._client_urls_of, config.client_tls)
+        self._upkeep = Upkeep(config, settings, machine, replicator, self._proposer, clock)
         self._cluster = ClusterService(
             machine,
             replicator,
             self._proposer,
             cluster_id=config.cluster_id,
             peer_urls=config.peer_urls,
+            alarms=self._upkeep.disk.alarms,
         )
         self._streams = Streams(replicator, clock, config.election_seconds)
         self._calls = CallCounts()
@@ -218,6 +222,7 @@ class Node:
         self._tasks.start(self._lease_clock.run(), "lease-clock", eternal=True)
         self._tasks.start(self._compactor.run(), "compactor", eternal=True)
         self._tasks.start(self._streams.run(), "streams", eternal=True)
+        self._tasks.start(self._upkeep.run(), "upkeep", eternal=True)
         self._tasks.start(self._progress(), "watch-progress", eternal=True)
         self._tasks.start(self._publish(), "publish")
 
@@ -243,6 +248,7 @@ class Node:
         self._hub.on_applied(outcomes)
         self._lease_clock.on_applied(outcomes)
         self._token_table.on_applied(outcomes)
+        self._upkeep.on_applied(outcomes)
 
     def _on_leadership(self, is_leader: bool) -> None:
         log.info("leadership gained" if is_leader else "leadership lost")
@@ -313,7 +319,8 @@ class Node:
             revision=lambda: machine.revision,
         )
         encoder = Encoder()
-        quota = Quota(machine, proposer, config.member_id, config.quota_bytes)
+        disk = self._upkeep.disk
+        quota = Quota(machine, proposer, config.member_id, config.quota_bytes, lambda: disk.is_full)
         kv = KVServicer(
             KVService(machine, proposer, quota, guard),
             header,
@@ -335,11 +342,18 @@ class Node:
                 rng=rng,
                 # etcd's rule: a lease must outlive one and a half elections.
                 min_ttl_seconds=math.ceil(1.5 * config.election_seconds),
+                quota=quota,
             ),
             header,
             guard,
         )
-        maintenance = MaintenanceServicer(self._cluster, header, machine.snapshot, guard)
+        maintenance = MaintenanceServicer(
+            self._cluster,
+            header,
+            machine.snapshot,
+            guard,
+            self._upkeep.reclaimer.drain,
+        )
         auth = AuthServicer(
             AuthService(
                 machine.auth, proposer, guard, self._tokens, passwords.Passwords(_cost(config))
@@ -398,7 +412,7 @@ def _cost(config: MemberConfig) -> int:
 def _raft_settings(config: MemberConfig) -> RaftSettings:
     return RaftSettings(
         member_id=config.member_id,
-        peers=config.peer_addresses,
+        peers=dict(config.peer_addresses),
         data_dir=config.data_dir,
         cluster_id=config.cluster_id,
         heartbeat_interval_seconds=config.heartbeat_seconds,

@@ -39,28 +39,32 @@ class ClusterServicer:
         )
         return response.SerializeToString()
 
-    async def member_add(self, _data: bytes, context: CallContext) -> bytes:
+    async def member_add(self, data: bytes, context: CallContext) -> bytes:
         """Always refused."""
         await self._guard.require_admin(context)
-        self._service.refuse_change("member add")
+        self._service.refuse_add(pb.MemberAddRequest.FromString(data).peerURLs)
         return b""
 
     async def member_remove(self, data: bytes, context: CallContext) -> bytes:
         """Always refused."""
         await self._guard.require_admin(context)
-        self._service.refuse_change("member remove", pb.MemberRemoveRequest.FromString(data).ID)
+        self._service.refuse_remove(pb.MemberRemoveRequest.FromString(data).ID)
         return b""
 
     async def member_update(self, data: bytes, context: CallContext) -> bytes:
-        """Always refused."""
+        """MemberUpdateRequest -> MemberUpdateResponse: other peer URLs for one member."""
         await self._guard.require_admin(context)
-        self._service.refuse_change("member update", pb.MemberUpdateRequest.FromString(data).ID)
-        return b""
+        request = pb.MemberUpdateRequest.FromString(data)
+        members = await self._service.update_member(request.ID, request.peerURLs, context)
+        response = pb.MemberUpdateResponse(
+            header=self._header.message(), members=[_member_to_pb(member) for member in members]
+        )
+        return response.SerializeToString()
 
     async def member_promote(self, data: bytes, context: CallContext) -> bytes:
         """Always refused."""
         await self._guard.require_admin(context)
-        self._service.refuse_change("member promote", pb.MemberPromoteRequest.FromString(data).ID)
+        self._service.refuse_promote(pb.MemberPromoteRequest.FromString(data).ID)
         return b""
 
 

@@ -54,6 +54,30 @@ TABLE: dict[type[Exception], tuple[int, str]] = {
     service.RequestTooLarge: (INVALID_ARGUMENT, "etcdserver: request is too large"),
     service.MemberNotFound: (NOT_FOUND, "etcdserver: member not found"),
     service.BadLeaderTransferee: (FAILED_PRECONDITION, "etcdserver: bad leader transferee"),
+    service.MemberUrlsInvalid: (INVALID_ARGUMENT, "etcdserver: given member URLs are invalid"),
+    service.PeerUrlExists: (FAILED_PRECONDITION, "etcdserver: Peer URLs already exists"),
+    service.NotLearner: (
+        FAILED_PRECONDITION,
+        "etcdserver: can only promote a learner member",
+    ),
+    service.WrongDowngradeVersionFormat: (
+        INVALID_ARGUMENT,
+        "etcdserver: wrong downgrade target version format",
+    ),
+    service.InvalidDowngradeTarget: (
+        INVALID_ARGUMENT,
+        "etcdserver: invalid downgrade target version",
+    ),
+    service.DowngradeInProgress: (
+        FAILED_PRECONDITION,
+        "etcdserver: cluster has a downgrade job in progress",
+    ),
+    service.NoInflightDowngrade: (
+        FAILED_PRECONDITION,
+        "etcdserver: no inflight downgrade job",
+    ),
+    # etcd does not map this one, hence Unknown.
+    service.UnknownMethod: (UNKNOWN, "etcdserver: unknown method"),
     service.NotSupported: (UNIMPLEMENTED, ""),
     auth.RootUserNotExist: (FAILED_PRECONDITION, "etcdserver: root user does not exist"),
     auth.RootRoleNotExist: (FAILED_PRECONDITION, "etcdserver: root user does not have root role"),

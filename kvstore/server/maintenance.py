@@ -1,16 +1,18 @@
 """Maintenance servicer: status, alarms, hashes, leadership transfer, defragmentation, snapshot.
 
-Defragmentation answers at once: there is no database file with holes in it. A snapshot is this store's own format, not
-bbolt's: `etcdctl snapshot save` stores it and checks its trailing SHA-256, `etcdctl snapshot status` cannot read it.
+There is no database file with holes in it: defragmentation frees what compaction left over and gives memory back. A
+snapshot is this store's own format, not bbolt's: `etcdctl snapshot save` stores it and checks its trailing SHA-256;
+`kvstore.restore` reads it, `etcdctl snapshot status` cannot.
 """
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from kvstore.pb import rpc_pb2 as pb
 from kvstore.server.header import Header
 from kvstore.service.cluster import ClusterService
-from kvstore.service.errors import NotSupported
 from kvstore.service.guard import Guard
 from kvstore.version import VERSION as VERSION
 from kvstore.wire.engine import CallContext, Send, StreamHandler, UnaryHandler
@@ -18,6 +20,7 @@ from kvstore.wire.engine import CallContext, Send, StreamHandler, UnaryHandler
 _GET, _ACTIVATE, _DEACTIVATE = 0, 1, 2
 _PIECE_BYTES = 32 * 1024
 _BLOCK_BYTES = 512
+_IN_MEMORY_BYTES = 64 << 20
 
 
 class MaintenanceServicer:
@@ -29,11 +32,13 @@ class MaintenanceServicer:
         header: Header,
         take_snapshot: Callable[[], Iterator[bytes]],
         guard: Guard,
+        drain: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._service = service
         self._header = header
         self._take_snapshot = take_snapshot
         self._guard = guard
+        self._drain = drain
 
     def unary(self) -> dict[str, UnaryHandler]:
         """Handlers by method path."""
@@ -75,6 +80,8 @@ class MaintenanceServicer:
         request = pb.AlarmRequest.FromString(data)
         if request.action == _GET:
             await self._guard.require_user(context)
+            # Through the log in etcd: what was raised before must be seen.
+            await self._service.confirm_current()
             found = self._service.alarms()
         else:
             # Clearing what is not raised proposes nothing, and must be refused all the same.
@@ -89,9 +96,11 @@ class MaintenanceServicer:
         return response.SerializeToString()
 
     async def defragment(self, _data: bytes, context: CallContext) -> bytes:
-        """Nothing to do, see above."""
+        """DefragmentRequest -> DefragmentResponse, which has no header in etcd either."""
         await self._guard.require_admin(context)
-        return pb.DefragmentResponse(header=self._header.message()).SerializeToString()
+        if self._drain is not None:
+            await self._drain()
+        return pb.DefragmentResponse().SerializeToString()
 
     async def hash(self, _data: bytes, context: CallContext) -> bytes:
         """HashRequest -> HashResponse: of the newest state."""
@@ -108,7 +117,8 @@ class MaintenanceServicer:
         response = pb.HashKVResponse(
             header=self._header.message(),
             hash=found & 0xFFFF_FFFF,
-            compact_revision=compact_revision,
+            # etcd's number for a store that was never compacted.
+            compact_revision=compact_revision or -1,
         )
         return response.SerializeToString()
 
@@ -116,12 +126,17 @@ class MaintenanceServicer:
         """MoveLeaderRequest -> MoveLeaderResponse; only the leader can."""
         await self._guard.require_admin(context)
         await self._service.move_leader(pb.MoveLeaderRequest.FromString(data).targetID)
-        return pb.MoveLeaderResponse(header=self._header.message()).SerializeToString()
+        return pb.MoveLeaderResponse().SerializeToString()
 
-    async def downgrade(self, _data: bytes, context: CallContext) -> bytes:
-        """Refused."""
+    async def downgrade(self, data: bytes, context: CallContext) -> bytes:
+        """DowngradeRequest -> DowngradeResponse with the cluster's version."""
         await self._guard.require_admin(context)
-        raise NotSupported("downgrade is not supported: the store has one data format")
+        request = pb.DowngradeRequest.FromString(data)
+        version = await self._service.downgrades.handle(
+            int(request.action), request.version, context
+        )
+        response = pb.DowngradeResponse(header=self._header.message(), version=version)
+        return response.SerializeToString()
 
     async def snapshot(
         self, _requests: AsyncIterator[bytes], send: Send, context: CallContext
@@ -129,14 +144,20 @@ class MaintenanceServicer:
         """SnapshotResponses with the state, then its SHA-256, as etcd appends it."""
         await self._guard.require_admin(context)
         digest = hashlib.sha256()
-        chunks = list(self._take_snapshot())
-        # Compat: etcdctl takes the trailing checksum as present only if the rest is whole 512-byte blocks.
-        chunks.append(bytes(-sum(map(len, chunks)) % _BLOCK_BYTES))
-        left = sum(map(len, chunks)) + digest.digest_size
-        for chunk in chunks:
-            digest.update(chunk)
-            for start in range(0, len(chunk), _PIECE_BYTES):
-                piece = chunk[start : start + _PIECE_BYTES]
+        # The size is told first, so the whole is made before it is sent; a large one waits on disk.
+        with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as spool:
+            for chunk in self._take_snapshot():
+                digest.update(chunk)
+                spool.write(chunk)
+                await asyncio.sleep(0)
+            # Compat: etcdctl takes the trailing checksum as present only if the rest is whole 512-byte blocks.
+            padding = bytes(-spool.tell() % _BLOCK_BYTES)
+            digest.update(padding)
+            spool.write(padding)
+            left = spool.tell()
+            spool.seek(0)
+            while piece := spool.read(_PIECE_BYTES):
+                # Compat: what remains does not count the checksum.
                 left -= len(piece)
                 response = pb.SnapshotResponse(
                     header=self._header.message(), remaining_bytes=left, blob=piece

@@ -2,17 +2,27 @@
 
 Ids are etcd's: the first eight bytes of a SHA-1 over a member's sorted peer URLs and the cluster's token, and over the
 sorted member ids for the cluster. A list of members started with the same flags has the same ids as etcd's. The set of
-members is fixed at start; names and client addresses come from what each member says of itself through the log.
+members is fixed at the first start, their peer addresses can be updated; names and client addresses come from what each
+member says of itself through the log.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-from kvstore.machine.commands import Alarm
+from kvstore.machine.commands import Alarm, MemberPeerUrls
 from kvstore.machine.outcome import AlarmReply
 from kvstore.raft.replicator import MemberId, NotLeader, RaftStatus, Replicator
-from kvstore.service.errors import BadLeaderTransferee, MemberNotFound, NotSupported
+from kvstore.service.downgrade import DowngradeService
+from kvstore.service.errors import (
+    BadLeaderTransferee,
+    MemberNotFound,
+    MemberUrlsInvalid,
+    NotLearner,
+    NotSupported,
+    PeerUrlExists,
+)
 from kvstore.service.guard import Caller
 from kvstore.service.ports import MachineView
 from kvstore.service.proposer import Proposer
@@ -45,6 +55,17 @@ class Member:
     client_urls: tuple[str, ...] = ()
 
 
+def _is_peer_url(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        has_port = parts.port is not None
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https") and bool(parts.hostname) and has_port and not parts.path
+    )
+
+
 class ClusterService:
     """What is known of the members."""
 
@@ -56,12 +77,15 @@ class ClusterService:
         *,
         cluster_id: int,
         peer_urls: Mapping[MemberId, tuple[str, ...]],
+        alarms: Callable[[], set[tuple[int, int]]] | None = None,
     ) -> None:
         self._machine = machine
         self._replicator = replicator
         self._proposer = proposer
         self.cluster_id = cluster_id
         self._peer_urls = dict(peer_urls)
+        self.downgrades = DowngradeService(machine, proposer)
+        self._all_alarms = alarms or (lambda: machine.alarms)
 
     @property
     def revision(self) -> int:
@@ -73,6 +97,10 @@ class ClusterService:
         """Logical size of the store."""
         return self._machine.size_bytes
 
+    async def confirm_current(self) -> None:
+        """Return once local state holds all that was acknowledged before. Raises ReplicationError."""
+        await self._proposer.confirm_read()
+
     def status(self) -> RaftStatus:
         """Raft's view here."""
         return self._replicator.status()
@@ -80,7 +108,7 @@ class ClusterService:
     def problems(self) -> tuple[str, ...]:
         """What is wrong in one line each, in etcd's words; empty = healthy."""
         found = [] if self._replicator.status().leader_id else ["etcdserver: no leader"]
-        for member_id, alarm in sorted(self._machine.alarms):
+        for member_id, alarm in sorted(self._all_alarms()):
             name = {1: "NOSPACE", 2: "CORRUPT"}.get(alarm, str(alarm))
             found.append(f"memberID:{member_id} alarm:{name} ")
         return tuple(found)
@@ -89,11 +117,39 @@ class ClusterService:
         """All members, by id."""
         if is_linearizable:
             await self._proposer.confirm_read()
-        listed = []
-        for member_id in sorted(self._peer_urls):
-            name, client_urls = self._machine.members.get(member_id, ("", ()))
-            listed.append(Member(member_id, self._peer_urls[member_id], name, tuple(client_urls)))
-        return tuple(listed)
+        return tuple(self._member(member_id) for member_id in sorted(self._peer_urls))
+
+    def _member(self, member_id: MemberId) -> Member:
+        name, client_urls = self._machine.members.get(member_id, ("", ()))
+        return Member(member_id, self.peer_urls()[member_id], name, tuple(client_urls))
+
+    def peer_urls(self) -> dict[MemberId, tuple[str, ...]]:
+        """Where members reach each other, with what was updated since their first start."""
+        moved = self._machine.peer_urls
+        return {one: moved.get(one, urls) for one, urls in self._peer_urls.items()}
+
+    async def update_member(
+        self, member_id: int, peer_urls: Sequence[str], caller: Caller | None = None
+    ) -> tuple[Member, ...]:
+        """Give a member other peer URLs; all members. Raises MemberNotFound, MemberUrlsInvalid, PeerUrlExists."""
+        await self._proposer.confirm_read()
+        member = self._known(member_id)
+        self._check_urls(peer_urls, member)
+        await self._proposer.submit(MemberPeerUrls(member, tuple(peer_urls)), caller)
+        return await self.members(is_linearizable=False)
+
+    def _known(self, member_id: int) -> MemberId:
+        member = MemberId(member_id)
+        if member not in self._peer_urls:
+            raise MemberNotFound
+        return member
+
+    def _check_urls(self, peer_urls: Sequence[str], own: MemberId | None = None) -> None:
+        if not peer_urls or not all(_is_peer_url(url) for url in peer_urls):
+            raise MemberUrlsInvalid
+        taken = {url for one, urls in self.peer_urls().items() if one != own for url in urls}
+        if taken & set(peer_urls):
+            raise PeerUrlExists
 
     async def confirm_health(self) -> None:
         """Return if this member can reach a quorum; raises ReplicationError otherwise."""
@@ -101,22 +157,19 @@ class ClusterService:
 
     def alarms(self) -> tuple[tuple[int, int], ...]:
         """Active alarms as (member_id, alarm)."""
-        return tuple(sorted(self._machine.alarms))
+        return tuple(sorted(self._all_alarms()))
 
     async def set_alarm(
         self, action: int, member_id: int, alarm: int, caller: Caller | None = None
     ) -> tuple[tuple[int, int], ...]:
-        """Raise (action 1) or clear (2) an alarm; those it touched. `member_id` 0 with clear = all members."""
-        if action == 2 and member_id == 0:
-            wanted = [pair for pair in sorted(self._machine.alarms) if alarm in (0, pair[1])]
-        else:
-            wanted = [(member_id, alarm)]
-        touched: list[tuple[int, int]] = []
-        for one_member, one_alarm in wanted:
-            outcome = await self._proposer.submit(Alarm(action, one_member, one_alarm), caller)
-            if isinstance(outcome.reply, AlarmReply):
-                touched.extend(outcome.reply.alarms)
-        return tuple(touched)
+        """Raise (action 1) or clear (2) one alarm of one member; it, or nothing if there was none to clear.
+
+        Clearing names member and alarm, as in etcd: there is no wildcard. etcd dies of an alarm it does not know.
+        """
+        if action not in (1, 2) or alarm not in (1, 2):
+            return ()
+        outcome = await self._proposer.submit(Alarm(action, member_id, alarm), caller)
+        return outcome.reply.alarms if isinstance(outcome.reply, AlarmReply) else ()
 
     async def move_leader(self, target: int) -> None:
         """Hand leadership to `target`. Raises NotLeader, BadLeaderTransferee, TransferFailed."""
@@ -130,10 +183,22 @@ class ClusterService:
             return
         await self._replicator.transfer_leadership(member_id, _TRANSFER_SECONDS)
 
-    def refuse_change(self, what: str, member_id: int | None = None) -> None:
-        """Member changes are not offered: always raises."""
-        if member_id is not None and MemberId(member_id) not in self._peer_urls:
-            raise MemberNotFound
+    def refuse_add(self, peer_urls: Sequence[str]) -> None:
+        """Members cannot be added: always raises, what etcd would refuse with etcd's error."""
+        self._check_urls(peer_urls)
+        self._refuse("member add")
+
+    def refuse_remove(self, member_id: int) -> None:
+        """Members cannot be removed: always raises."""
+        self._known(member_id)
+        self._refuse("member remove")
+
+    def refuse_promote(self, member_id: int) -> None:
+        """There are no learners: always raises."""
+        self._known(member_id)
+        raise NotLearner
+
+    def _refuse(self, what: str) -> None:
         raise NotSupported(
             f"{what} is not supported: the members of a cluster are fixed by --initial-cluster at its first start"
         )

@@ -4,6 +4,12 @@ ServiceError
 ├── RequestTooLarge      the command is above the size limit
 ├── MemberNotFound       no member has this id
 ├── BadLeaderTransferee  the wanted new leader is not a member that could lead
+├── MemberUrlsInvalid    peer URLs that are none
+├── PeerUrlExists        a peer URL that another member has
+├── NotLearner           only a learner can be promoted
+├── WrongDowngradeVersionFormat, InvalidDowngradeTarget, DowngradeInProgress, NoInflightDowngrade
+│                        why a downgrade cannot be begun or cancelled
+├── UnknownMethod        an action that etcd does not have either
 └── NotSupported         a call that this store does not have; says which and why
 """
 
@@ -27,6 +33,38 @@ class MemberNotFound(ServiceError):
 
 class BadLeaderTransferee(ServiceError):
     """The target cannot become leader."""
+
+
+class MemberUrlsInvalid(ServiceError):
+    """The peer URLs given are none."""
+
+
+class PeerUrlExists(ServiceError):
+    """Another member has one of the peer URLs."""
+
+
+class NotLearner(ServiceError):
+    """The member votes already."""
+
+
+class WrongDowngradeVersionFormat(ServiceError):
+    """The target is not a version."""
+
+
+class InvalidDowngradeTarget(ServiceError):
+    """The target is not one minor version below."""
+
+
+class DowngradeInProgress(ServiceError):
+    """One downgrade at a time."""
+
+
+class NoInflightDowngrade(ServiceError):
+    """There is nothing to cancel."""
+
+
+class UnknownMethod(ServiceError):
+    """No such action."""
 
 
 class NotSupported(ServiceError):

@@ -7,10 +7,21 @@ and every member refuses to grow from then on.
 """
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
-from kvstore.machine.commands import Alarm, Command, Compact, DeleteRange, Op, Put, Range, Txn
+from kvstore.machine.commands import (
+    Alarm,
+    Command,
+    Compact,
+    DeleteRange,
+    LeaseGrant,
+    Op,
+    Put,
+    Range,
+    Txn,
+)
 from kvstore.machine.outcome import DeleteRangeReply, PutReply, RangeReply, TxnReply
 from kvstore.mvcc.errors import NoSpace, StoreError
 from kvstore.raft.replicator import ReplicationError
@@ -23,6 +34,9 @@ R = TypeVar("R")
 ALARM_NOSPACE = 1
 ALARM_CORRUPT = 2
 _ACTIVATE = 1
+_LEASE_BYTES = 64
+"""What etcd counts a lease as."""
+
 _PER_WRITE_BYTES = 512
 """What a write may cost beside its key and value; rough, on the safe side."""
 
@@ -39,19 +53,25 @@ class Quota:
     """Refuses growth beyond `limit_bytes` and raises the alarm that makes all members refuse."""
 
     def __init__(
-        self, machine: MachineView, proposer: Proposer, member_id: int, limit_bytes: int
+        self,
+        machine: MachineView,
+        proposer: Proposer,
+        member_id: int,
+        limit_bytes: int,
+        is_disk_full: Callable[[], bool] = lambda: False,
     ) -> None:
         self._machine = machine
         self._proposer = proposer
         self._member_id = member_id
         self.limit_bytes = limit_bytes
+        self._is_disk_full = is_disk_full
 
     async def check(self, command: Command) -> None:
         """Raise NoSpace if `command` would grow the store past the quota, or the alarm is up already."""
         cost = growth_bytes(command)
         if cost == 0:
             return
-        if any(alarm == ALARM_NOSPACE for _, alarm in self._machine.alarms):
+        if self._is_disk_full() or any(alarm == ALARM_NOSPACE for _, alarm in self._machine.alarms):
             raise NoSpace
         if self._machine.size_bytes + cost <= self.limit_bytes:
             return
@@ -70,6 +90,8 @@ def growth_bytes(command: Command | Op) -> int:
             sum(growth_bytes(op) for op in branch) for branch in (command.success, command.failure)
         ]
         return max(branches)
+    if isinstance(command, LeaseGrant):
+        return _LEASE_BYTES
     return 0
 
 

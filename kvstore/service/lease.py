@@ -16,6 +16,7 @@ from kvstore.mvcc.errors import LeaseNotFound, LeaseTTLTooLarge
 from kvstore.raft.replicator import MemberId, NoLeader, NotLeader, OutcomeUnknown, Replicator
 from kvstore.service.expiry import LeaseClock
 from kvstore.service.guard import Caller, Guard
+from kvstore.service.kv import Quota
 from kvstore.service.ports import MachineView
 from kvstore.service.proposer import Proposer
 
@@ -73,6 +74,7 @@ class LeaseService:
         clock: Clock,
         rng: random.Random,
         min_ttl_seconds: int,
+        quota: Quota | None = None,
     ) -> None:
         self._machine = machine
         self._replicator = replicator
@@ -83,6 +85,7 @@ class LeaseService:
         self._clock = clock
         self._rng = rng
         self._min_ttl = min_ttl_seconds
+        self._quota = quota
 
     async def grant(
         self, lease_id: int, ttl: int, caller: Caller | None = None
@@ -91,7 +94,10 @@ class LeaseService:
         if ttl > MAX_TTL_SECONDS:
             raise LeaseTTLTooLarge
         chosen = lease_id or self._rng.randrange(1, 1 << 63)
-        outcome = await self._proposer.submit(LeaseGrant(chosen, max(ttl, self._min_ttl)), caller)
+        command = LeaseGrant(chosen, max(ttl, self._min_ttl))
+        if self._quota is not None:
+            await self._quota.check(command)
+        outcome = await self._proposer.submit(command, caller)
         reply = outcome.reply
         if not isinstance(reply, LeaseGrantReply):
             raise TypeError(f"lease grant yielded {reply!r}")

@@ -79,6 +79,16 @@ class MachineView(Protocol):
         """Name and client URLs by member id, as each member said."""
         ...
 
+    @property
+    def peer_urls(self) -> Mapping[int, tuple[str, ...]]:
+        """Peer URLs of the members that have others than at their first start."""
+        ...
+
+    @property
+    def downgrade_version(self) -> str:
+        """The version that a downgrade is under way to; empty = none is."""
+        ...
+
     def range(self, cmd: Range) -> RangeReply | StoreError:
         """Read."""
         ...

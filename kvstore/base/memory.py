@@ -1,0 +1,16 @@
+"""Give memory that is free inside the process back to the system: glibc keeps it unless asked."""
+
+import ctypes
+import sys
+
+
+def give_back() -> bool:
+    """Ask the allocator; False where it cannot be asked. May take milliseconds: not for the event loop's thread."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):
+        # musl has none.
+        return False
+    return bool(trim(0))

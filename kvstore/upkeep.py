@@ -1,0 +1,73 @@
+"""What a member does beside serving: watch the disk, free memory after compaction, follow members that move.
+
+`Node` builds one, starts `run` and hands every applied entry on; so the composition root stays a list of parts.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from kvstore import identity as identities
+from kvstore.base.clock import Clock
+from kvstore.base.log import get_logger
+from kvstore.config import MemberConfig
+from kvstore.config_members import address_of
+from kvstore.identity import Identity
+from kvstore.machine.machine import StateMachine
+from kvstore.machine.outcome import PeersMoved
+from kvstore.raft.replicator import DamagedData, RaftSettings, Replicator
+from kvstore.service.disk import DiskWatch
+from kvstore.service.proposer import Proposer
+from kvstore.service.reclaimer import Reclaimer
+
+log = get_logger("kvstore.upkeep")
+
+
+class Upkeep:
+    """See the module."""
+
+    def __init__(
+        self,
+        config: MemberConfig,
+        settings: RaftSettings,
+        machine: StateMachine,
+        replicator: Replicator,
+        proposer: Proposer,
+        clock: Clock,
+    ) -> None:
+        self._config, self._settings, self._machine = config, settings, machine
+        self.disk = DiskWatch(machine, replicator, proposer, clock, config.member_id)
+        self.reclaimer = Reclaimer(machine.reclaim, clock)
+        machine.on_restore(self._peers_moved)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.disk.run(), name="disk")
+            group.create_task(self.reclaimer.run(), name="reclaimer")
+
+    def on_applied(self, outcomes: Iterable[Any]) -> None:
+        """An entry was applied."""
+        for outcome in outcomes:
+            if outcome.effects:
+                self.reclaimer.on_applied((outcome,))
+                if any(isinstance(one, PeersMoved) for one in outcome.effects):
+                    self._peers_moved()
+
+    def _peers_moved(self) -> None:
+        """Dial members where they are now, and remember it for the next start."""
+        config, settings = self._config, self._settings
+        urls = {
+            one: self._machine.peer_urls.get(one, known) for one, known in config.peer_urls.items()
+        }
+        for one, known in urls.items():
+            settings.peers[one] = address_of(known[0])
+        wanted = Identity(config.member_id, config.cluster_id, config.name, urls)
+        try:
+            if identities.load(config.data_dir) != wanted:
+                wanted.save(config.data_dir)
+                log.info(
+                    "peer URLs of members are updated", members=sorted(map(str, urls.values()))
+                )
+        except (OSError, DamagedData) as error:
+            log.warning("the members' peer URLs could not be written down", error=str(error))
