@@ -359,8 +359,19 @@ class Journal:
         self._segments.append(_Segment(path, header.number, highest, len(data)))
         if is_last:
             self._descriptor, self._offset = self._files.open(path), offset
+            self._make_durable(data[:offset])
             if torn or not ends_group:
                 self._cut_tail(offset, len(data), ends_group)
+
+    def _make_durable(self, read: bytes) -> None:
+        """Write again what was read: it may be in the page cache only.
+
+        So it is when the last process was killed before its fsync ended, and also after one that failed: Linux then
+        takes the pages for clean, and a later fsync leaves them out. From here on they count as durable.
+        """
+        self._files.write_at(self._descriptor, read, 0)
+        self._files.sync(self._descriptor)
+        self._files.sync_directory(self._directory)
 
     def _cut_tail(self, offset: int, size: int, ends_group: bool) -> None:
         """Zero what a torn write left, and end its group, so that the count of groups stays whole.

@@ -181,6 +181,8 @@ class SnapshotStore:
         for path in sorted(self._directory.glob("*.snap")):
             index, _, term = path.stem.partition("-")
             found.append(Snapshot(int(index, 16), int(term, 16), path.stat().st_size, path))
+        # A name may be in the page cache only, if the last process was killed just after the rename.
+        self._files.sync_directory(self._directory)
         self.latest = max(found, key=lambda snapshot: snapshot.index, default=None)
 
     def writer(self, index: int, term: int) -> SnapshotWriter:

@@ -164,7 +164,8 @@ class Nemesis:
         return self._cuts(pairs)
 
     def _cut_client(self, fault: Fault, member: "SimMember") -> Undo:
-        names = [one.name for one in (*self._world.clients, *self._world.watchers)]
+        names = [client.name for client in self._world.clients]
+        names += [watcher.name for watcher in self._world.watchers]
         names = names[member.number % 2 :: 2]
         return self._cuts(
             [pair for name in names for pair in ((name, member.name), (member.name, name))]
@@ -251,6 +252,7 @@ class Nemesis:
         where = member.disk.flip_bit(fault.where)
         self._world.trace(f"flipped {member.name} {where}")
         if where:
+            member.is_damaged = True
             # Found only by reading, which is what a start does.
             member.kill(is_power_loss=False, lasts=fault.lasts)
 

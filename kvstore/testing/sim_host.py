@@ -46,6 +46,8 @@ class SimMember:
         """Emptied, and not known to hold everything again."""
         self.crash_is_power_loss = False
         self.crash_lasts = RESTART_SECONDS
+        self.is_damaged = False
+        """A bit was flipped, and no start has shown that it does not matter."""
         self._must_wipe = False
         self._start_due = False
 
@@ -123,11 +125,14 @@ class SimMember:
         def serve(handlers: Handlers) -> None:
             self.world.rpc.served[self.name] = ServedMember(process, handlers)
             self.world.trace(f"serves {self.name}")
+            self.is_damaged = False
 
         try:
             await member.run(serve)
         except DamagedData as error:
             self.world.trace(f"damaged {self.name} {error.offset}")
+            if not self.is_damaged:
+                self.world.violate("crash-safety", f"{self.name}, with no bit flipped: {error}")
             self._must_wipe = True
             self._end(process, is_power_loss=False, lasts=RESTART_SECONDS)
         except OSError as error:
@@ -182,7 +187,9 @@ class SimMember:
         for member in self.world.members:
             member.note_caught_up()
         others = [
-            member for member in self.world.members if member.is_amnesic and member is not self
+            member
+            for member in self.world.members
+            if (member.is_amnesic or member.is_damaged) and member is not self
         ]
         return len(others) + 1 <= (len(self.world.members) - 1) // 2
 
@@ -193,7 +200,7 @@ class SimMember:
         self.world.trace(f"wiped {self.name}")
         self.world.counts["wipes"] += 1
         self.disk.wipe()
-        self.is_amnesic = True
+        self.is_amnesic, self.is_damaged = True, False
         return True
 
     # What it knows

@@ -26,7 +26,7 @@ _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 
 def _error(code: int, text: str) -> grpc.aio.AioRpcError:
     return grpc.aio.AioRpcError(
-        _CODES[code], grpc.aio.Metadata(), grpc.aio.Metadata(), details=text
+        _CODES[code], grpc.aio.Metadata(), grpc.aio.Metadata(), details=text, debug_error_string=""
     )
 
 

@@ -258,7 +258,9 @@ def test_a_power_cut_anywhere_keeps_all_that_was_durable(
 ) -> None:
     directory = tmp_path_factory.mktemp("cut")
     opened(directory).close()
-    journal = opened(directory, CuttingFiles(cut))
+    files = CuttingFiles(1 << 30)
+    journal = opened(directory, files)
+    files.left = cut
     durable: list[tuple[bytes, int, int]] = list(journal.entries)
     term = 0
     try:
