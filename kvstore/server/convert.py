@@ -170,7 +170,8 @@ def _add_op_reply(response: pb.TxnResponse, part: OpReply, current: int, final: 
         added.response_range.header.CopyFrom(header)
     else:
         nested, current = _txn_to_pb(part, current, final)
-        nested.header.revision = current
+        # Compat: a nested transaction's own header is there, and empty.
+        nested.header.SetInParent()
         added.response_txn.CopyFrom(nested)
     return current
 

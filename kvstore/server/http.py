@@ -109,28 +109,27 @@ class HttpServer:
 
     async def _client(self, request: web.BaseRequest) -> web.StreamResponse:
         """Any request on a client port."""
-        cleaned = _clean(request.path)
-        if cleaned != request.path:
-            return _redirect(request, cleaned)
         headers = self._cors_headers(request)
         request[ANSWER_HEADERS] = headers
         if request.method == "OPTIONS":
-            return web.Response(headers=headers)
-        path = request.path
-        if path == "/v3":
-            response: web.StreamResponse = _redirect(request, "/v3/")
+            response: web.StreamResponse = web.Response()
+        else:
+            response = await self._client_answer(request)
+        if not response.prepared:
             response.headers.update(headers)
-            return response
+        return response
+
+    async def _client_answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.path
+        cleaned = "/v3/" if path == "/v3" else _clean(path)
+        if cleaned != path:
+            return _redirect(request, cleaned)
         if path.startswith("/v3beta/"):
             # etcd still takes the path of its own past.
             path = "/v3/" + path.removeprefix("/v3beta/")
         if path.startswith("/v3/") and self._gateway is not None:
-            response = await self._gateway.handle(request, path)
-        else:
-            response = await self._page(request)
-        if not response.prepared:
-            response.headers.update(headers)
-        return response
+            return await self._gateway.handle(request, path)
+        return await self._page(request)
 
     async def _page(self, request: web.BaseRequest) -> web.StreamResponse:
         page = self._pages.get(request.path)

@@ -186,8 +186,9 @@ class _Connection:
                 watch_id=notice.watcher.watch_id,
                 canceled=True,
                 compact_revision=notice.compact_revision,
-                cancel_reason=message_of(Compacted),
             )
+            # Compat: as in etcd 3.5 neither a reason nor a revision of the store; compact_revision says it all.
+            header = self._servicer.header_bytes(0)
         else:
             watcher = notice.watcher
             response = pb.WatchResponse(

@@ -94,7 +94,7 @@ def quote(byte: int) -> str:
     character = chr(byte)
     # Go prints a soft hyphen and no-break space escaped too.
     if not character.isprintable():
-        return f"'\\x{byte:02x}'" if byte < 0x80 else f"'\\u{byte:04x}'"
+        return f"'\\x{byte:02x}'" if byte < 0x20 else f"'\\u{byte:04x}'"
     return f"'{character}'"
 
 

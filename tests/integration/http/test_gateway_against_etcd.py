@@ -72,7 +72,6 @@ REQUESTS: list[tuple[str, str, str | None]] = [
     ("POST", "/v3/lease/revoke", '{"ID":77}'),
     ("POST", "/v3/kv/lease/revoke", '{"ID":77}'),
     ("POST", "/v3/cluster/member/promote", '{"ID":5}'),
-    ("POST", "/v3/cluster/member/update", '{"ID":5,"peerURLs":["http://a:1"]}'),
     ("POST", "/v3/maintenance/alarm", '{"action":"GET"}'),
     ("POST", "/v3/maintenance/alarm", ""),
     ("POST", "/v3/maintenance/hash", "{}"),
@@ -152,13 +151,7 @@ def without_revision(answers):
 
 def test_every_request_is_answered_alike(both):
     def play(server):
-        found = []
-        for method, path, body in REQUESTS:
-            try:
-                found.append(normalised(server.request(method, path, body)))
-            except TimeoutError:
-                found.append("no answer")
-        return found
+        return [normalised(server.request(method, path, body)) for method, path, body in REQUESTS]
 
     mine, theirs = both(play)
     for request, one, other in zip(REQUESTS, mine, theirs, strict=True):
