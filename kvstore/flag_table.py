@@ -125,6 +125,7 @@ experimental-warning-apply-duration | -d | 100ms | Slow requests are not logged.
 experimental-warning-unary-request-duration | -d | 300ms | Slow requests are not logged.
 experimental-txn-mode-write-with-shared-buffer | -b | true | There is no bbolt file.
 experimental-bootstrap-defrag-threshold-megabytes | -u | 0 | There is no bbolt file.
+experimental-backend-bbolt-freelist-type | -s | array | There is no bbolt file.
 experimental-memory-mlock | -b | false | Memory is not locked.
 experimental-max-learners | -i | 1 | There are no learners.
 experimental-wait-cluster-ready-timeout | -d | 5s | Readiness is told as soon as the member serves.
