@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kvstore.testing.check import words
+from kvstore.testing.check.conflicts import Keys, needed, touched, union
 from kvstore.testing.check.facts import INFINITY, Facts, puts, shown
 from kvstore.testing.model import Model
 from kvstore.testing.records import Failed, LeaseRevoke, Ok, Operation, Put, Request
@@ -33,7 +34,40 @@ class Candidates:
         for one in self._maybe:
             for key in {put.key for put in puts(one.request)}:
                 self._by_key[key].append(one)
+        self._equal: dict[Request, list[Operation]] = defaultdict(list)
+        for one in self._maybe:
+            self._equal[one.request].append(one)
         self._quiet = _quiet(facts)
+        self._first_touch: dict[bytes, float] = {}
+        """When a key was first asked to be changed by one of them."""
+        self._first_wide = INFINITY
+        for one in self._maybe:
+            keys = touched(one)
+            if keys is None:
+                self._first_wide = min(self._first_wide, one.called)
+            for key in keys or ():
+                self._first_touch.setdefault(key, one.called)
+        single = {lease for lease, asked in facts.grants.items() if len(asked) == 1}
+        self._revoke = {lease: one for one in facts.revokes if (lease := lease_of(one)) in single}
+        self._alive_at = {lease: at for lease, at in _alive_at(facts).items() if lease in single}
+        """The last revision at which somebody saw a key of a lease."""
+        self._leased = {
+            put.key
+            for one in facts.operations
+            for put in puts(one.request)
+            if put.lease or put.ignore_lease
+        } | {kv.key for kv in facts.start.kvs if kv.lease}
+
+    def could_touch(self, key: bytes, revision: int) -> bool:
+        """Whether any candidate could change `key` at `revision`."""
+        if self.is_quiet(key, revision):
+            return False
+        until = self._facts.latest[self._facts.index(revision)]
+        return (
+            key in self._leased
+            or self._first_wide <= until
+            or self._first_touch.get(key, INFINITY) <= until
+        )
 
     def of(self, revision: int, model: Model, used: set[int]) -> Iterator[Operation | End]:
         """Candidates for `revision` in the state before it; `used` are taken already."""
@@ -56,10 +90,21 @@ class Candidates:
             if isinstance(one.request, Put) and self.is_quiet(one.request.key, revision):
                 continue
             tried.add(one.request)
-            yield one
+            # Of equal requests the one called first: it forces the least on what follows.
+            yield next(same for same in self._equal[one.request] if same.id not in used)
 
     def _ends(self, model: Model, revision: int) -> Iterator[End]:
-        for lease, keys in list(model.leases.items()):
+        """Leases that may end here, those that were revoked about now first."""
+        until = self._facts.latest[self._facts.index(revision)]
+        possible = []
+        for lease in model.leases:
+            revoke = self._revoke.get(lease)
+            if revoke is not None and revoke.called > until:
+                continue  # It was there to be revoked later.
+            if revision > self._alive_at.get(lease, 0):
+                possible.append((INFINITY if revoke is None else revoke.returned, lease))
+        for _, lease in sorted(possible):
+            keys = model.leases[lease]
             if keys and not any(self.is_quiet(key, revision) for key in keys):
                 yield End(lease)
 
@@ -70,6 +115,16 @@ class Candidates:
             return False
         at = bisect_left(spans, (revision, -1))
         return at < len(spans) and spans[at][1] < revision
+
+    def rivals(self, revision: int) -> Keys:
+        """Keys whose state decides whether anybody fits `revision`."""
+        seen = self._facts.seen.get(revision)
+        if not seen:
+            return None
+        keys: Keys = frozenset(one.kv.key for one in seen)
+        for one in min((self._by_key.get(it.kv.key, []) for it in seen), key=len):
+            keys = union(keys, needed(one))
+        return keys
 
     def missing(self, revision: int) -> tuple[str, tuple[int, ...]]:
         """Why nobody can have written `revision`, and who is concerned."""
@@ -131,6 +186,25 @@ def _quiet(facts: Facts) -> dict[bytes, list[tuple[int, int]]]:
                 if kv.mod_revision < revision:
                     note(kv.key, revision - 1, kv.mod_revision)
     return {key: _widest(found) for key, found in spans.items()}
+
+
+def lease_of(revoke: Operation) -> int:
+    """The lease that is revoked."""
+    return revoke.request.id if isinstance(revoke.request, LeaseRevoke) else 0
+
+
+def _alive_at(facts: Facts) -> dict[int, int]:
+    alive: dict[int, int] = {}
+    for revision, operations in facts.contents.items():
+        for one in operations:
+            if isinstance(one.outcome, Ok):
+                for kv, _ in shown(one.request, one.outcome.reply):
+                    alive[kv.lease] = max(alive.get(kv.lease, 0), revision)
+    for revision, write in facts.writes.items():
+        if isinstance(write.request, Put) and write.request.lease:
+            lease = write.request.lease
+            alive[lease] = max(alive.get(lease, 0), revision)
+    return alive
 
 
 def _widest(found: dict[int, int]) -> list[tuple[int, int]]:

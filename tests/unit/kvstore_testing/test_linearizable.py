@@ -247,3 +247,176 @@ def test_never_accuses_a_history_with_leases_that_brute_force_explains(seed):
     except TimeoutError:
         return  # Too many ways for brute force.
     assert quick or not slow, (damaged, linearizable.check(history_of(damaged)))
+
+
+# -- histories that are wrong in a known way
+
+
+def ok(number, request, revision, reply, called, returned=None, client="c"):
+    end = called + 1 if returned is None else returned
+    return Operation(number, client, request, called, end, Ok(revision, reply))
+
+
+def kv(value, created, modified=None, version=1, key=b"a"):
+    return KeyValue(key, value, created, modified or created, version)
+
+
+def found(*kvs):
+    return RangeReply(kvs, len(kvs))
+
+
+PUT_1 = ok(1, Put(b"a", b"1"), 2, PutReply(), 0)
+PUT_2 = ok(2, Put(b"a", b"2"), 3, PutReply(), 2)
+LOST = Operation(9, "d", Put(b"a", b"lost"), 0.0, 1.0, Unknown("DeadlineExceeded"))
+TWO_KEYS = Txn((), (Put(b"a", b"3"), Put(b"b", b"3")), ())
+ALL = Range(b"\0", b"\0")
+
+WRONG = {
+    "stale read": ([PUT_1, PUT_2, ok(3, Range(b"a"), 2, found(kv(b"1", 2)), 4)], "began after"),
+    "lost write": (
+        [PUT_1, PUT_2, ok(3, Range(b"a"), 3, found(kv(b"1", 2)), 4)],
+        "there was [a=2",
+    ),
+    "doubled write": (
+        [PUT_1, ok(3, Range(b"a"), 3, found(kv(b"1", 2, 3, 2)), 4)],
+        "but at revision 2: done twice?",
+    ),
+    "reordered": (
+        [
+            ok(1, Put(b"a", b"1"), 3, PutReply(), 0),
+            ok(2, Put(b"a", b"2"), 2, PutReply(), 2),
+        ],
+        "and yet got revision 2",
+    ),
+    "wrong prev_kv": (
+        [PUT_1, ok(2, Put(b"a", b"2", prev_kv=True), 3, PutReply(kv(b"0", 2)), 2)],
+        "was answered: done, before: a=0",
+    ),
+    "revision gap": (
+        [PUT_1, ok(2, Put(b"a", b"2"), 4, PutReply(), 2)],
+        "no acknowledged write has revision 3",
+    ),
+    "same revision twice": (
+        [PUT_1, ok(2, Put(b"a", b"2"), 2, PutReply(), 0)],
+        "two writes were acknowledged with revision 2",
+    ),
+    "dirty transaction": (
+        [
+            ok(1, TWO_KEYS, 2, TxnReply(True, (PutReply(), PutReply())), 0),
+            ok(2, ALL, 2, found(kv(b"3", 2)), 2),
+        ],
+        "there was [a=3 (created 2, modified 2, version 1), b=3",
+    ),
+    "half a transaction": (
+        [
+            ok(1, TWO_KEYS, 3, TxnReply(True, (PutReply(), PutReply())), 0, 3),
+            ok(2, ALL, 2, found(kv(b"3", 2)), 1),
+        ],
+        "revision 2",
+    ),
+    "refused write was done": (
+        [
+            Operation(1, "c", Put(b"a", b"1"), 0.0, 1.0, Failed("NoLeader")),
+            ok(2, Range(b"a"), 2, found(kv(b"1", 2)), 2),
+        ],
+        "was told that it failed (NoLeader)",
+    ),
+    "unknown write done twice": (
+        [LOST, PUT_1, ok(3, Range(b"a"), 4, found(kv(b"lost", 2, 4, 3)), 4)],
+        "no acknowledged write has revision",
+    ),
+    "done before it was called": (
+        [
+            ok(3, Range(b"a"), 2, found(kv(b"1", 2)), 0),
+            ok(1, Put(b"a", b"1"), 2, PutReply(), 2),
+        ],
+        "began after",
+    ),
+    "both clients won the compare": (
+        [
+            ok(i, Txn((Compare(b"a", "create", "=", 0),), (Put(b"a", b"%d" % i),)), i + 1,
+               TxnReply(True, (PutReply(),)), 0)
+            for i in (1, 2)
+        ],
+        "it should have been: else-branch",
+    ),
+    "key of a revoked lease": (
+        [
+            Operation(1, "c", LeaseGrant(9, 7), 0, 1, Ok(1)),
+            ok(2, Put(b"a", b"1", lease=7), 2, PutReply(), 2),
+            Operation(3, "c", LeaseRevoke(7), 4, 5, Ok(2)),
+            ok(4, Range(b"a"), 2, found(KeyValue(b"a", b"1", 2, 2, 1, 7)), 6),
+        ],
+        "its key a was still there",
+    ),
+    "read below the compaction": (
+        [PUT_1, PUT_2, Operation(3, "c", Compact(3), 4, 5, Ok(3)),
+         ok(4, Range(b"a", revision=2), 3, found(kv(b"1", 2)), 6)],
+        "had been compacted before it began",
+    ),
+    "old revision read wrong": (
+        [PUT_1, PUT_2, ok(4, Range(b"a", revision=2), 3, found(kv(b"2", 2, 3, 2)), 6)],
+        "range a at revision 2",
+    ),
+    "no such key, but it was there": (
+        [PUT_1, Operation(2, "c", Put(b"a", ignore_value=True), 2, 3, Failed("KeyNotFound"))],
+        "which was not true at any revision",
+    ),
+    "serializable read of what never was": (
+        [PUT_1, PUT_2, ok(3, Range(b"a", serializable=True), 2, found(kv(b"x", 2)), 4)],
+        "returned [a=x",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_rejects_and_says_why(name):
+    operations, words = WRONG[name]
+    violations = linearizable.check(history_of(operations))
+    assert any(words in str(one) for one in violations), violations
+    assert all(one.operations for one in violations)
+
+
+def test_a_serializable_read_may_be_old_but_not_wrong():
+    old = ok(3, Range(b"a", serializable=True), 2, found(kv(b"1", 2)), 4)
+    assert linearizable.check(history_of([PUT_1, PUT_2, old])) == []
+
+
+def test_a_history_may_begin_with_a_full_store():
+    start = StartRecord(0.0, 40, (KeyValue(b"a", b"0", 30, 35, 3, 0),), leases=(5,))
+    operations = [
+        ok(1, Put(b"a", b"1", prev_kv=True), 41, PutReply(kv(b"0", 30, 35, 3)), 0),
+        ok(2, Put(b"b", b"1", lease=5), 42, PutReply(), 2),
+    ]
+    assert linearizable.check(history_of(operations, start)) == []
+    assert linearizable.check(history_of(operations)) != []
+    too_old = ok(3, Range(b"a"), 39, found(), 4)
+    assert linearizable.check(history_of([*operations, too_old], start)) != []
+
+
+def test_unknown_writes_are_found_by_what_was_seen_of_them():
+    seen = ok(3, Range(b"a"), 3, found(kv(b"lost", 2, 3, 2)), 4)
+    explanation = linearizable.explain(history_of([LOST, PUT_1, seen]))
+    assert explanation.violations == []
+    assert explanation.events[3][0].kv.value == b"lost"
+
+
+def test_a_search_without_end_is_called_undecided():
+    seen = ok(3, Range(b"a"), 3, found(kv(b"lost", 2, 3, 2)), 4)
+    (violation,) = linearizable.check(history_of([LOST, PUT_1, seen]), limit_steps=2)
+    assert violation.property == "undecided"
+
+
+def test_ten_thousand_operations_with_unknown_outcomes_take_seconds():
+    keys = tuple(b"k%03d" % i for i in range(100))
+    operations = make_history(random.Random(1), Shape(10_000, 20, 0.1, True, keys))
+    assert linearizable.check(history_of(operations)) == []
+    value = next(
+        i for i, one in enumerate(operations)
+        if i > 9_000 and isinstance(one.request, Range) and one.request.key in keys
+        and isinstance(one.outcome, Ok) and one.outcome.reply.kvs
+    )  # fmt: skip
+    one = operations[value]
+    forged = replace(one.outcome.reply.kvs[0], value=b"forged")
+    operations[value] = replace(one, outcome=replace(one.outcome, reply=found(forged)))
+    assert linearizable.check(history_of(operations)) != []
