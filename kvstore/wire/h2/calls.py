@@ -528,16 +528,3 @@ def decode_binary(value: bytes) -> bytes:
         return base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
     except binascii.Error:
         return value
-
-
-def open_call(service: CallService, peer: Peer) -> Any:
-    """Makes the streams of one connection."""
-
-    def make(connection: Connection[CallHead], stream_id: int, head: CallHead) -> Stream:
-        if head.unary is not None:
-            return UnaryCall(connection, stream_id, head, service, peer)
-        if head.stream is not None:
-            return StreamCall(connection, stream_id, head, service, peer)
-        return RefusedCall(connection, stream_id, head, service, peer)
-
-    return make

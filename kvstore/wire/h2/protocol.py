@@ -12,11 +12,13 @@ from typing import Any, cast
 from kvstore.base.log import get_logger
 from kvstore.wire.engine import Http1Factory
 from kvstore.wire.h2 import frames
-from kvstore.wire.h2.calls import CallService, Peer, open_call
+from kvstore.wire.h2.bridge import HttpCall
+from kvstore.wire.h2.calls import CallService, Peer, RefusedCall, StreamCall, UnaryCall
 from kvstore.wire.h2.connection import Connection, Limits
 from kvstore.wire.h2.flow import Budget
 from kvstore.wire.h2.hpack import Header
 from kvstore.wire.h2.routing import CallHead
+from kvstore.wire.h2.stream import Stream
 from kvstore.wire.limits import Keepalive
 
 log = get_logger("kvstore.wire.h2")
@@ -68,6 +70,7 @@ class Http2Protocol(asyncio.Protocol):
         "_heard_at",
         "_is_dirty",
         "_is_reading",
+        "_is_tls",
         "_peer",
         "_pinged_at",
         "_progress",
@@ -86,6 +89,7 @@ class Http2Protocol(asyncio.Protocol):
         self._sniffed = b""
         self._is_reading = False
         self._is_dirty = False
+        self._is_tls = False
         self._started_at = self._heard_at = shared.service.loop.time()
         self._pinged_at = 0.0
         self._closing_at = 0.0
@@ -95,6 +99,7 @@ class Http2Protocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there; with TLS, it has shown its certificate."""
         self._transport = cast("asyncio.Transport", transport)
+        self._is_tls = transport.get_extra_info("sslcontext") is not None
         certificate = transport.get_extra_info("peercert")
         if certificate and self._shared.is_revoked(certificate):
             log.warning("a revoked certificate was refused", serial=certificate["serialNumber"])
@@ -197,7 +202,7 @@ class Http2Protocol(asyncio.Protocol):
         self, connection: Connection[CallHead], transport: asyncio.Transport, now: float
     ) -> None:
         keepalive = self._shared.keepalive
-        if self._pinged_at and self._heard_at > self._pinged_at:
+        if self._pinged_at and self._heard_at:
             self._pinged_at = 0.0
         if self._pinged_at:
             if now - self._pinged_at > keepalive.timeout_seconds:
@@ -205,6 +210,8 @@ class Http2Protocol(asyncio.Protocol):
                 transport.abort()
         elif keepalive.interval_seconds and now - self._heard_at > keepalive.interval_seconds:
             self._pinged_at = now
+            # Zeroed rather than compared: the loop's clock may stand still between a ping and its answer.
+            self._heard_at = 0.0
             connection.ping(_KEEPALIVE_PAYLOAD)
 
     def _tick_stall(
@@ -283,7 +290,7 @@ class Http2Protocol(asyncio.Protocol):
         shared = self._shared
         connection = Connection(
             shared.convert,
-            open_call(shared.service, self._peer),
+            self._open_stream,
             shared.service.loop.time,
             shared.limits,
             shared.budget,
@@ -292,6 +299,18 @@ class Http2Protocol(asyncio.Protocol):
         connection.flush_now = self.flush
         self._connection = connection
         self.data_received(data)
+
+    def _open_stream(
+        self, connection: Connection[CallHead], stream_id: int, head: CallHead
+    ) -> Stream:
+        service, peer = self._shared.service, self._peer
+        if head.unary is not None:
+            return UnaryCall(connection, stream_id, head, service, peer)
+        if head.stream is not None:
+            return StreamCall(connection, stream_id, head, service, peer)
+        if self._is_tls and not head.is_grpc and self._shared.http1 is not None and self._transport:
+            return HttpCall(connection, stream_id, head, self._shared.http1, self._transport)
+        return RefusedCall(connection, stream_id, head, service, peer)
 
     def _hand_over(self, data: bytes) -> None:
         transport, self._transport = self._transport, None
