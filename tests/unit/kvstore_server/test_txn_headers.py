@@ -1,4 +1,4 @@
-"""Each part of a transaction's answer carries the revision it saw, as etcd's does; a nested transaction's own is empty."""
+"""Each part of a transaction's answer carries the revision it saw, as etcd's does; a nested one's own is empty."""
 
 import pytest
 
