@@ -345,7 +345,6 @@ class Node:
                 quota=quota,
             ),
             header,
-            guard,
         )
         maintenance = MaintenanceServicer(
             self._cluster,

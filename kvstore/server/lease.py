@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from kvstore.mvcc.errors import LeaseNotFound
 from kvstore.pb import rpc_pb2 as pb
 from kvstore.server.header import Header
-from kvstore.service.guard import Caller, Guard
+from kvstore.service.guard import Caller, Vouched
 from kvstore.service.lease import LeaseService
 from kvstore.wire.engine import CallContext, Send, StreamHandler, UnaryHandler
 
@@ -22,10 +22,9 @@ VOUCHED_HEADER = "quorate-vouched"
 class LeaseServicer:
     """etcdserverpb.Lease."""
 
-    def __init__(self, service: LeaseService, header: Header, guard: Guard) -> None:
+    def __init__(self, service: LeaseService, header: Header) -> None:
         self._service = service
         self._header = header
-        self._guard = guard
 
     def unary(self) -> dict[str, UnaryHandler]:
         """Handlers by method path; LeaseRevoke and LeaseLeases also under the names that etcd once gave them."""
@@ -92,6 +91,9 @@ class LeaseServicer:
             header = self._header.encoded(self._header.current_revision())
             await send(header + response.SerializeToString())
 
-    def _caller(self, context: CallContext, lease_id: int) -> Caller:
+    def _caller(self, context: CallContext, lease_id: int) -> Caller | None:
         proof = context.metadata(VOUCHED_HEADER)
-        return context if proof is None else self._guard.vouched(unquote(proof), lease_id)
+        if proof is not None:
+            return Vouched(unquote(proof), lease_id)
+        # The other member's certificate must not speak for whom it calls for; it may not know yet that it matters.
+        return None if context.metadata(FORWARDED_HEADER) is not None else context

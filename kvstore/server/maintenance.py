@@ -103,9 +103,10 @@ class MaintenanceServicer:
         return pb.DefragmentResponse().SerializeToString()
 
     async def hash(self, _data: bytes, context: CallContext) -> bytes:
-        """HashRequest -> HashResponse: of the newest state."""
+        """HashRequest -> HashResponse: of the newest state, users and roles included, as etcd's is of all it has."""
         await self._guard.require_admin(context)
         found, _compact = self._service.digest(0)
+        found ^= self._guard.auth.digest()
         response = pb.HashResponse(header=self._header.message(), hash=found & 0xFFFF_FFFF)
         return response.SerializeToString()
 

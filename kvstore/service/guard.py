@@ -54,13 +54,27 @@ SYSTEM: Caller = _System()
 """The caller of what members do on their own account; may do everything."""
 
 
-class Vouched:
-    """A caller whom another member has identified."""
+class _Known:
+    """A caller who was identified already."""
 
     common_name = ""
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
+
+    def metadata(self, name: str) -> str | None:
+        """None: its headers have done what they can."""
+        return None
+
+
+class Vouched:
+    """A caller whom another member claims to have identified, for one lease. Looked at when it must be known."""
+
+    common_name = ""
+
+    def __init__(self, claim: str, lease_id: int) -> None:
+        self.claim = claim
+        self.lease_id = lease_id
 
     def metadata(self, name: str) -> str | None:
         """None: its headers stayed with the other member."""
@@ -87,8 +101,10 @@ class Guard:
         """Who calls; NOBODY without credentials. Raises InvalidAuthToken for bad ones."""
         if caller is None:
             return NOBODY
-        if isinstance(caller, Vouched):
+        if isinstance(caller, _Known):
             return caller.identity
+        if isinstance(caller, Vouched):
+            return self._open(caller)
         for header in TOKEN_HEADERS:
             token = caller.metadata(header)
             if token is not None:
@@ -111,10 +127,13 @@ class Guard:
         who = await self.identify(caller)
         return Signed(command, who.user, who.revision)
 
-    async def require_user(self, caller: Caller | None) -> None:
-        """Raise unless the caller is one of the users."""
-        if self.is_enabled and caller is not SYSTEM:
-            _raise(self.auth.check_user(await self.identify(caller)))
+    async def require_user(self, caller: Caller | None) -> Caller | None:
+        """Raise unless the caller is one of the users; the same caller, who need not be identified again."""
+        if not self.is_enabled or caller is SYSTEM:
+            return caller
+        who = await self.identify(caller)
+        _raise(self.auth.check_user(who))
+        return _Known(who)
 
     async def require_admin(self, caller: Caller | None) -> None:
         """Raise unless the caller has the root role."""
@@ -157,22 +176,23 @@ class Guard:
             )
 
     async def vouch(self, caller: Caller | None, lease_id: int) -> str:
-        """A header value that tells another member who calls, for this lease only; empty if it need not know."""
+        """What to tell another member (`Vouched`) of who calls, for this lease only; empty if it need not know."""
         if not self.is_enabled:
             return ""
         who = await self.identify(caller)
         return f"{self._seal(who, lease_id)}:{who.revision}:{who.user}"
 
-    def vouched(self, value: str, lease_id: int) -> Caller:
-        """The caller whom another member vouches for. Raises InvalidAuthToken if no member wrote `value`."""
-        seal, _, rest = value.partition(":")
+    def _open(self, vouched: Vouched) -> Identity:
+        seal, _, rest = vouched.claim.partition(":")
         revision, _, user = rest.partition(":")
         if not (revision.isascii() and revision.isdigit()) or len(revision) > 20:
             raise InvalidAuthToken
         who = Identity(user, int(revision))
-        if not self.auth.secret or not hmac.compare_digest(seal, self._seal(who, lease_id)):
+        # Both as bytes: the function refuses text that is not ASCII.
+        wanted = self._seal(who, vouched.lease_id).encode()
+        if not self.auth.secret or not hmac.compare_digest(seal.encode(), wanted):
             raise InvalidAuthToken
-        return Vouched(who)
+        return who
 
     def _seal(self, who: Identity, lease_id: int) -> str:
         text = f"{lease_id}:{who.revision}:{who.user}".encode()

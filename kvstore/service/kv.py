@@ -131,7 +131,7 @@ class KVService:
         """Write one key."""
         if self._guard.is_enabled:
             # Nobody else may make a nearly full store raise its alarm.
-            await self._guard.require_user(caller)
+            caller = await self._guard.require_user(caller)
         await self._quota.check(cmd)
         outcome = await self._proposer.submit(cmd, caller)
         return Answer(cast("PutReply", outcome.reply), outcome.revision)
@@ -157,7 +157,7 @@ class KVService:
                 raise reply
             return Answer(reply, self._machine.revision)
         if self._guard.is_enabled:
-            await self._guard.require_user(caller)
+            caller = await self._guard.require_user(caller)
         await self._quota.check(cmd)
         outcome = await self._proposer.submit(cmd, caller)
         return Answer(cast("TxnReply", outcome.reply), outcome.revision)

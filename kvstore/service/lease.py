@@ -95,6 +95,7 @@ class LeaseService:
             raise LeaseTTLTooLarge
         chosen = lease_id or self._rng.randrange(1, 1 << 63)
         command = LeaseGrant(chosen, max(ttl, self._min_ttl))
+        caller = await self._guard.require_user(caller)
         if self._quota is not None:
             await self._quota.check(command)
         outcome = await self._proposer.submit(command, caller)

@@ -204,7 +204,7 @@ class BootedMember:
             rng=rng,
             min_ttl_seconds=math.ceil(1.5 * settings.election_seconds),
         )
-        lease = LeaseServicer(leases, header, guard)
+        lease = LeaseServicer(leases, header)
         maintenance = MaintenanceServicer(cluster, header, machine.snapshot, guard)
         self.handlers: Handlers = bind(
             unary=(kv, lease, ClusterServicer(cluster, header, guard), maintenance),

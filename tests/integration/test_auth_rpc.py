@@ -101,7 +101,7 @@ class World:
             rng=random.Random(1),
             min_ttl_seconds=1,
         )
-        lease = LeaseServicer(leases, header, guard)
+        lease = LeaseServicer(leases, header)
         maintenance = MaintenanceServicer(cluster, header, machine.snapshot, guard)
         quota = Quota(machine, proposer, MEMBER, 1 << 20)
         auth = AuthService(machine.auth, proposer, guard, self.tokens, Passwords(4))
@@ -266,6 +266,13 @@ async def forging(world: World) -> bool:
     return not isinstance(await world.call("Lease/LeaseTimeToLive", request, context), tuple)
 
 
+async def unvouched(world: World) -> bool:
+    """Come with a member's certificate, but say that the call is somebody else's."""
+    context = Context({FORWARDED_HEADER: "1"}, common_name="root")
+    request = pb.LeaseTimeToLiveRequest(ID=7, keys=True)
+    return not isinstance(await world.call("Lease/LeaseTimeToLive", request, context), tuple)
+
+
 async def borrowing(world: World) -> bool:
     """Use what a member once said of root about one lease for another lease."""
     seal = await world.guard.vouch(world.users["root"], 8)
@@ -324,6 +331,10 @@ def open_leases(patch: pytest.MonkeyPatch) -> None:
 
 def open_seal(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("kvstore.service.guard.hmac.compare_digest", lambda *_: True)
+
+
+def open_forwarded(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("kvstore.server.lease.FORWARDED_HEADER", "no-such-header")
 
 
 def open_lease_in_seal(patch: pytest.MonkeyPatch) -> None:
@@ -436,6 +447,7 @@ ATTACKS: dict[str, tuple[Attack, Callable[[pytest.MonkeyPatch], None]]] = {
         open_check("check_admin"),
     ),
     "forged_seal": (forging, open_seal),
+    "member_certificate": (unvouched, open_forwarded),
     "borrowed_seal": (borrowing, open_lease_in_seal),
     "gateway_certificate": (through_a_gateway, open_gateway),
     "fill_by_nobody": (filling, open_guard("require_user")),
