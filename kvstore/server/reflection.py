@@ -90,15 +90,19 @@ class ReflectionServicer:
         return self._files.get(found.name)
 
     def _describe(self, response: pb.ServerReflectionResponse, file: FileDescriptor) -> None:
-        """The file and all it imports."""
-        seen: set[str] = set()
-        todo = [file]
-        while todo:
-            one = todo.pop(0)
-            if one.name not in seen:
-                seen.add(one.name)
-                response.file_descriptor_response.file_descriptor_proto.append(one.serialized_pb)
-                todo.extend(one.dependencies)
+        """The file and all it imports; each before those that it imports, as grpc-go sends them."""
+        ordered: dict[str, FileDescriptor] = {}
+
+        def visit(one: FileDescriptor) -> None:
+            if one.name not in ordered:
+                for other in one.dependencies:
+                    visit(other)
+                ordered[one.name] = one
+
+        visit(file)
+        response.file_descriptor_response.file_descriptor_proto.extend(
+            one.serialized_pb for one in reversed(ordered.values())
+        )
 
 
 def services_of(handlers: Handlers) -> set[str]:

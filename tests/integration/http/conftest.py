@@ -142,6 +142,22 @@ def _run(command: list[str], folder: Path, name: str) -> Iterator[Served]:
 
 
 @pytest.fixture
+def run_ours(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Start a member of this store with more flags, for one test."""
+    started: list[Served] = []
+
+    def run(*flags: str) -> Served:
+        served = Served([sys.executable, "-m", "kvstore", *flags], tmp_path, "one")
+        started.append(served)
+        served.wait()
+        return served
+
+    yield run
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture
 def both(ours: Served, etcd: Served) -> Callable[[Callable[[Served], Any]], tuple[Any, Any]]:
     """Do the same with both: (ours, etcd's)."""
 
