@@ -79,7 +79,7 @@ KINDS = (
 TRAFFIC = ("put", "get", "cas", "txn", "delete", "lease", "lock", "compact", "serializable", "queue")
 
 
-def make_plan(seed: int, *, seconds: float = 40.0, members: int = 0) -> Plan:
+def make_plan(seed: int, *, seconds: float = 24.0, members: int = 0) -> Plan:
     """The plan of `seed`."""
     rng = random.Random(f"{seed}/plan")
     size = members or rng.choice((3, 3, 3, 5))
@@ -93,10 +93,10 @@ def make_plan(seed: int, *, seconds: float = 40.0, members: int = 0) -> Plan:
         election_seconds=1.0,
         snapshot_count=rng.choice((8, 25, 60, 10_000)),
         segment_bytes=rng.choice((1 << 11, 1 << 13, 1 << 16)),
-        clients=rng.choice((2, 3, 5)),
+        clients=rng.choice((2, 3, 4)),
         watchers=rng.choice((1, 2, 3)),
         keys=rng.choice((2, 4, 8)),
-        think_seconds=rng.choice((0.05, 0.2, 0.5)),
+        think_seconds=rng.choice((0.1, 0.3, 0.8)),
         traffic=tuple(dict.fromkeys(traffic)),
         seconds=seconds,
         faults=tuple(_faults(rng, kinds, size, gap, seconds)),

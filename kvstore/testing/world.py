@@ -42,6 +42,7 @@ from kvstore.testing.sim_host import SimMember
 from kvstore.testing.sim_loop import SimLoop
 from kvstore.testing.sim_member import member_name
 from kvstore.testing.sim_network import SimNetwork
+from kvstore.testing.sim_oracle import Oracle
 from kvstore.testing.sim_rpc import RpcWorld
 from kvstore.testing.sim_traffic import PREFIX, PREFIX_END, TrafficClient
 from kvstore.testing.sim_watch import ClientWatcher, RawWatcher, SimWatcher
@@ -103,6 +104,7 @@ class World:
         )
         self._applied: dict[int, _Applied] = {}
         self._leaders: dict[int, str] = {}
+        self._oracle = Oracle()
         disk_rng = self.rng("jobs")
         self.loop.job_starts_after = lambda: disk_rng.uniform(5e-5, 5e-4)
         self.members = [member_class(self, number) for number in range(1, plan.members + 1)]
@@ -155,6 +157,9 @@ class World:
         now = _Applied(checksum, machine.revision, digest, member)
         self.trace(f"applied {member} {index} {checksum} {machine.revision} {digest}")
         first = self._applied.setdefault(index, now)
+        wrong = self._oracle.learn(index, commands, machine.revision)
+        if wrong:
+            self.violate("state", wrong)
         if (first.checksum, first.revision) != (now.checksum, now.revision):
             self.violate(
                 "agreement",
@@ -329,6 +334,7 @@ class World:
                 self.violate("no-internal-errors", f"{task.get_name()}: {task.exception()!r}")
         self._compare_members()
         self.history.close(self.loop.time())
+        self.violations.extend(self._oracle.check(self.history)[:20])
         self.violations.extend(self._check(self.history)[:20])
 
     def _compare_members(self) -> None:
