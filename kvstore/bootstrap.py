@@ -27,8 +27,10 @@ def settle(config: MemberConfig) -> MemberConfig:
     """`config` with what its data directory says of the member and its cluster. Raises StartError."""
     try:
         found = identities.load(config.data_dir)
-    except (DamagedData, OSError) as error:
+    except DamagedData as error:
         raise StartError(f"--data-dir: {error}") from error
+    except OSError as error:
+        raise StartError(f"--data-dir: cannot use {config.data_dir}: {error.strerror}") from error
     if found is None:
         if config.force_new_cluster:
             found = _identity_of(config)

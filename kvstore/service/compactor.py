@@ -2,8 +2,8 @@
 
 Periodic, with etcd's cadence: the revision is noted ten times a period (an hour at most). The first compaction comes
 when a whole period has passed, the next ones a period (an hour at most) after the last, each to the oldest note, which
-is a period old and up to a tenth more. Every member notes, so that a new leader goes on where the old one was. Revision: every five minutes
-all but the newest N revisions.
+is a period old and up to a tenth more. Every member notes, so that a new leader goes on where the old one was.
+Revision: every five minutes all but the newest N revisions.
 """
 
 from collections import deque
