@@ -4,12 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kvstore.base.clock import Clock, SystemClock
-from kvstore.testing.check import linearizable
+from kvstore.testing.check import digest, durable, linearizable, locks, watch
 from kvstore.testing.check.violation import Violation
 from kvstore.testing.history import History
 
 CHECKERS: Mapping[str, Callable[[History], list[Violation]]] = {
     "linearizable": linearizable.check,
+    "watch": watch.check,
+    "durable": durable.check,
+    "digest": digest.check,
+    "locks": locks.check,
 }
 
 
