@@ -99,13 +99,14 @@ def make_plan(seed: int, *, seconds: float = 24.0, members: int = 0) -> Plan:
         think_seconds=rng.choice((0.1, 0.3, 0.8)),
         traffic=tuple(dict.fromkeys(traffic)),
         seconds=seconds,
-        faults=tuple(_faults(rng, kinds, size, gap, seconds)),
+        faults=tuple(faults_of(rng, kinds, size, gap, seconds)),
     )
 
 
-def _faults(
+def faults_of(
     rng: random.Random, kinds: list[str], size: int, gap: float, seconds: float
 ) -> list[Fault]:
+    """A schedule of faults of `kinds`, `gap` seconds apart on average."""
     faults: list[Fault] = []
     at = 3.0
     while (at := at + rng.expovariate(1.0 / gap)) < seconds - 2.0:

@@ -5,6 +5,7 @@ does. One whose data is damaged is emptied first, as its error message tells the
 other member is still being filled: more loss than the minority holds is not what replication survives.
 """
 
+import errno
 from typing import TYPE_CHECKING, Any
 
 from kvstore.machine.machine import StateMachine
@@ -137,6 +138,8 @@ class SimMember:
             self._end(process, is_power_loss=False, lasts=RESTART_SECONDS)
         except OSError as error:
             self.world.trace(f"failed {self.name} {error.errno}")
+            if error.errno not in (errno.EIO, errno.ENOSPC):
+                self.world.violate("no-internal-errors", f"{self.name} stopped: {error!r}")
             self._end(process, is_power_loss=False, lasts=RESTART_SECONDS)
         except Exception as error:
             self.world.violate("no-internal-errors", f"{self.name} stopped: {error!r}")

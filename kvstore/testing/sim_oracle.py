@@ -17,6 +17,7 @@ from kvstore.testing.history import History, WatchSession
 from kvstore.testing.model import Model, Refused, in_range
 
 _TARGETS = ("version", "create", "mod", "value", "lease")
+_FASTEST_CLOCK = 1.1
 _OPERATORS = ("=", ">", "<", "!=")
 
 
@@ -29,8 +30,10 @@ class Oracle:
         self._versions_seen: dict[bytes, int] = {}
         self.events: list[tuple[int, tuple[records.WatchEvent, ...]]] = []
         """What each revision changed, in the order of the changes."""
+        self._written: dict[tuple[bytes, bytes], int] = {}
+        self._ended: dict[int, float] = {}
 
-    def learn(self, index: int, encoded: Sequence[bytes], revision: int) -> str:
+    def learn(self, index: int, encoded: Sequence[bytes], revision: int, now: float) -> str:
         """Entry `index` was agreed on, and left who applied it at `revision`; what is wrong with that, or nothing."""
         if index <= self._last_index:
             return ""
@@ -45,32 +48,70 @@ class Oracle:
                 self.model.apply(request)
             except Refused:
                 continue
-            self._note_events()
+            if isinstance(request, records.LeaseRevoke):
+                self._ended[request.id] = now
+            twice = self._note_events()
+            if twice:
+                return f"entry {index}: {twice}"
         if self.model.revision != revision:
             return f"entry {index} leads to revision {self.model.revision}, a member is at {revision}"
         return ""
 
-    def _note_events(self) -> None:
-        model, found = self.model, []
+    def _note_events(self) -> str:
+        model, found, twice = self.model, [], ""
         for key in model.changed:
             versions = model._versions[key]
             seen = self._versions_seen.get(key, 0)
             self._versions_seen[key] = seen + 1
             prev = versions[seen - 1] if seen and versions[seen - 1].version else None
             kind = "PUT" if versions[seen].version else "DELETE"
+            if kind == "PUT":
+                # Clients write no value twice, and ask again only if nothing was done.
+                pair = (key, versions[seen].value)
+                first = self._written.setdefault(pair, versions[seen].mod_revision)
+                if first != versions[seen].mod_revision:
+                    twice = f"{pair[1][:20]!r} was written to {key!r} at {first}, and again"
             found.append(records.WatchEvent(kind, versions[seen], prev))
         if found:
             self.events.append((model.revision, tuple(found)))
         model.forget()
+        return twice
 
     def check(self, history: History) -> list[Violation]:
         """What clients were told against what was so."""
         found = _Reads(self.model).check(history)
+        found += self._early_ends(history)
         for session in history.watches:
             message = check_session(session, self.events)
             if message:
                 found.append(Violation("watch", message, (session.request.id,)))
         return found
+
+
+    def _early_ends(self, history: History) -> list[Violation]:
+        """A lease lives as long as was promised, by the clock of a member that may run a tenth too fast."""
+        promised: dict[int, tuple[float, int]] = {}
+        revoked: set[int] = set()
+        for one in history.operations:
+            if isinstance(one.request, records.LeaseRevoke):
+                revoked.add(one.request.id)
+            grants = isinstance(one.request, records.LeaseGrant | records.LeaseKeepAlive)
+            if grants and isinstance(one.outcome, records.Ok):
+                reply = one.outcome.reply
+                if isinstance(reply, records.LeaseReply) and reply.ttl > 0:
+                    end = one.called + reply.ttl / _FASTEST_CLOCK
+                    if one.called < self._ended.get(reply.id, float("inf")):
+                        promised[reply.id] = max(promised.get(reply.id, (0.0, 0)), (end, one.id))
+        return [
+            Violation(
+                "lease",
+                f"lease {lease} ended at {self._ended[lease]:.3f}, promised until {end:.3f}",
+                (operation,),
+                self._ended[lease],
+            )
+            for lease, (end, operation) in promised.items()
+            if lease in self._ended and lease not in revoked and self._ended[lease] < end - 0.01
+        ]
 
 
 def _request(command: Any) -> records.Request | None:

@@ -157,7 +157,7 @@ class World:
         now = _Applied(checksum, machine.revision, digest, member)
         self.trace(f"applied {member} {index} {checksum} {machine.revision} {digest}")
         first = self._applied.setdefault(index, now)
-        wrong = self._oracle.learn(index, commands, machine.revision)
+        wrong = self._oracle.learn(index, commands, machine.revision, self.loop.time())
         if wrong:
             self.violate("state", wrong)
         if (first.checksum, first.revision) != (now.checksum, now.revision):

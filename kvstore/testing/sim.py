@@ -1,0 +1,234 @@
+"""`python -m kvstore.testing.sim`: simulate whole clusters from seeds, and find what breaks their promises.
+
+    python -m kvstore.testing.sim --first 0 --seeds 100 --jobs 2     seeds 0 to 99, in two processes
+    python -m kvstore.testing.sim --seed 7 --trace trace.txt         one seed again, every event in a file
+    python -m kvstore.testing.sim --mutants                          is the search good enough to find known mistakes?
+
+Ends with 1 if a promise was broken. A failing seed prints the command that repeats it, and its schedule of faults
+shrunk to the shortest that still fails.
+"""
+
+import argparse
+import multiprocessing
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from msgspec.structs import replace
+
+from kvstore.testing.mutants import MUTANTS, switched_off
+from kvstore.testing.schedule import Fault, Plan, make_plan
+from kvstore.testing.shrink import shortest_failing
+from kvstore.testing.world import RunReport, World
+
+_SHRINK_RUNS = 150
+
+
+class _Result:
+    """What is left of a run when it comes back from another process."""
+
+    def __init__(self, report: RunReport) -> None:
+        self.plan = report.plan
+        self.violations = [str(one) for one in report.violations]
+        self.trace_hash = report.trace_hash
+        self.virtual_seconds = report.virtual_seconds
+        self.counts = report.counts
+
+
+def run_plan(plan: Plan, mutant: str = "", trace: TextIO | None = None) -> RunReport:
+    """One run, with a guard switched off if `mutant` names one."""
+    with switched_off(mutant) as options:
+        world = World(plan, trace=trace.write if trace is not None else None, **options)
+        return world.run()
+
+
+def plan_of(seed: int, mutant: str = "", members: int = 0, seconds: float = 0.0) -> Plan:
+    """The plan of a seed; that of a mutant is bent towards where it shows."""
+    chosen = {"seconds": seconds} if seconds else {}
+    plan = make_plan(seed, members=members, **chosen)  # type: ignore[arg-type]
+    return MUTANTS[mutant].bend(plan) if mutant else plan
+
+
+def _run_one(task: tuple[int, str, int, float]) -> _Result:
+    seed, mutant, members, seconds = task
+    return _Result(run_plan(plan_of(seed, mutant, members, seconds), mutant))
+
+
+def _results(tasks: Sequence[tuple[int, str, int, float]], jobs: int) -> Iterator[_Result]:
+    if jobs <= 1:
+        yield from map(_run_one, tasks)
+        return
+    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=200) as pool:
+        yield from pool.imap(_run_one, tasks)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; its exit code."""
+    options = _parser().parse_args(arguments)
+    out = sys.stdout
+    if options.mutants:
+        return search_mutants(options.mutant or sorted(MUTANTS), options.seeds, out)
+    if options.seed is not None:
+        return _one_seed(options, out)
+    mutant = options.mutant[0] if options.mutant else ""
+    tasks = [
+        (seed, mutant, options.members, options.seconds)
+        for seed in range(options.first, options.first + options.seeds)
+    ]
+    started, virtual, done, failed = _now(), 0.0, 0, 0
+    totals: dict[str, int] = {}
+    for result in _results(tasks, options.jobs):
+        done += 1
+        virtual += result.virtual_seconds
+        for name, count in result.counts.items():
+            totals[name] = totals.get(name, 0) + count
+        if options.verbose:
+            out.write(f"seed {result.plan.seed} {result.trace_hash}\n")
+        if result.violations:
+            failed += 1
+            _report_failure(result.plan, result.violations, mutant, options, out)
+            if options.stop_after and failed >= options.stop_after:
+                break
+    elapsed = max(1e-9, _now() - started)
+    out.write(
+        f"{done} seeds, {failed} with violations; {virtual:.0f} virtual seconds in {elapsed:.1f} s "
+        f"= {virtual / elapsed:.0f} a second, {done / elapsed * 60:.0f} seeds a minute\n"
+    )
+    out.write("  ".join(f"{name} {count}" for name, count in totals.items()) + "\n")
+    return 1 if failed else 0
+
+
+def _now() -> float:
+    return time.perf_counter()
+
+
+def _one_seed(options: argparse.Namespace, out: TextIO) -> int:
+    mutant = options.mutant[0] if options.mutant else ""
+    plan = plan_of(options.seed, mutant, options.members, options.seconds)
+    if options.only:
+        wanted = [int(number) for number in options.only.split(",")]
+        plan = replace(plan, faults=tuple(plan.faults[number] for number in wanted))
+    if options.no_faults:
+        plan = replace(plan, faults=())
+    started = _now()
+    if options.trace:
+        with Path(options.trace).open("w", encoding="utf-8") as trace:
+            report = run_plan(plan, mutant, trace)
+    else:
+        report = run_plan(plan, mutant)
+    if options.history:
+        report.history.write(Path(options.history))
+    elapsed = _now() - started
+    out.write(f"seed {options.seed} trace {report.trace_hash}\n")
+    out.write(
+        f"{report.virtual_seconds:.1f} virtual seconds in {elapsed:.2f} s: "
+        + ", ".join(f"{name} {count}" for name, count in report.counts.items())
+        + "\n"
+    )
+    if report.violations and not options.only:
+        _report_failure(plan, [str(one) for one in report.violations], mutant, options, out)
+    for one in report.violations if options.only else []:
+        out.write(f"  {one}\n")
+    return 1 if report.violations else 0
+
+
+def _report_failure(
+    plan: Plan,
+    violations: Sequence[str],
+    mutant: str,
+    options: argparse.Namespace,
+    out: TextIO,
+) -> None:
+    command = f"python -m kvstore.testing.sim --seed {plan.seed}"
+    command += f" --mutant {mutant}" if mutant else ""
+    command += f" --members {options.members}" if options.members else ""
+    command += f" --seconds {options.seconds:g}" if options.seconds else ""
+    out.write(f"seed {plan.seed} FAILED; repeat it with: {command}\n")
+    for violation in violations[:5]:
+        out.write(f"  {violation}\n")
+    if options.shrink:
+        numbers = shrink(plan, violations[0].partition(":")[0], mutant)
+        chosen = ",".join(str(number) for number in numbers)
+        out.write(f"  shortest schedule, {len(numbers)} of {len(plan.faults)} faults:\n")
+        for number in numbers:
+            out.write(f"    {number}: {describe(plan.faults[number])}\n")
+        out.write(f"  {command} {f'--only {chosen}' if numbers else '--no-faults'}\n")
+    out.flush()
+
+
+def shrink(plan: Plan, property_name: str, mutant: str = "") -> list[int]:
+    """Numbers of the faults of a shortest schedule that breaks the same property."""
+
+    def fails(numbers: list[int]) -> bool:
+        shorter = replace(plan, faults=tuple(plan.faults[number] for number in numbers))
+        report = run_plan(shorter, mutant)
+        return any(one.property == property_name for one in report.violations)
+
+    return shortest_failing(range(len(plan.faults)), fails, most_runs=_SHRINK_RUNS)
+
+
+def describe(fault: Fault) -> str:
+    """A fault in one line."""
+    parts = [f"{fault.at:g} s", fault.kind, fault.who]
+    parts += [f"for {fault.lasts:g} s"] if fault.lasts else []
+    parts += [f"value {fault.value:g}"] if fault.value else []
+    return " ".join(part for part in (*parts, fault.where) if part)
+
+
+def search_mutants(names: Sequence[str], most_seeds: int, out: TextIO) -> int:
+    """Try seeds on each mutant until one finds it; 1 if any was not found."""
+    missed = []
+    for name in names:
+        started = _now()
+        needed = seeds_needed(name, most_seeds)
+        median = sorted(needed)[len(needed) // 2] if needed else None
+        if median is None:
+            missed.append(name)
+        verdict = "NOT FOUND" if median is None else f"found, median {median} seeds"
+        out.write(f"{name:34} {verdict:30} {needed} {_now() - started:.0f} s\n")
+        out.flush()
+    out.write(f"{len(names) - len(missed)} of {len(names)} mutants found\n")
+    return 1 if missed else 0
+
+
+def seeds_needed(name: str, most_seeds: int, rounds: int = 3) -> list[int]:
+    """How many seeds each of `rounds` searches took; searches that found nothing are left out."""
+    needed: list[int] = []
+    for round_ in range(rounds):
+        first = 1_000_000 * (round_ + 1)
+        for number in range(most_seeds):
+            if run_plan(plan_of(first + number, name), name).violations:
+                needed.append(number + 1)
+                break
+        else:
+            if not needed:
+                break
+    return needed
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "kvstore.testing.sim", description="Simulate clusters from seeds."
+    )
+    parser.add_argument("--seed", type=int, help="run this seed only")
+    parser.add_argument("--first", type=int, default=0, help="first seed")
+    parser.add_argument("--seeds", type=int, default=100, help="how many seeds")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--members", type=int, default=0, help="3 or 5; default: the seed chooses")
+    parser.add_argument("--seconds", type=float, default=0.0, help="virtual seconds under faults")
+    parser.add_argument("--mutant", action="append", default=[], help="switch this guard off")
+    parser.add_argument("--mutants", action="store_true", help="search for all mutants")
+    parser.add_argument("--trace", default="", help="with --seed: write every event to this file")
+    parser.add_argument("--history", default="", help="with --seed: write the history here")
+    parser.add_argument("--only", default="", help="with --seed: only these faults, by number")
+    parser.add_argument("--no-faults", action="store_true", help="with --seed: no faults at all")
+    parser.add_argument("--no-shrink", dest="shrink", action="store_false", help="do not shrink")
+    parser.add_argument("--stop-after", type=int, default=0, help="stop after so many failures")
+    parser.add_argument("--verbose", action="store_true", help="print each seed's trace hash")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
