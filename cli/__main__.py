@@ -27,10 +27,13 @@ def main() -> None:
     """Run the command line; sub-tools load only when asked for."""
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
     everything = asked in ("", "--help", "-h", "--show-completion", "--install-completion")
-    if asked == "kv" or everything:
-        from cli.kv import app as kv
+    if asked == "kv":
+        # A command line of its own: etcdctl's rules for flags are not this tree's.
+        from cli.kv.main import run
 
-        app.add_typer(kv, name="kv", help="The store's client, in etcdctl's words.")
+        sys.exit(run(sys.argv[2:]))
+    if everything:
+        app.command("kv", help="The store's client, in etcdctl's words.")(lambda: None)
     if asked == "bench" or everything:
         from cli.bench import app as bench
 

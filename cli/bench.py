@@ -14,7 +14,7 @@ from cli.bench_cluster import OURS, StoreCluster, etcd_program
 from cli.bench_lifecycle import time_to_next_write
 from cli.bench_measure import HEAD, measure, median
 from cli.bench_suite import CASES, Suite, SuiteOptions
-from cli.kv_session import running_cluster
+from cli.kv.session import running_cluster
 from kvstore.client.errors import ClientError
 from kvstore.testing.load.spec import LoadSpec
 

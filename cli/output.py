@@ -10,9 +10,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kvstore.client.ops import prefix_end
 from kvstore.client.types import (
     Alarms,
     Answer,
+    AuthStatus,
     DeleteResult,
     Hash,
     KeyValue,
@@ -20,12 +22,19 @@ from kvstore.client.types import (
     LeaseGrant,
     LeaseIds,
     LeaseInfo,
+    Member,
     MemberList,
     OpResult,
+    Permission,
+    PermissionType,
     PutResult,
     RangeResult,
+    RoleList,
+    RolePermissions,
     Status,
     TxnResult,
+    UserList,
+    UserRoles,
     WatchBatch,
 )
 
@@ -44,6 +53,16 @@ class Health:
     endpoint: str
     took_seconds: float
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotStatus:
+    """What a snapshot file holds: digest, last revision, number of keys, bytes."""
+
+    hash: int
+    revision: int
+    total_keys: int
+    total_size: int
 
 
 def go_duration(seconds: float) -> str:
@@ -160,6 +179,42 @@ class Printer:
         """Raised alarms."""
         raise self._refuse()
 
+    def member_changed(self, member_id: int, verb: str, result: MemberList) -> bytes:
+        """A member that was "updated" or "promoted"."""
+        raise self._refuse()
+
+    def move_leader(self, before: int, target: int, result: Answer) -> bytes:
+        """Leadership handed over."""
+        raise self._refuse()
+
+    def confirmed(self, sentence: str, result: Answer) -> bytes:
+        """A change of users or roles, which `sentence` tells."""
+        raise self._refuse()
+
+    def user(self, name: str, result: UserRoles) -> bytes:
+        """One user."""
+        raise self._refuse()
+
+    def users(self, result: UserList) -> bytes:
+        """All users."""
+        raise self._refuse()
+
+    def role(self, name: str, result: RolePermissions) -> bytes:
+        """One role."""
+        raise self._refuse()
+
+    def roles(self, result: RoleList) -> bytes:
+        """All roles."""
+        raise self._refuse()
+
+    def auth_status(self, result: AuthStatus) -> bytes:
+        """Whether authentication is on."""
+        raise self._refuse()
+
+    def snapshot_status(self, result: SnapshotStatus) -> bytes:
+        """What a snapshot file holds."""
+        raise self._refuse()
+
 
 def status_row(endpoint: str, status: Status) -> list[str]:
     """The columns of an endpoint's status."""
@@ -240,8 +295,6 @@ class SimplePrinter(Printer):
 
     def watch(self, batch: WatchBatch) -> bytes:
         """PUT or DELETE, the previous pair if asked for, and the pair."""
-        if not batch.events:
-            return b"progress notify: %d\n" % batch.revision
         parts = []
         for event in batch.events:
             parts.append(event.type.encode() + b"\n")
@@ -281,8 +334,7 @@ class SimplePrinter(Printer):
 
     def member_add(self, result: MemberList, name: str) -> bytes:
         """The new id, and the environment the new member must be started with."""
-        added = result.member
-        assert added is not None
+        added = result.member or Member(0, "", (), ())
         cluster = [
             f"{name if member.id == added.id else member.name}={url}"
             for member in result.members
@@ -329,6 +381,72 @@ class SimplePrinter(Printer):
         """A line per alarm."""
         # Compat: the space at the end is etcdctl's.
         return _lines([f"memberID:{member} alarm:{kind.name} " for member, kind in result.alarms])
+
+    def member_changed(self, member_id: int, verb: str, result: MemberList) -> bytes:
+        """A confirmation."""
+        return _lines([f"Member {member_id:16x} {verb} in cluster {result.header.cluster_id:16x}"])
+
+    def move_leader(self, before: int, target: int, result: Answer) -> bytes:
+        """From whom to whom."""
+        return _lines([f"Leadership transferred from {before:x} to {target:x}"])
+
+    def confirmed(self, sentence: str, result: Answer) -> bytes:
+        """The sentence."""
+        return f"{sentence}\n".encode()
+
+    def user(self, name: str, result: UserRoles) -> bytes:
+        """Its name and its roles."""
+        return _lines([f"User: {name}", "Roles:" + "".join(f" {one}" for one in result.roles)])
+
+    def users(self, result: UserList) -> bytes:
+        """A line per user."""
+        return _lines(result.users)
+
+    def role(self, name: str, result: RolePermissions) -> bytes:
+        """What may be read, then what may be written."""
+        parts = [f"Role {name}\n".encode()]
+        for title, refused in (("Read", PermissionType.WRITE), ("Write", PermissionType.READ)):
+            parts.append(f"KV {title}:\n".encode())
+            parts += [_permission(one) for one in result.permissions if one.type != refused]
+        return b"".join(parts)
+
+    def roles(self, result: RoleList) -> bytes:
+        """A line per role."""
+        return _lines(result.roles)
+
+    def auth_status(self, result: AuthStatus) -> bytes:
+        """On or off, and the number of changes."""
+        return _lines(
+            [
+                f"Authentication Status: {_boolean(result.enabled)}",
+                f"AuthRevision: {result.auth_revision}",
+            ]
+        )
+
+    def snapshot_status(self, result: SnapshotStatus) -> bytes:
+        """One line."""
+        return _lines([", ".join(_snapshot_row(result))])
+
+
+def _permission(one: Permission) -> bytes:
+    if not one.range_end:
+        return b"\t" + one.key + b"\n"
+    if one.range_end == b"\0":
+        text = b"\t[" + one.key + b", <open ended>"
+    else:
+        text = b"\t[" + one.key + b", " + one.range_end + b")"
+    if one.key and prefix_end(one.key) == one.range_end:
+        text += b" (prefix " + one.key + b")"
+    return text + b"\n"
+
+
+def _snapshot_row(status: SnapshotStatus) -> list[str]:
+    return [
+        f"{status.hash:x}",
+        str(status.revision),
+        str(status.total_keys),
+        human_bytes(status.total_size),
+    ]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
@@ -387,3 +505,7 @@ class TablePrinter(Printer):
     def hashes(self, rows: Sequence[tuple[str, Hash]]) -> bytes:
         """A row per endpoint."""
         return table(("ENDPOINT", "HASH"), [[endpoint, str(r.hash)] for endpoint, r in rows])
+
+    def snapshot_status(self, result: SnapshotStatus) -> bytes:
+        """One row."""
+        return table(("HASH", "REVISION", "TOTAL KEYS", "TOTAL SIZE"), [_snapshot_row(result)])

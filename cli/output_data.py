@@ -1,8 +1,8 @@
-"""The forms of output that programs read: JSON as Go writes it, and fields, a line each.
+"""The form of output that programs read: JSON as Go writes it.
 
-Go leaves out fields that are zero where etcd's structures say so, writes bytes as base64 and escapes < > & in strings.
-The upper and lower case of the names is etcd's own mix: some answers are printed from its wire messages, some from its
-client library's structures.
+Go leaves out fields that are zero where etcd's structures say so, writes bytes as base64 and escapes < > & in
+strings. The upper and lower case of the names is etcd's own mix: some answers are printed from its wire messages,
+some from its client library's structures.
 """
 
 import base64
@@ -10,10 +10,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from cli.output import Health, Printer, SimplePrinter, TablePrinter, go_duration
+from cli.output import Health, Printer, SnapshotStatus, go_duration
 from kvstore.client.types import (
     Alarms,
     Answer,
+    AuthStatus,
     DeleteResult,
     Hash,
     Header,
@@ -26,8 +27,12 @@ from kvstore.client.types import (
     OpResult,
     PutResult,
     RangeResult,
+    RoleList,
+    RolePermissions,
     Status,
     TxnResult,
+    UserList,
+    UserRoles,
     WatchBatch,
 )
 
@@ -114,13 +119,13 @@ def _operation(result: OpResult) -> dict[str, Any]:
 def _union_name(result: OpResult) -> str:
     match result:
         case RangeResult():
-            return "ResponseRange"
+            return "response_range"
         case PutResult():
-            return "ResponsePut"
+            return "response_put"
         case DeleteResult():
-            return "ResponseDeleteRange"
+            return "response_delete_range"
         case TxnResult():
-            return "ResponseTxn"
+            return "response_txn"
 
 
 def _members(result: MemberList) -> list[dict[str, Any]]:
@@ -254,175 +259,57 @@ class JsonPrinter(Printer):
             ]
         )
 
+    def member_changed(self, member_id: int, verb: str, result: MemberList) -> bytes:
+        """The wire message."""
+        return self.member_list(result)
+
+    def move_leader(self, before: int, target: int, result: Answer) -> bytes:
+        """The wire message."""
+        return go_json({"header": _header(result.header)})
+
+    def confirmed(self, sentence: str, result: Answer) -> bytes:
+        """The wire message."""
+        return go_json({"header": _header(result.header)})
+
+    def user(self, name: str, result: UserRoles) -> bytes:
+        """The wire message."""
+        return go_json({"header": _header(result.header)} | _filled(roles=list(result.roles)))
+
+    def users(self, result: UserList) -> bytes:
+        """The wire message."""
+        return go_json({"header": _header(result.header)} | _filled(users=list(result.users)))
+
+    def role(self, name: str, result: RolePermissions) -> bytes:
+        """The wire message."""
+        rights = [
+            _filled(permType=int(one.type), key=_base64(one.key), range_end=_base64(one.range_end))
+            for one in result.permissions
+        ]
+        return go_json({"header": _header(result.header)} | _filled(perm=rights))
+
+    def roles(self, result: RoleList) -> bytes:
+        """The wire message."""
+        return go_json({"header": _header(result.header)} | _filled(roles=list(result.roles)))
+
+    def auth_status(self, result: AuthStatus) -> bytes:
+        """The wire message."""
+        return go_json(
+            {"header": _header(result.header)}
+            | _filled(enabled=result.enabled, authRevision=result.auth_revision)
+        )
+
+    def snapshot_status(self, result: SnapshotStatus) -> bytes:
+        """An object."""
+        return go_json(
+            {
+                "hash": result.hash,
+                "revision": result.revision,
+                "totalKey": result.total_keys,
+                "totalSize": result.total_size,
+            }
+        )
+
     def alarms(self, result: Alarms) -> bytes:
         """The wire message."""
         alarms = [_filled(memberID=member, alarm=int(kind)) for member, kind in result.alarms]
         return go_json(_filled(header=_header(result.header), alarms=alarms))
-
-
-class FieldsPrinter(Printer):
-    """A line per field: "Name" : value."""
-
-    form = "fields"
-
-    def range(self, result: RangeResult) -> bytes:
-        """All pairs, then what concerns them together."""
-        lines = [line for kv in result.kvs for line in self._pair("", kv)]
-        return self._answer(result, *lines, ("More", result.more), ("Count", result.count))
-
-    def put(self, result: PutResult) -> bytes:
-        """The header, and the previous pair."""
-        return self._answer(result, *(self._pair("Prev", result.prev_kv) if result.prev_kv else ()))
-
-    def delete(self, result: DeleteResult) -> bytes:
-        """The number of keys, and the previous pairs."""
-        previous = [line for kv in result.prev_kvs for line in self._pair("Prev", kv)]
-        return self._answer(result, ("Deleted", result.deleted), *previous)
-
-    def txn(self, result: TxnResult) -> bytes:
-        """Whether the condition held, and each operation's own output."""
-        parts = [self._answer(result, ("Succeeded", result.succeeded))]
-        for response in result.responses:
-            match response:
-                case RangeResult():
-                    parts.append(self.range(response))
-                case PutResult():
-                    parts.append(self.put(response))
-                case DeleteResult():
-                    parts.append(self.delete(response))
-                case TxnResult():
-                    parts.append(self.txn(response))
-        return b"".join(parts)
-
-    def watch(self, batch: WatchBatch) -> bytes:
-        """The header, then each event."""
-        lines: list[tuple[str, Any]] = []
-        for event in batch.events:
-            lines.append(("Type", _Bare(event.type)))
-            if event.prev_kv is not None:
-                lines += self._pair("Prev", event.prev_kv)
-            lines += self._pair("", event.kv)
-        return self._answer(batch, *lines)
-
-    def lease_grant(self, result: LeaseGrant) -> bytes:
-        """Header, id, seconds."""
-        return self._answer(result, ("ID", result.id), ("TTL", result.ttl))
-
-    def lease_revoke(self, lease_id: int, result: Answer) -> bytes:
-        """The header."""
-        return self._answer(result)
-
-    def lease_alive(self, result: LeaseAlive) -> bytes:
-        """Header, id, seconds."""
-        return self._answer(result, ("ID", result.id), ("TTL", result.ttl))
-
-    def lease_info(self, result: LeaseInfo, with_keys: bool) -> bytes:
-        """What was granted, what is left, and the keys."""
-        lines = [("ID", result.id), ("TTL", result.ttl), ("GrantedTTL", result.granted_ttl)]
-        return self._answer(result, *lines, *(("Key", key) for key in result.keys))
-
-    def lease_list(self, result: LeaseIds) -> bytes:
-        """Header and ids."""
-        return self._answer(result, *(("ID", one) for one in result.ids))
-
-    def member_list(self, result: MemberList) -> bytes:
-        """The members, an empty line after each."""
-        parts = [self._answer(result)]
-        for member in result.members:
-            lines: list[tuple[str, Any]] = [("ID", member.id), ("Name", member.name.encode())]
-            lines += [("PeerURL", url.encode()) for url in member.peer_urls]
-            lines += [("ClientURL", url.encode()) for url in member.client_urls]
-            parts.append(_fields([*lines, ("IsLearner", member.is_learner)]) + b"\n")
-        return b"".join(parts)
-
-    def status(self, rows: Sequence[tuple[str, Status]]) -> bytes:
-        """The endpoints, an empty line after each."""
-        parts = []
-        for endpoint, status in rows:
-            lines = (
-                ("Version", status.version.encode()),
-                ("DBSize", status.db_size),
-                ("Leader", status.leader),
-                ("IsLearner", status.is_learner),
-                ("RaftIndex", status.raft_index),
-                ("RaftTerm", status.raft_term),
-                ("RaftAppliedIndex", status.raft_applied_index),
-                ("Errors", _Bare(f"[{' '.join(status.errors)}]")),
-                ("Endpoint", endpoint.encode()),
-            )
-            parts.append(self._answer(status, *lines) + b"\n")
-        return b"".join(parts)
-
-    def health(self, rows: Sequence[Health]) -> bytes:
-        """The endpoints, an empty line after each."""
-        return b"".join(
-            _fields(
-                [
-                    ("Endpoint", row.endpoint.encode()),
-                    ("Health", not row.error),
-                    ("Took", _Bare(go_duration(row.took_seconds))),
-                    ("Error", row.error.encode()),
-                ]
-            )
-            + b"\n"
-            for row in rows
-        )
-
-    def hashes(self, rows: Sequence[tuple[str, Hash]]) -> bytes:
-        """The endpoints, an empty line after each."""
-        return b"".join(
-            self._answer(result, ("Endpoint", endpoint.encode()), ("Hash", result.hash)) + b"\n"
-            for endpoint, result in rows
-        )
-
-    def alarms(self, result: Alarms) -> bytes:
-        """Header and alarms."""
-        lines: list[tuple[str, Any]] = []
-        for member, kind in result.alarms:
-            lines += [("MemberID", member), ("AlarmType", _Bare(kind.name))]
-        return self._answer(result, *lines)
-
-    def _answer(self, answer: Answer, *lines: tuple[str, Any]) -> bytes:
-        header = answer.header
-        return _fields(
-            [
-                ("ClusterID", header.cluster_id),
-                ("MemberID", header.member_id),
-                ("Revision", header.revision),
-                ("RaftTerm", header.raft_term),
-                *lines,
-            ]
-        )
-
-    def _pair(self, prefix: str, kv: KeyValue) -> list[tuple[str, Any]]:
-        return [
-            (f"{prefix}Key", kv.key),
-            (f"{prefix}CreateRevision", kv.create_revision),
-            (f"{prefix}ModRevision", kv.mod_revision),
-            (f"{prefix}Version", kv.version),
-            (f"{prefix}Value", kv.value),
-            (f"{prefix}Lease", kv.lease),
-        ]
-
-
-class _Bare(str):
-    """Printed without quotes."""
-
-    __slots__ = ()
-
-
-def _fields(lines: Sequence[tuple[str, Any]]) -> bytes:
-    def shown(value: Any) -> str:
-        if isinstance(value, bytes):
-            return go_quote(value)
-        return str(value).lower() if isinstance(value, bool) else str(value)
-
-    return "".join(f'"{name}" : {shown(value)}\n' for name, value in lines).encode()
-
-
-PRINTERS: dict[str, type[Printer]] = {
-    "simple": SimplePrinter,
-    "json": JsonPrinter,
-    "fields": FieldsPrinter,
-    "table": TablePrinter,
-}

@@ -45,7 +45,7 @@ def blocking(
 ) -> Callable[Concatenate[Any, P], R]:
     """`method` of the asyncio side as a blocking one."""
 
-    def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         bridged: Bridged = self
         return bridged.wait(method, bridged._inner, *args, **kwargs)
 

@@ -1,0 +1,5 @@
+"""`python -m cli.kv`: the store's client alone."""
+
+from cli.kv.main import main
+
+main()
