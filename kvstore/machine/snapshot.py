@@ -15,7 +15,7 @@ versions of a key follow from it. What `write` yields is pinned when it is calle
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from zlib import crc32
 
 import msgspec
@@ -94,13 +94,19 @@ def read(chunks: Iterable[bytes], *, padding_bytes: int = 0) -> State:
 
     Fewer than `padding_bytes` zeros may follow it.
     """
-    reader = _Reader(chunks)
-    head = _convert(reader.expect("head"), Head)
+    reader = StateReader(chunks)
+    head = reader.head()
+    state = build(head, reader.base(), reader.revisions())
+    reader.finish(padding_bytes)
+    return state
+
+
+def build(head: Head, base: Iterable[KeyValue], revisions: Iterable[list[KeyValue]]) -> State:
+    """The state of these parts (see `Store.rebuild`). Raises ValueError if they do not fit together."""
     try:
-        store = Store.rebuild(head.compact_revision, reader.base(), reader.revisions())
+        store = Store.rebuild(head.compact_revision, base, revisions)
     except (msgspec.ValidationError, TypeError) as error:
         raise ValueError(f"snapshot does not hold versions: {error}") from error
-    reader.finish(padding_bytes)
     if store.revision != head.revision:
         raise ValueError(f"snapshot ends at revision {store.revision}, not {head.revision}")
     lessor = Lessor()
@@ -166,8 +172,8 @@ def _chunks(records: Iterator[bytes | Tail]) -> Iterator[bytes]:
             yield record[start : start + MAX_CHUNK_BYTES]
 
 
-class _Reader:
-    """Records out of chunks that are cut anywhere."""
+class StateReader:
+    """What a snapshot holds, piece by piece: `head`, all of `base`, all of `revisions`, `finish`. Raises ValueError."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
@@ -181,6 +187,10 @@ class _Reader:
         magic = self._take(len(MAGIC))
         if magic != MAGIC:
             raise ValueError(f"not a snapshot of this format: it begins with {magic[:20]!r}")
+
+    def head(self) -> Head:
+        """All but keys."""
+        return cast("Head", _convert(self.expect("head"), Head))
 
     def expect(self, kind: str) -> Any:
         """The body of the next record, which must be of `kind`."""
