@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from kvstore.base.clock import Clock
 from kvstore.base.ports import free_port
+from kvstore.local.certificates import CertificateAuthority
 from kvstore.local.faults import FaultDesk, FaultError
 from kvstore.local.probe import http_get
 from kvstore.local.process import Process
@@ -30,11 +31,10 @@ from kvstore.local.topology import (
 PRELOAD = ("kvstore.config", "kvstore.node", "kvstore.raft.pysync.engine", "uvloop")
 LEADER = "leader"
 _IS_LEADER = re.compile(rb"^etcd_server_is_leader (\d)", re.MULTILINE)
-_PLAIN = SecuritySettings(store_tls=False)
 
 
 class StoreCluster:
-    """A cluster of `members` (names) in `state_dir`; plain connections, for it is on loopback only."""
+    """A cluster of `members` (names) in `state_dir`; plain, or TLS with `authorities` (clients', peers')."""
 
     def __init__(
         self,
@@ -42,8 +42,12 @@ class StoreCluster:
         members: Sequence[str],
         clock: Clock,
         settings: StoreSettings | None = None,
+        *,
+        authorities: tuple[CertificateAuthority, CertificateAuthority] | None = None,
     ) -> None:
         self.state_dir = state_dir
+        self._authorities = authorities
+        self._security = SecuritySettings(store_tls=authorities is not None)
         self._clock = clock
         self._settings = settings or StoreSettings()
         self._spawner: CommandSpawner | WarmSpawner | None = None
@@ -55,7 +59,7 @@ class StoreCluster:
     @property
     def endpoints(self) -> dict[str, str]:
         """Each member's client URL."""
-        return {name: endpoint(one, _PLAIN) for name, one in self._addresses.items()}
+        return {name: endpoint(one, self._security) for name, one in self._addresses.items()}
 
     @property
     def faults(self) -> FaultDesk:
@@ -83,14 +87,15 @@ class StoreCluster:
                     used.add(port)
                     ports.append(port)
             self._addresses[name] = MemberAddress(name, "127.0.0.1", *ports)
+        clients, peers = self._authorities or (None, None)
         specs = store_specs(
             list(self._addresses.values()),
             self._settings,
-            _PLAIN,
+            self._security,
             token="chaos",
             state_dir=self.state_dir,
-            authority=None,
-            peer_authority=None,
+            authority=clients,
+            peer_authority=peers,
         )
         self._spawner = make_spawner(PRELOAD)
         if isinstance(self._spawner, WarmSpawner):

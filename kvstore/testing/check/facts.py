@@ -93,6 +93,11 @@ def collect(history: History, *, with_watches: bool = False) -> Facts:
     operations = [
         one for one in history.operations if not isinstance(one.request, Lock | Unlock | Guarded)
     ]
+    operations += [
+        Operation(one.id, one.client, one.request, one.called, INFINITY, Unknown("still open"))
+        for one in history.pending
+        if not isinstance(one.request, Lock | Unlock | Guarded)
+    ]
     starts = [one for one in history.nodes if isinstance(one, StartRecord)]
     facts = Facts(starts[0] if starts else StartRecord(0.0, 1), operations)
     facts.last = facts.start.revision

@@ -103,7 +103,7 @@ BAD = {
     "where there was no such event": [
         events(PUT_A2, PUT_A3, PUT_B4, DELETE_A5, WatchEvent("DELETE", KeyValue(b"c", mod_revision=5)))
     ],
-    "no order of the operations": [
+    "where there was deletion of a": [
         events(PUT_A2, PUT_A3, PUT_B4, WatchEvent("PUT", KeyValue(b"a", b"x", 2, 5, 3), A3))
     ],
     "under a header of revision 3": [events(PUT_A2, PUT_A3, PUT_B4, revision=3)],
