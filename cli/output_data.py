@@ -75,7 +75,8 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _header(header: Header) -> dict[str, Any]:
+def json_header(header: Header) -> dict[str, Any]:
+    """The header as etcd's wire message prints it."""
     return _filled(
         cluster_id=header.cluster_id,
         member_id=header.member_id,
@@ -98,7 +99,7 @@ def _pair(kv: KeyValue | None) -> dict[str, Any] | None:
 
 
 def _operation(result: OpResult) -> dict[str, Any]:
-    fields: dict[str, Any] = {"header": _header(result.header)}
+    fields: dict[str, Any] = {"header": json_header(result.header)}
     match result:
         case RangeResult():
             kvs = [_pair(kv) for kv in result.kvs]
@@ -171,39 +172,43 @@ class JsonPrinter(Printer):
             for event in batch.events
         ]
         rest = {"CompactRevision": 0, "Canceled": False, "Created": False}
-        return go_json({"Header": _header(batch.header), "Events": events, **rest})
+        return go_json({"Header": json_header(batch.header), "Events": events, **rest})
 
     def lease_grant(self, result: LeaseGrant) -> bytes:
         """Header and lease in one level."""
-        return go_json({**_header(result.header), "ID": result.id, "TTL": result.ttl, "Error": ""})
+        return go_json(
+            {**json_header(result.header), "ID": result.id, "TTL": result.ttl, "Error": ""}
+        )
 
     def lease_revoke(self, lease_id: int, result: Answer) -> bytes:
         """The wire message."""
-        return go_json({"header": _header(result.header)})
+        return go_json({"header": json_header(result.header)})
 
     def lease_alive(self, result: LeaseAlive) -> bytes:
         """Header and lease in one level."""
-        return go_json({**_header(result.header), "ID": result.id, "TTL": result.ttl})
+        return go_json({**json_header(result.header), "ID": result.id, "TTL": result.ttl})
 
     def lease_info(self, result: LeaseInfo, with_keys: bool) -> bytes:
         """Header and lease in one level."""
         keys = [_base64(key) for key in result.keys] or None
         rest = {"id": result.id, "ttl": result.ttl, "granted-ttl": result.granted_ttl, "keys": keys}
-        return go_json({**_header(result.header), **rest})
+        return go_json({**json_header(result.header), **rest})
 
     def lease_list(self, result: LeaseIds) -> bytes:
         """Header and ids in one level."""
-        return go_json({**_header(result.header), "leases": [{"id": one} for one in result.ids]})
+        return go_json(
+            {**json_header(result.header), "leases": [{"id": one} for one in result.ids]}
+        )
 
     def member_list(self, result: MemberList) -> bytes:
         """The wire message."""
-        return go_json({"header": _header(result.header), "members": _members(result)})
+        return go_json({"header": json_header(result.header), "members": _members(result)})
 
     def member_add(self, result: MemberList, name: str) -> bytes:
         """The wire message."""
         members = _members(result)
         new = next((m for m in members if result.member and m["ID"] == result.member.id), None)
-        return go_json({"header": _header(result.header), "member": new, "members": members})
+        return go_json({"header": json_header(result.header), "member": new, "members": members})
 
     def member_remove(self, member_id: int, result: MemberList) -> bytes:
         """The wire message."""
@@ -215,7 +220,7 @@ class JsonPrinter(Printer):
             [
                 {
                     "Endpoint": endpoint,
-                    "Status": {"header": _header(status.header)}
+                    "Status": {"header": json_header(status.header)}
                     | _filled(
                         version=status.version,
                         dbSize=status.db_size,
@@ -252,7 +257,7 @@ class JsonPrinter(Printer):
             [
                 {
                     "Endpoint": endpoint,
-                    "HashKV": {"header": _header(result.header)}
+                    "HashKV": {"header": json_header(result.header)}
                     | _filled(hash=result.hash, compact_revision=result.compact_revision),
                 }
                 for endpoint, result in rows
@@ -265,19 +270,19 @@ class JsonPrinter(Printer):
 
     def move_leader(self, before: int, target: int, result: Answer) -> bytes:
         """The wire message."""
-        return go_json({"header": _header(result.header)})
+        return go_json({"header": json_header(result.header)})
 
     def confirmed(self, sentence: str, result: Answer) -> bytes:
         """The wire message."""
-        return go_json({"header": _header(result.header)})
+        return go_json({"header": json_header(result.header)})
 
     def user(self, name: str, result: UserRoles) -> bytes:
         """The wire message."""
-        return go_json({"header": _header(result.header)} | _filled(roles=list(result.roles)))
+        return go_json({"header": json_header(result.header)} | _filled(roles=list(result.roles)))
 
     def users(self, result: UserList) -> bytes:
         """The wire message."""
-        return go_json({"header": _header(result.header)} | _filled(users=list(result.users)))
+        return go_json({"header": json_header(result.header)} | _filled(users=list(result.users)))
 
     def role(self, name: str, result: RolePermissions) -> bytes:
         """The wire message."""
@@ -285,16 +290,16 @@ class JsonPrinter(Printer):
             _filled(permType=int(one.type), key=_base64(one.key), range_end=_base64(one.range_end))
             for one in result.permissions
         ]
-        return go_json({"header": _header(result.header)} | _filled(perm=rights))
+        return go_json({"header": json_header(result.header)} | _filled(perm=rights))
 
     def roles(self, result: RoleList) -> bytes:
         """The wire message."""
-        return go_json({"header": _header(result.header)} | _filled(roles=list(result.roles)))
+        return go_json({"header": json_header(result.header)} | _filled(roles=list(result.roles)))
 
     def auth_status(self, result: AuthStatus) -> bytes:
         """The wire message."""
         return go_json(
-            {"header": _header(result.header)}
+            {"header": json_header(result.header)}
             | _filled(enabled=result.enabled, authRevision=result.auth_revision)
         )
 
@@ -312,4 +317,4 @@ class JsonPrinter(Printer):
     def alarms(self, result: Alarms) -> bytes:
         """The wire message."""
         alarms = [_filled(memberID=member, alarm=int(kind)) for member, kind in result.alarms]
-        return go_json(_filled(header=_header(result.header), alarms=alarms))
+        return go_json(_filled(header=json_header(result.header), alarms=alarms))

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cli.kv.flags import Flag, FlagError, Values, parse
 from cli.kv.session import (
@@ -27,11 +28,11 @@ from cli.kv.session import (
 from cli.kv.tree import Command
 from cli.kv.words import PREFIX, PREV_KV, split_words
 from cli.output import UnsupportedOutputError
-from cli.output_data import go_json, go_quote
+from cli.output_data import go_json, go_quote, json_header
 from kvstore.client.client import Client
 from kvstore.client.errors import ClientError, Compacted
 from kvstore.client.ops import prefix_end
-from kvstore.client.types import Event
+from kvstore.client.types import Event, Header, WatchBatch
 from kvstore.client.watch import Watcher
 
 _BAD_NUMBER = "bad number of arguments"
@@ -145,11 +146,18 @@ async def _show(session: Session, client: Client, request: Request) -> None:
 
 
 def _cancelled(session: Session, error: ClientError) -> None:
+    """Tell that a watch was ended, in the form's own way."""
     tell(f"watch was canceled ({error.message})")
+    header = error.header if isinstance(error, Compacted) else None
     if session.form == "json":
         revision = error.compact_revision if isinstance(error, Compacted) else 0
-        end = {"Header": {}, "Events": [], "CompactRevision": revision}
-        write(go_json({**end, "Canceled": True, "Created": False}))
+        end: dict[str, Any] = {
+            "Header": json_header(header or Header()),
+            "Events": [] if header else None,
+        }
+        write(go_json({**end, "CompactRevision": revision, "Canceled": True, "Created": False}))
+    elif session.form != "simple":
+        write(session.printer().watch(WatchBatch(header or Header())))
 
 
 def _watch(values: Values) -> None:

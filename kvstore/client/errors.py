@@ -32,6 +32,8 @@ from typing import ClassVar
 
 import grpc
 
+from kvstore.client.types import Header
+
 
 class ClientError(Exception):
     """Base of all errors of this client."""
@@ -47,6 +49,8 @@ class ClientError(Exception):
         self.endpoint = endpoint
         self.retryable = self.default_retryable
         self.outcome_known = self.default_outcome_known if outcome_known is None else outcome_known
+        # That of the message in which a server ended a watch; None for all other errors.
+        self.header: Header | None = None
 
 
 class Unavailable(ClientError):

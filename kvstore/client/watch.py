@@ -23,14 +23,13 @@ from kvstore.client.errors import (
     ClientClosed,
     ClientError,
     DeadlineExceeded,
-    InvalidToken,
     Unavailable,
     from_rpc_error,
 )
 from kvstore.client.failover import Failover
 from kvstore.client.tokens import RENEWALS_PER_REQUEST
 from kvstore.client.types import WatchBatch
-from kvstore.client.watch_cursor import WatchCursor
+from kvstore.client.watch_cursor import WatchCursor, may_be_stale_token
 from kvstore.pb import rpc_pb2
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ class Watcher:
                 batch = self._cursor.take(response, self._name)
             except ClientError as error:
                 self._drop()
-                if isinstance(error, InvalidToken) and self._failover.tokens.has_user:
+                if may_be_stale_token(error) and self._failover.tokens.has_user:
                     self._failover.tokens.refuse(self._token)
                 elif not error.retryable:
                     raise
@@ -142,7 +141,7 @@ class Watcher:
                 await self._open_on(connection)
             except ClientError as error:
                 self._drop()
-                if isinstance(error, InvalidToken) and self._failover.tokens.has_user:
+                if may_be_stale_token(error) and self._failover.tokens.has_user:
                     renewed += 1
                     if renewed <= RENEWALS_PER_REQUEST:
                         self._failover.tokens.refuse(self._token)

@@ -13,6 +13,8 @@ from kvstore.client import convert
 from kvstore.client.errors import (
     ClientError,
     Compacted,
+    InvalidToken,
+    PermissionDenied,
     UnknownError,
     WatchCancelled,
     from_status,
@@ -88,8 +90,19 @@ class WatchCursor:
         return None
 
 
+def may_be_stale_token(error: ClientError) -> bool:
+    """True if a new token may open the watch: etcd up to 3.5.8 calls a token it does not know "permission denied"."""
+    return isinstance(error, InvalidToken | PermissionDenied)
+
+
 def cancelled(response: rpc_pb2.WatchResponse, endpoint: str) -> ClientError:
     """Why the server ended a watch."""
+    error = _reason(response, endpoint)
+    error.header = convert.header(response.header)
+    return error
+
+
+def _reason(response: rpc_pb2.WatchResponse, endpoint: str) -> ClientError:
     if response.compact_revision > 0:
         return Compacted(
             "etcdserver: mvcc: required revision has been compacted",

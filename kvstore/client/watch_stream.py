@@ -26,7 +26,6 @@ from kvstore.client.endpoints import EOF, Connection
 from kvstore.client.errors import (
     ClientClosed,
     ClientError,
-    InvalidToken,
     Unavailable,
     from_rpc_error,
 )
@@ -34,7 +33,7 @@ from kvstore.client.failover import Failover
 from kvstore.client.tokens import RENEWALS_PER_REQUEST
 from kvstore.client.types import Key, WatchBatch
 from kvstore.client.watch import METADATA, OPEN_SECONDS
-from kvstore.client.watch_cursor import WatchCursor, watch_request
+from kvstore.client.watch_cursor import WatchCursor, may_be_stale_token, watch_request
 from kvstore.pb import rpc_pb2
 
 # The id in an answer that concerns all watches of the stream.
@@ -241,7 +240,7 @@ class WatchStream:
                 self._drop()
                 if self._is_closed:
                     return
-                if isinstance(error, InvalidToken) and self._failover.tokens.has_user:
+                if may_be_stale_token(error) and self._failover.tokens.has_user:
                     renewed += 1
                     if renewed <= RENEWALS_PER_REQUEST:
                         self._failover.tokens.refuse(self._token)
@@ -327,7 +326,7 @@ class WatchStream:
         """The member ended one watch."""
         self._watches.pop(watch.watch_id, None)
         watch.watch_id = 0
-        may_renew = isinstance(error, InvalidToken) and self._failover.tokens.has_user
+        may_renew = may_be_stale_token(error) and self._failover.tokens.has_user
         if (may_renew and watch.renewals < RENEWALS_PER_REQUEST) or error.retryable:
             # The stream carries the old token, or the member does not serve: all begin anew on another.
             watch.renewals += 1

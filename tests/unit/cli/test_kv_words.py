@@ -118,7 +118,7 @@ def test_numbers(text: str, options: dict[str, int], value: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "1_0", " 1", "0x5", "9" * 30])
 def test_what_is_no_number(text: str) -> None:
-    with pytest.raises(ValueError, match="strconv.ParseInt"):
+    with pytest.raises(ValueError, match=r"strconv\.ParseInt"):
         go_int(text)
 
 
