@@ -6,45 +6,17 @@ issues. A mutant's plans are bent: faults and sizes that have to do with it come
 minutes; nothing else about a run differs.
 """
 
-import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from typing import Any
-
-from msgspec.structs import replace
 
 from kvstore.raft import journal, proposals, read_index, segment, snapshots
 from kvstore.raft.pysync import core, guards, library, overrides, snapshotting
 from kvstore.service import expiry
 from kvstore.service import lease as lease_service
-from kvstore.testing.schedule import Plan, faults_of
+from kvstore.testing.mutant import Mutant, Patch
+from kvstore.testing.mutants_etcd import ETCD_MUTANTS
 from kvstore.testing.sim_disk import SimFiles
-
-Patch = tuple[Any, str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """One mistake. `patches` are (object, attribute, replacement)."""
-
-    about: str
-    patches: Callable[[], Sequence[Patch]]
-    kinds: tuple[str, ...] = ()
-    gap: float = 1.2
-    changes: dict[str, Any] = field(default_factory=dict)
-    options: Callable[[], dict[str, Any]] = dict
-    """More arguments of the world."""
-
-    def bend(self, plan: Plan) -> Plan:
-        """The plan, with more of what shows this mistake."""
-        plan = replace(plan, **self.changes)
-        if self.kinds:
-            rng = random.Random(f"{plan.seed}/bent")
-            faults = faults_of(rng, list(self.kinds), plan.members, self.gap, plan.seconds)
-            plan = replace(plan, faults=tuple(faults))
-        return plan
-
 
 @contextmanager
 def switched_off(name: str) -> Iterator[dict[str, Any]]:
@@ -488,4 +460,4 @@ MUTANTS: dict[str, Mutant] = {
         1.0,
         _LEASES | {"clients": 4},
     ),
-}
+} | ETCD_MUTANTS

@@ -76,7 +76,7 @@ KINDS = (
     "move-leader",
 )
 
-TRAFFIC = ("put", "get", "cas", "txn", "delete", "lease", "lock", "compact", "serializable", "queue")
+TRAFFIC = ("put", "get", "cas", "txn", "delete", "lease", "lock", "compact", "serializable", "queue", "role")
 
 
 def make_plan(seed: int, *, seconds: float = 24.0, members: int = 0) -> Plan:
@@ -89,7 +89,7 @@ def make_plan(seed: int, *, seconds: float = 24.0, members: int = 0) -> Plan:
     return Plan(
         seed=seed,
         members=size,
-        heartbeat_seconds=0.1,
+        heartbeat_seconds=rng.choice((0.1, 0.25, 0.3)),
         election_seconds=1.0,
         snapshot_count=rng.choice((8, 25, 60, 10_000)),
         segment_bytes=rng.choice((1 << 11, 1 << 13, 1 << 16)),

@@ -18,6 +18,7 @@ from typing import TextIO
 
 from msgspec.structs import replace
 
+from kvstore.testing.check.verdict import check_all
 from kvstore.testing.mutants import MUTANTS, switched_off
 from kvstore.testing.schedule import Fault, Plan, make_plan
 from kvstore.testing.shrink import shortest_failing
@@ -40,7 +41,8 @@ class _Result:
 def run_plan(plan: Plan, mutant: str = "", trace: TextIO | None = None) -> RunReport:
     """One run, with a guard switched off if `mutant` names one."""
     with switched_off(mutant) as options:
-        world = World(plan, trace=trace.write if trace is not None else None, **options)
+        write = trace.write if trace is not None else None
+        world = World(plan, **{"trace": write, "check": check_all, **options})
         return world.run()
 
 
@@ -69,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     out = sys.stdout
     if options.mutants:
-        return search_mutants(options.mutant or sorted(MUTANTS), options.seeds, out)
+        names = options.mutant or sorted(MUTANTS)
+        return search_mutants(names, options.seeds, options.rounds, out)
     if options.seed is not None:
         return _one_seed(options, out)
     mutant = options.mutant[0] if options.mutant else ""
@@ -177,12 +180,12 @@ def describe(fault: Fault) -> str:
     return " ".join(part for part in (*parts, fault.where) if part)
 
 
-def search_mutants(names: Sequence[str], most_seeds: int, out: TextIO) -> int:
+def search_mutants(names: Sequence[str], most_seeds: int, rounds: int, out: TextIO) -> int:
     """Try seeds on each mutant until one finds it; 1 if any was not found."""
     missed = []
     for name in names:
         started = _now()
-        needed = seeds_needed(name, most_seeds)
+        needed = seeds_needed(name, most_seeds, rounds)
         median = sorted(needed)[len(needed) // 2] if needed else None
         if median is None:
             missed.append(name)
@@ -193,7 +196,7 @@ def search_mutants(names: Sequence[str], most_seeds: int, out: TextIO) -> int:
     return 1 if missed else 0
 
 
-def seeds_needed(name: str, most_seeds: int, rounds: int = 3) -> list[int]:
+def seeds_needed(name: str, most_seeds: int, rounds: int) -> list[int]:
     """How many seeds each of `rounds` searches took; searches that found nothing are left out."""
     needed: list[int] = []
     for round_ in range(rounds):
@@ -220,6 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=0.0, help="virtual seconds under faults")
     parser.add_argument("--mutant", action="append", default=[], help="switch this guard off")
     parser.add_argument("--mutants", action="store_true", help="search for all mutants")
+    parser.add_argument("--rounds", type=int, default=3, help="with --mutants: searches for each")
     parser.add_argument("--trace", default="", help="with --seed: write every event to this file")
     parser.add_argument("--history", default="", help="with --seed: write the history here")
     parser.add_argument("--only", default="", help="with --seed: only these faults, by number")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kvstore.auth.passwords import Passwords
 from kvstore.auth.tokens import NoTokens
 from kvstore.base.clock import Clock
 from kvstore.base.tasks import Supervisor
@@ -20,6 +21,7 @@ from kvstore.mvcc.errors import StoreError
 from kvstore.raft.pysync.engine import PySyncReplicator
 from kvstore.raft.replicator import MemberId, RaftSettings, ReplicationError, Replicator
 from kvstore.server.app import Streams, bind
+from kvstore.server.auth import AuthServicer
 from kvstore.server.cluster import ClusterServicer
 from kvstore.server.encode import Encoder
 from kvstore.server.forward import GrpcLeasePeer
@@ -28,6 +30,7 @@ from kvstore.server.kv import KVServicer
 from kvstore.server.lease import LeaseServicer
 from kvstore.server.maintenance import MaintenanceServicer
 from kvstore.server.watch import WatchServicer
+from kvstore.service.auth import AuthService
 from kvstore.service.cluster import ClusterService
 from kvstore.service.compactor import CompactionSettings, Compactor
 from kvstore.service.errors import ServiceError
@@ -45,7 +48,7 @@ from kvstore.wire.engine import Handlers
 PEER_PORT = 2380
 _MAX_REQUEST_BYTES = 1 << 20
 _QUOTA_BYTES = 1 << 30
-_PROGRESS_SECONDS = 5.0
+_PROGRESS_SECONDS = 2.0
 _PUBLISH_RETRY_SECONDS = 0.1
 
 
@@ -172,7 +175,8 @@ class BootedMember:
         self._id = MemberId(number)
         self._tasks = Supervisor(name)
         limits = ProposalLimits(_MAX_REQUEST_BYTES, 5.0 + 2 * settings.election_seconds)
-        guard = Guard(machine.auth, machine.lessor, NoTokens(), trusts_certificates=False)
+        tokens = NoTokens()
+        guard = Guard(machine.auth, machine.lessor, tokens, trusts_certificates=False)
         self._proposer = Proposer(replicator, limits, guard)
         self.hub = WatchHub(machine)
         self._lease_clock = LeaseClock(machine, self._proposer, clock)
@@ -206,8 +210,17 @@ class BootedMember:
         )
         lease = LeaseServicer(leases, header)
         maintenance = MaintenanceServicer(cluster, header, machine.snapshot, guard)
+        auth = AuthService(
+            machine.auth, self._proposer, guard, tokens, Passwords(4), random_bytes=rng.randbytes
+        )
         self.handlers: Handlers = bind(
-            unary=(kv, lease, ClusterServicer(cluster, header, guard), maintenance),
+            unary=(
+                kv,
+                lease,
+                ClusterServicer(cluster, header, guard),
+                maintenance,
+                AuthServicer(auth, header),
+            ),
             stream=(watch, lease, maintenance),
             streams=self._streams,
         )

@@ -5,11 +5,13 @@ generator of chance of its own; one request at a time, its outcome kept as it is
 """
 
 import asyncio
+import contextlib
 import itertools
 import random
 from collections.abc import Awaitable, Callable
 
 from kvstore.client.client import Client
+from kvstore.client.errors import ClientError
 from kvstore.testing.history import History
 from kvstore.testing.records import (
     Compact,
@@ -68,6 +70,7 @@ class TrafficClient:
             "compact": self._compact,
             "serializable": self._serializable,
             "queue": self._queue,
+            "role": self._role,
         }
         weights = [0.15 if kind == "compact" else 1.0 for kind in self._plan.traffic]
         while not self.is_over:
@@ -200,3 +203,8 @@ class TrafficClient:
             await self.do(Txn((unchanged,), (DeleteRange(first.key),), ()))
         else:
             await self.do(Put(b"k/q/" + self._value()[:40], b"job"))
+
+    async def _role(self) -> None:
+        """Add a role: state beside the keys, which no revision shows."""
+        with contextlib.suppress(ClientError):
+            await self.client.role_add(f"{self.name}-{next(self._numbers)}")

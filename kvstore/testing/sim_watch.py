@@ -118,7 +118,8 @@ class RawWatcher(SimWatcher):
             self._record(response)
             if response.kind == "canceled":
                 if response.compact_revision:
-                    self.next_revision = response.compact_revision
+                    # What lies before is lost, and known to be: a new watch, not the old one resumed.
+                    self.next_revision, self._session = response.compact_revision, 0
                 return
             self._advance(response)
             if self._rng.random() < 0.1:

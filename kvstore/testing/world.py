@@ -386,7 +386,8 @@ def state_digest(machine: StateMachine) -> int:
         (lease.id, lease.ttl, lease.remaining, lease.keys)
         for lease in sorted(machine.lessor.leases.values(), key=lambda one: one.id)
     ]
-    rest = repr((compacted, machine.revision, leases, sorted(machine.alarms)))
+    auth = machine.auth.state()
+    rest = repr((compacted, machine.revision, leases, sorted(machine.alarms), auth))
     return zlib.crc32(rest.encode(), keys)
 
 
