@@ -23,6 +23,7 @@ from typing import Any
 from kvstore.auth import passwords, tokens
 from kvstore.base import ports
 from kvstore.base.clock import Clock
+from kvstore.base.histogram import Histogram
 from kvstore.base.log import get_logger
 from kvstore.base.tasks import Supervisor
 from kvstore.bootstrap import StartError as StartError
@@ -134,6 +135,7 @@ class Node:
         self._lock = DataDirLock(config.data_dir)
         self.machine = StateMachine()
         settings = _raft_settings(config)
+        self._log_writes = Histogram()
         self.replicator = make_replicator(settings, self.machine)
         self.client_addresses: tuple[Listen, ...] = ()
         self.metrics_addresses: tuple[Listen, ...] = ()
@@ -182,6 +184,11 @@ class Node:
                 leader_changes=lambda: self._streams.leader_changes,
                 expired_leases=lambda: self._lease_clock.expired_count,
                 calls=self._calls,
+                pending_proposals=lambda: self._proposer.pending_count,
+                failed_reads=lambda: self._proposer.failed_read_count,
+                slow_watchers=lambda: self._hub.behind_count,
+                auth_revision=lambda: machine.auth.revision,
+                log_writes=self._log_writes,
                 health_successes=lambda: self._probes.success_count,
                 health_failures=lambda: self._probes.failure_count,
             ),
@@ -214,8 +221,9 @@ class Node:
         self._lock.acquire()
         prepare_directories(self._config)
         record(self._config)
-        self._is_replicating = True
+        # What cannot load its log has no state to ask for, and nothing to leave in order.
         await self.replicator.start()
+        self._is_replicating = True
         self._tasks.start(self.replicator.run(), "replicator", eternal=True)
         self.metrics_addresses = await self.http.start()
         self.client_addresses = await self._front.start()

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
+from kvstore.base.histogram import Histogram
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Labels = Mapping[str, str]
@@ -20,6 +22,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._families: dict[str, tuple[str, str, Callable[[], Samples]]] = {}
+        self._histograms: dict[str, tuple[str, Histogram]] = {}
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
 
@@ -41,13 +44,26 @@ class Metrics:
             raise ValueError(f"metric {name} exists already")
         self._families[name] = (kind, text, read)
 
+    def histogram(self, name: str, text: str, histogram: Histogram) -> None:
+        """How often something took how long."""
+        self._histograms[name] = (text, histogram)
+
     def text(self) -> bytes:
         """Prometheus' text form."""
-        lines = []
+        lines = [_histogram_text(name, *one) for name, one in sorted(self._histograms.items())]
         for name, (kind, text, read) in sorted(self._families.items()):
             lines.append(f"# HELP {name} {text}\n# TYPE {name} {kind}\n")
             lines.extend(f"{name}{_labels(labels)} {_number(value)}\n" for labels, value in read())
         return "".join(lines).encode() + generate_latest(self._registry)
+
+
+def _histogram_text(name: str, text: str, histogram: Histogram) -> str:
+    lines = [f"# HELP {name} {text}\n# TYPE {name} histogram\n"]
+    for bound, count in histogram.up_to():
+        lines.append(f'{name}_bucket{{le="{bound:g}"}} {count}\n')
+    lines.append(f'{name}_bucket{{le="+Inf"}} {histogram.count}\n')
+    lines.append(f"{name}_sum {_number(histogram.sum)}\n{name}_count {histogram.count}\n")
+    return "".join(lines)
 
 
 def _labels(labels: Labels) -> str:

@@ -101,6 +101,8 @@ class RaftSettings:
     tls: PeerTls | None = None
     listen: tuple[tuple[str, int], ...] = ()
     """Where to listen for peers; empty = the address in `peers`."""
+    on_log_write: Callable[[float], None] = field(default=lambda _: None, compare=False)
+    """Told the seconds of each write of the log to disk, its fsync included."""
 
 
 @dataclass(frozen=True, slots=True)

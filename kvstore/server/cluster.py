@@ -35,7 +35,7 @@ class ClusterServicer:
         # Where the members are is nobody's business but users' (GHSA-q8m4-xhhv-38mg).
         await self._guard.require_user(context)
         response = pb.MemberListResponse(
-            header=self._header.message(), members=[_member_to_pb(member) for member in members]
+            header=self._header.message(0), members=[_member_to_pb(member) for member in members]
         )
         return response.SerializeToString()
 
@@ -57,7 +57,7 @@ class ClusterServicer:
         request = pb.MemberUpdateRequest.FromString(data)
         members = await self._service.update_member(request.ID, request.peerURLs, context)
         response = pb.MemberUpdateResponse(
-            header=self._header.message(), members=[_member_to_pb(member) for member in members]
+            header=self._header.message(0), members=[_member_to_pb(member) for member in members]
         )
         return response.SerializeToString()
 

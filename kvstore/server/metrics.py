@@ -8,6 +8,7 @@ import resource
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kvstore.base.histogram import Histogram
 from kvstore.base.metrics import Metrics, Samples
 from kvstore.raft.replicator import MemberId, RaftStatus
 from kvstore.server.calls import CallCounts
@@ -25,6 +26,11 @@ class MemberCounts:
     leader_changes: Callable[[], float]
     expired_leases: Callable[[], float]
     calls: CallCounts
+    pending_proposals: Callable[[], float]
+    failed_reads: Callable[[], float]
+    slow_watchers: Callable[[], float]
+    auth_revision: Callable[[], float]
+    log_writes: Histogram
     health_successes: Callable[[], float]
     health_failures: Callable[[], float]
 
@@ -85,6 +91,20 @@ def member_metrics(
             counts.watch_streams,
         ),
     }
+    gauges |= {
+        "etcd_server_proposals_pending": (
+            "The current number of pending proposals to commit.",
+            counts.pending_proposals,
+        ),
+        "etcd_debugging_mvcc_slow_watcher_total": (
+            "Total number of unsynced slow watchers.",
+            counts.slow_watchers,
+        ),
+        "etcd_debugging_auth_revision": (
+            "The current revision of auth store.",
+            counts.auth_revision,
+        ),
+    }
     for name, (text, read) in gauges.items():
         metrics.gauge(name, text, read)
     metrics.counter(
@@ -119,6 +139,16 @@ def member_metrics(
         "etcd_server_health_failures",
         "The total number of failed health checks",
         counts.health_failures,
+    )
+    metrics.counter(
+        "etcd_server_read_indexes_failed_total",
+        "The total number of failed read indexes seen.",
+        counts.failed_reads,
+    )
+    metrics.histogram(
+        "etcd_disk_wal_fsync_duration_seconds",
+        "The latency distributions of fsync called by WAL.",
+        counts.log_writes,
     )
     _add_calls(metrics, counts.calls)
     metrics.gauge("os_fd_used", "The number of used file descriptors.", _open_files)

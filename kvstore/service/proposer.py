@@ -35,6 +35,8 @@ class Proposer:
         self._guard = guard
         self.limits = limits
         self.failed_count = 0
+        self.failed_read_count = 0
+        self.pending_count = 0
 
     async def submit(
         self,
@@ -54,6 +56,7 @@ class Proposer:
         data = encode(signed)
         if len(data) > self.limits.max_request_bytes:
             raise RequestTooLarge(len(data), self.limits.max_request_bytes)
+        self.pending_count += 1
         try:
             outcome: Outcome = await self._replicator.propose(
                 data, timeout_seconds or self.limits.timeout_seconds
@@ -61,10 +64,16 @@ class Proposer:
         except Exception:
             self.failed_count += 1
             raise
+        finally:
+            self.pending_count -= 1
         if isinstance(outcome.reply, StoreError | AuthError):
             raise outcome.reply
         return outcome
 
     async def confirm_read(self, timeout_seconds: float | None = None) -> None:
         """Return once a read of local state is linearizable. Raises NoLeader or OutcomeUnknown."""
-        await self._replicator.read_index(timeout_seconds or self.limits.timeout_seconds)
+        try:
+            await self._replicator.read_index(timeout_seconds or self.limits.timeout_seconds)
+        except Exception:
+            self.failed_read_count += 1
+            raise

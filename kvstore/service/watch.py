@@ -105,6 +105,11 @@ class WatchHub:
         """Open streams."""
         return len(self._streams)
 
+    @property
+    def behind_count(self) -> int:
+        """Watchers that have not been told all there is."""
+        return sum(stream.behind_count for stream in self._streams)
+
     def open(self) -> "WatchStream":
         """A new stream; close it when its client is gone."""
         stream = WatchStream(self, self._machine)
@@ -183,6 +188,11 @@ class WatchStream:
         self._is_progress_wanted = False
         self._next_id = 0
         self._event = asyncio.Event()
+
+    @property
+    def behind_count(self) -> int:
+        """Its watchers that have not been told all there is."""
+        return len(self._dirty)
 
     def create(self, spec: WatchSpec) -> Watcher:
         """Begin a watch. Raises DuplicateWatchId. Nothing is lost from this instant on."""

@@ -370,17 +370,20 @@ class Core:
     def _write(self, flush: Flush) -> None:
         journal = self.journal
 
-        def work() -> bool:
+        def work() -> float:
+            """Seconds it took; negative if there was no space."""
+            began = self._clock.monotonic()
             try:
                 journal.write(flush)
             except OSError as error:
                 if not is_full(error):
                     raise
-                return False
-            return True
+                return -1.0
+            return self._clock.monotonic() - began
 
-        def done(was_written: bool) -> None:
-            if was_written:
+        def done(seconds: float) -> None:
+            if seconds >= 0:
+                self._settings.on_log_write(seconds)
                 journal.end_flush(flush)
                 self._release()
                 if journal.needs_spare() and not self.is_disk_full:
