@@ -24,6 +24,7 @@ from controlplane.local.control import ControlError, NotRunning
 from kvstore.base.clock import SystemClock
 from kvstore.base.durations import parse_duration
 from kvstore.base.log import configure
+from kvstore.client.errors import ClientError
 from kvstore.local.store import StoreCluster
 from kvstore.local.supervisor import NotReady
 from kvstore.local.topology import StoreSettings
@@ -168,7 +169,7 @@ def _removed_unless_needed(folder: Path) -> Any:
 
     try:
         yield needed
-    except (NotReady, ControlError, OSError) as error:
+    except (NotReady, ControlError, ClientError, OSError) as error:
         code = 3 if isinstance(error, NotRunning) else 1
         fail(f"{error}" + (f"; see {folder}" if keep else ""), code)
     finally:
@@ -198,17 +199,19 @@ async def _own(
 
 
 async def _attached(spec: ChaosSpec, layout: Any, history: History) -> ChaosResult:
-    return await _run(spec, await AttachedTarget.connect(layout), history)
+    return await _run(spec, await AttachedTarget.connect(layout), history, is_shared=True)
 
 
-async def _run(spec: ChaosSpec, target: Target, history: History) -> ChaosResult:
+async def _run(
+    spec: ChaosSpec, target: Target, history: History, *, is_shared: bool = False
+) -> ChaosResult:
     clock = SystemClock()
     begun = clock.monotonic()
 
     def say(text: str) -> None:
         typer.echo(f"{clock.monotonic() - begun:8.2f} s  {text}")
 
-    run = ChaosRun(spec, target, history, clock, say)
+    run = ChaosRun(spec, target, history, clock, say, is_shared)
     _on_interrupt(run.ask_stop)
     return await run.run()
 

@@ -45,6 +45,7 @@ class Process:
         self.restarts = 0
         self._clock = clock
         self._child: Child | None = None
+        self._spawning = asyncio.Lock()
         self.ended = asyncio.Event()
         self.ended.set()
 
@@ -53,16 +54,21 @@ class Process:
         """Whether a child exists (paused ones too)."""
         return self._child is not None and self._child.returncode is None
 
-    async def start(self) -> None:
-        """Start the child; returns at once. No effect if it runs."""
-        if self.is_running:
-            return
-        self.spec.log_file.parent.mkdir(parents=True, exist_ok=True)
-        self._child = await self._spawner.spawn(
-            self.spec.argv, {**os.environ, **self.spec.env}, self.spec.log_file
-        )
-        self.pid, self.exit_code, self.state = self._child.pid, None, "starting"
-        self.ended.clear()
+    async def start(self) -> bool:
+        """Start the child and return at once; False, and no effect, if it runs or somebody else starts it.
+
+        Spawning takes a moment: two starts at once must not leave a child that nobody knows.
+        """
+        async with self._spawning:
+            if self.is_running:
+                return False
+            self.spec.log_file.parent.mkdir(parents=True, exist_ok=True)
+            self._child = await self._spawner.spawn(
+                self.spec.argv, {**os.environ, **self.spec.env}, self.spec.log_file
+            )
+            self.pid, self.exit_code, self.state = self._child.pid, None, "starting"
+            self.ended.clear()
+            return True
 
     async def wait_ready(self, timeout_seconds: float) -> bool:
         """Poll the readiness check; False on the deadline or when the child ends first."""

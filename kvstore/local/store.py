@@ -163,7 +163,7 @@ class StoreCluster:
         """Start those that are down; the names of those that were not ready in time."""
         late = await self._running.start([self.process(name) for name in members], timeout_seconds)
         await self.faults.went_on(members)
-        return late
+        return [name.removesuffix("/store") for name in late]
 
     def pause(self, members: Sequence[str]) -> None:
         """Freeze."""

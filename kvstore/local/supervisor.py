@@ -85,8 +85,8 @@ class ProcessSupervisor:
         on_progress(process, self._clock.monotonic() - begun)
 
     async def _start(self, process: Process) -> None:
-        await process.start()
-        self._tasks.start(self._watch(process), f"watch {process.spec.name}")
+        if await process.start():
+            self._tasks.start(self._watch(process), f"watch {process.spec.name}")
 
     async def _watch(self, process: Process) -> None:
         code = await process.wait_ended()

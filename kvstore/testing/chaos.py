@@ -24,6 +24,7 @@ from kvstore.testing.check.violation import Violation
 from kvstore.testing.drive import ClientDriver, FencedResources, WatchDriver
 from kvstore.testing.history import History
 from kvstore.testing.nemesis import KINDS, Step
+from kvstore.testing.outsiders import Outsiders
 from kvstore.testing.perform import perform
 from kvstore.testing.records import (
     DeleteRange,
@@ -78,6 +79,7 @@ class ChaosRun:
         target: to whom.
         history: where all is recorded.
         say: told what begins and ends, one line each.
+        is_shared: the cluster may hold something already, and others may use it meanwhile.
     """
 
     def __init__(
@@ -87,7 +89,9 @@ class ChaosRun:
         history: History,
         clock: Clock,
         say: Callable[[str], None],
+        is_shared: bool = False,
     ) -> None:
+        self._is_shared = is_shared
         self.spec, self._target, self._history = spec, target, history
         self._clock, self._say = clock, say
         self._rng = random.Random(spec.seed)
@@ -118,15 +122,22 @@ class ChaosRun:
         self._stop.set()
 
     async def run(self) -> ChaosResult:
-        """The whole run. The history stays open for the caller to close."""
+        """The whole run. The history stays open for the caller to close. Raises ClientError if it cannot begin."""
         self._started_at = self._clock.monotonic()
+        outsiders: Outsiders | None = None
+        if self._is_shared:
+            prefix = self.spec.traffic.prefix
+            outsiders = Outsiders(self._open(0), prefix, self._history, self._clock)
+            await outsiders.start()
+            self._started_at = self._clock.monotonic()
+        first = 1 if outsiders is None else outsiders.revision + 1
         resources = FencedResources(self._guard_rng, self._clock)
         drivers = [
             ClientDriver(plan, self._open(at), self._history, resources, self._clock)
             for at, plan in enumerate(self._clients)
         ]
         watchers = [
-            WatchDriver(plan, self._open(at), self._history, self._clock)
+            WatchDriver(plan, self._open(at), self._history, self._clock, first)
             for at, plan in enumerate(self._watchers)
         ]
         done = 0
@@ -138,12 +149,14 @@ class ChaosRun:
             for watcher in watchers:
                 self._tasks.start(watcher.run(), watcher.plan.name)
             self._tasks.start(self._observe(self._open(0)), "observe")
+            if outsiders is not None:
+                self._tasks.start(outsiders.run(), "outsiders")
             done = await self._carry_out()
             self._over = True
             self._say("heal")
             await self._heal()
             await asyncio.wait(running, timeout=4 * REQUEST_SECONDS)
-            await self._settle(watchers)
+            await self._settle(watchers, outsiders)
         finally:
             self._over = True
             await self._tasks.stop()
@@ -208,6 +221,8 @@ class ChaosRun:
         try:
             await self._clock.sleep(step.for_seconds)
             await self._target.end(fault)
+            if isinstance(fault, nemesis.Disk) and fault.disk.full:
+                await self._disarm()
         except FaultError as error:
             self._note(f"{text}: not undone: {error}")
         finally:
@@ -241,13 +256,24 @@ class ChaosRun:
 
     # The end
 
+    async def _disarm(self) -> None:
+        """A full disk raises the alarm that stops writes; once there is room, the operator takes it back."""
+        client = self._open(0)
+        deadline = self._clock.monotonic() + SETTLE_SECONDS
+        while self._clock.monotonic() < deadline:
+            with contextlib.suppress(ClientError):
+                await client.alarm_disarm()
+                return
+            await self._clock.sleep(0.2)
+
     async def _heal(self) -> None:
         try:
             await self._target.heal()
+            await self._disarm()
         except FaultError as error:
             self._violate("recovers", f"the cluster could not be healed: {error}")
 
-    async def _settle(self, watchers: Sequence[WatchDriver]) -> None:
+    async def _settle(self, watchers: Sequence[WatchDriver], outsiders: Outsiders | None) -> None:
         """Every watcher arrives, every member answers and has the same hash."""
         client = self._open(0)
         deadline = self._clock.monotonic() + SETTLE_SECONDS
@@ -266,7 +292,12 @@ class ChaosRun:
                     f"{watcher.plan.name} did not arrive at revision {wanted}: it is at "
                     f"{watcher.next_revision - 1}",
                 )
-        await self._read_all(client, deadline)
+        revision = await self._read_all(client, deadline)
+        while outsiders is not None and outsiders.revision < revision:
+            if self._clock.monotonic() > deadline:
+                self._violate("watch", f"others are seen only up to {outsiders.revision}")
+                return
+            await self._clock.sleep(0.02)
 
     async def _mark(self, client: Client, plan: WatchPlan, deadline: float) -> int:
         """Change something that the watcher must see; the revision it must reach."""
@@ -276,8 +307,8 @@ class ChaosRun:
             return put
         return await self._insist(client, DeleteRange(key), deadline)
 
-    async def _read_all(self, client: Client, deadline: float) -> None:
-        """The state as every member shows it, and its hash at one revision."""
+    async def _read_all(self, client: Client, deadline: float) -> int:
+        """The state as every member shows it, and its hash at one revision, which is returned."""
         prefix = self.spec.traffic.prefix
         end = prefix[:-1] + bytes([prefix[-1] + 1])
         revision = 0
@@ -303,6 +334,7 @@ class ChaosRun:
                 self._violate("recovers", f"{name} gave no hash at revision {revision}")
         if len({value for value, _ in hashes.values()}) > 1:
             self._violate("digest", f"members differ at revision {revision}: {hashes}")
+        return revision
 
     async def _insist(self, client: Client, request: Request, deadline: float) -> int:
         """Carry out and record until it is done; its revision, 0 if it never was."""

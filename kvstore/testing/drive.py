@@ -94,14 +94,19 @@ class ClientDriver:
 
 
 class WatchDriver:
-    """Runs one watcher; the client resumes it across losses, so one session may span many streams."""
+    """Runs one watcher; the client resumes it across losses, so one session may span many streams.
 
-    def __init__(self, plan: WatchPlan, client: Client, history: History, clock: Clock) -> None:
+    `start_revision` is the first of the run, for those that see it all.
+    """
+
+    def __init__(
+        self, plan: WatchPlan, client: Client, history: History, clock: Clock, start_revision: int
+    ) -> None:
         self.plan, self.client = plan, client
         self._history, self._clock = history, clock
         self.next_revision = 0
         """Everything before it was delivered."""
-        self._next_start = 1 if plan.from_start else 0
+        self._next_start = start_revision if plan.from_start else 0
         self.sessions = 0
 
     async def run(self) -> None:
@@ -134,7 +139,6 @@ class WatchDriver:
             without_puts=plan.no_put,
             without_deletes=plan.no_delete,
         )
-        # A watcher that is given up would also be one that never saw the end of the run: only idle ones are.
         try:
             async with asyncio.timeout(plan.lasts_seconds or None):
                 await self._read(watcher, record.id)

@@ -32,6 +32,8 @@ MAX_WATCH_MARKS = 4_000
 MAX_VIOLATIONS = 100
 LATENCY_BUCKETS = 400
 _TEXT_BYTES = 160
+_HIDDEN = ("chaos", "others")
+"""Clients whose requests are not part of the traffic."""
 
 
 def write_report(
@@ -53,7 +55,7 @@ def render(history: History, violations: Sequence[Violation], *, title: str) -> 
 
 def page_data(history: History, violations: Sequence[Violation]) -> dict[str, Any]:
     """What the page draws; times are seconds since the first record."""
-    operations = [one for one in history.operations if one.client != "chaos"]
+    operations = [one for one in history.operations if one.client not in _HIDDEN]
     start, end = _span(history)
     guilty = {one for violation in violations for one in violation.operations}
     shown = _thinned(operations, guilty)
@@ -176,17 +178,17 @@ def _leaders(history: History, start: float, end: float) -> list[list[Any]]:
 def _faults(history: History, start: float, end: float) -> list[list[Any]]:
     """[kind, targets, from, to, detail]."""
     spans: list[list[Any]] = []
-    running: dict[tuple[str, tuple[str, ...], str], list[Any]] = {}
+    running: dict[tuple[str, tuple[str, ...], str], list[list[Any]]] = {}
     for node in history.nodes:
         if not isinstance(node, FaultRecord):
             continue
         at, key = round(node.time - start, 3), (node.kind, node.targets, node.detail)
         if node.is_on:
             span = [node.kind, list(node.targets), at, round(end - start, 3), node.detail]
-            running[key] = span
+            running.setdefault(key, []).append(span)
             spans.append(span)
-        elif key in running:
-            running.pop(key)[3] = at
+        elif running.get(key):
+            running[key].pop(0)[3] = at
     return spans
 
 

@@ -143,3 +143,20 @@ async def test_children_die_with_a_killed_supervisor(tmp_path: Path) -> None:
         return state == "Z"
 
     await until(gone)
+
+
+async def test_two_starts_at_once_leave_one_child(tmp_path: Path) -> None:
+    """Found by chaos: a restart after an exit and an operator's start met while a child was being spawned."""
+    supervisor = await start(
+        spec(tmp_path, "ready(); print(time.time_ns(), flush=True); time.sleep(60)")
+    )
+    [process] = supervisor.match("m")
+    await supervisor.kill([process])
+    (tmp_path / "m-part.ready").unlink()
+    (tmp_path / "log").write_text("")
+    late = await asyncio.gather(*(supervisor.start([process]) for _ in range(4)))
+    assert late == [[]] * 4
+    await until(lambda: len((tmp_path / "log").read_text().split()) >= 1)
+    await supervisor.kill([process])
+    assert len((tmp_path / "log").read_text().split()) == 1
+    await supervisor.stop_all()

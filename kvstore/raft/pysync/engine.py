@@ -69,7 +69,13 @@ class PySyncReplicator:
         check_library()
         self._core.load()
         self._failure = asyncio.get_running_loop().create_future()
-        await self._transport.start(self._supervisor)
+        try:
+            await self._transport.start(self._supervisor)
+        except BaseException:
+            await self._transport.stop()
+            await self._supervisor.stop()
+            self._core.journal.close()
+            raise
         self._started = True
         self.wake()
 

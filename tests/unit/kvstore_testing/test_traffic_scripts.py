@@ -29,7 +29,7 @@ from kvstore.testing.records import (
     TxnReply,
     Unknown,
 )
-from kvstore.testing.report import MAX_OPERATIONS, render
+from kvstore.testing.report import MAX_OPERATIONS, page_data, render
 from kvstore.testing.traffic import KINDS, Begin, End, Pause, TrafficSpec, client_plans, watch_plans
 
 
@@ -177,3 +177,11 @@ def test_the_page_is_bounded_and_keeps_what_matters() -> None:
 
 def test_an_empty_history_has_a_page() -> None:
     assert "no violation" in render(History(), [], title="nothing")
+
+
+def test_the_same_fault_twice_at_once_ends_twice() -> None:
+    history = make_history(1000)
+    for at, is_on in ((12.0, True), (13.0, True), (14.0, False), (15.0, False)):
+        history.append(FaultRecord(at, "pause", ("m2",), is_on, "pause m2"))
+    spans = [one[2:4] for one in page_data(history, [])["faults"] if one[0] == "pause"]
+    assert spans == [[2.0, 4.0], [3.0, 5.0]]
