@@ -281,6 +281,15 @@ async def borrowing(world: World) -> bool:
     return not isinstance(await world.call("Lease/LeaseTimeToLive", request, context), tuple)
 
 
+async def renaming(world: World) -> bool:
+    """Put root's name where a member wrote one's own."""
+    seal = await world.guard.vouch(world.users["al"], 7)
+    forged = seal.rpartition(":")[0] + ":root"
+    context = Context({FORWARDED_HEADER: "1", VOUCHED_HEADER: forged})
+    request = pb.LeaseTimeToLiveRequest(ID=7, keys=True)
+    return not isinstance(await world.call("Lease/LeaseTimeToLive", request, context), tuple)
+
+
 async def through_a_gateway(world: World) -> bool:
     """Be taken for root since the gateway's certificate is root's."""
     context = Context({"grpcgateway-accept": "*/*"}, common_name="root")
@@ -448,6 +457,7 @@ ATTACKS: dict[str, tuple[Attack, Callable[[pytest.MonkeyPatch], None]]] = {
     ),
     "forged_seal": (forging, open_seal),
     "member_certificate": (unvouched, open_forwarded),
+    "renamed_seal": (renaming, open_seal),
     "borrowed_seal": (borrowing, open_lease_in_seal),
     "gateway_certificate": (through_a_gateway, open_gateway),
     "fill_by_nobody": (filling, open_guard("require_user")),
