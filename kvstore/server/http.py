@@ -28,6 +28,8 @@ _KEEPALIVE_SECONDS = 75.0
 _CORS_METHODS = "POST, GET, OPTIONS, PUT, DELETE"
 _CORS_HEADERS = "accept, content-type, authorization"
 
+_NAME_IGNORED = "CommonName of client sending a request against gateway will be ignored and not used as expected"
+
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -42,12 +44,14 @@ class HttpServer:
         *,
         gateway: Gateway | None = None,
         cors: tuple[str, ...] = ("*",),
+        refuses_names: Callable[[], bool] = lambda: False,
     ) -> None:
         self._probes = probes
         self._metrics = metrics
         self._listens = listens
         self._gateway = gateway
         self._cors = cors
+        self._refuses_names = refuses_names
         self._runner: web.ServerRunner | None = None
         self._client_server: web.Server | None = None
         self._is_stopped = False
@@ -109,6 +113,9 @@ class HttpServer:
 
     async def _client(self, request: web.BaseRequest) -> web.StreamResponse:
         """Any request on a client port."""
+        if self._gateway is not None and self._refuses_names() and _has_name(request):
+            # Compat: a certificate is no login here, and who believes it is had better be told (CVE-2018-16886).
+            return plain_error(HTTPStatus.BAD_REQUEST, _NAME_IGNORED)
         headers = self._cors_headers(request)
         request[ANSWER_HEADERS] = headers
         if request.method == "OPTIONS":
@@ -193,6 +200,14 @@ def _make_server(handle: Handle) -> web.Server:
         handler_cancellation=True,
         keepalive_timeout=_KEEPALIVE_SECONDS,
     )
+
+
+def _has_name(request: web.BaseRequest) -> bool:
+    """Whether the client showed a certificate with a common name."""
+    transport = request.transport
+    certificate = transport.get_extra_info("peercert") if transport is not None else None
+    subject = (certificate or {}).get("subject", ())
+    return any(key == "commonName" and value for parts in subject for key, value in parts)
 
 
 def _redirect(request: web.BaseRequest, path: str) -> web.Response:
