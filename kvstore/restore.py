@@ -1,26 +1,32 @@
 """Snapshot files as clients save them: what they hold, and data directories made from them.
 
-A file is what Maintenance.Snapshot streams: the state (`kvstore.machine.snapshot`), zeros up to a whole number of
-512-byte blocks, and the SHA-256 of all that, which is how etcd's clients tell a whole file from a cut one. A member's
-own snapshot (`DATA_DIR/snapshots/*.snap`, framed by `kvstore.raft.snapshots`) or its data directory can be asked for
-its status too, also while the member runs.
+A file is what Maintenance.Snapshot streams, here and in etcd: etcd's own file (`kvstore.server.etcd_file`) and the
+SHA-256 of it, which is how clients tell a whole file from a cut one. So files of a real etcd are restored too. A
+member's own snapshot (`DATA_DIR/snapshots/*.snap`, framed by `kvstore.raft.snapshots`) or its data directory can be
+asked for its status too, also while the member runs.
 
 Restoring follows etcd: the cluster that comes up has new ids, from the URLs and the token given, so that no member of
 the old one is let in by mistake; revisions, leases, users and alarms stay. Every member restores from the same file.
 """
 
 import hashlib
+import mmap
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import google_crc32c
+
+from kvstore.bbolt.reader import Reader
 from kvstore.identity import Identity
 from kvstore.machine import snapshot as states
 from kvstore.raft.files import Files
 from kvstore.raft.journal import Journal
 from kvstore.raft.replicator import DamagedData
 from kvstore.raft.snapshots import Snapshot, SnapshotWriter, read_chunks
+from kvstore.server.etcd_file import KEY, read_etcd_file
 from kvstore.service.cluster import cluster_id_of, member_id_of
 
 _BLOCK_BYTES = 512
@@ -54,10 +60,26 @@ class SnapshotStatus:
 def snapshot_status(path: Path) -> SnapshotStatus:
     """What is in a saved snapshot, a member's own one, or the newest of a data directory. Raises RestoreError."""
     file = _newest_in(path) if path.is_dir() else path
-    state = _read(file, skip_hash_check=False)
-    store = state.store
-    total = sum(1 for _ in store.all_versions())
-    return SnapshotStatus(store.digest(), store.revision, total, file.stat().st_size)
+    if _is_framed(file):
+        store = _read(file, skip_hash_check=False).store
+        total = sum(1 for _ in store.all_versions())
+        return SnapshotStatus(store.digest(), store.revision, total, file.stat().st_size)
+    with _opened(file, skip_hash_check=not _has_hash(file)) as reader:
+        return _status_of(reader)
+
+
+def _status_of(reader: Reader) -> SnapshotStatus:
+    """The numbers that etcdctl makes of the same file."""
+    total = revision = checksum = 0
+    for name in reader.names:
+        checksum = google_crc32c.extend(checksum, name)
+        for key, value in reader.items(name):
+            checksum = google_crc32c.extend(checksum, key)
+            checksum = google_crc32c.extend(checksum, value)
+            total += 1
+            if name == KEY:
+                revision = int.from_bytes(key[:8], "big")
+    return SnapshotStatus(checksum, revision, total, reader.size_bytes)
 
 
 def restore(
@@ -150,45 +172,66 @@ def _newest_in(data_dir: Path) -> Path:
     return found[-1]
 
 
-def _read(path: Path, *, skip_hash_check: bool) -> states.State:
+def _is_framed(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            is_framed = file.read(len(_FRAMED_MAGIC)) == _FRAMED_MAGIC
-        if is_framed:
-            index, _, term = path.stem.partition("-")
-            framed = Snapshot(int(index, 16), int(term, 16), path.stat().st_size, path)
-            return states.read(read_chunks(framed))
-        chunks = _saved_chunks(path, skip_hash_check=skip_hash_check)
-        return states.read(chunks, padding_bytes=_BLOCK_BYTES)
+            return file.read(len(_FRAMED_MAGIC)) == _FRAMED_MAGIC
+    except OSError as error:
+        raise RestoreError(f"{path}: {error.strerror}") from error
+
+
+def _read(path: Path, *, skip_hash_check: bool) -> states.State:
+    if not _is_framed(path):
+        with _opened(path, skip_hash_check=skip_hash_check) as reader:
+            return read_etcd_file(reader)
+    try:
+        index, _, term = path.stem.partition("-")
+        framed = Snapshot(int(index, 16), int(term, 16), path.stat().st_size, path)
+        return states.read(read_chunks(framed))
     except OSError as error:
         raise RestoreError(f"{path}: {error.strerror}") from error
     except (ValueError, DamagedData) as error:
         raise RestoreError(f"{path}: {error}") from error
 
 
-def _saved_chunks(path: Path, *, skip_hash_check: bool) -> Iterator[bytes]:
-    """The state's bytes: without the trailing checksum, which is checked, and without the zeros before it."""
+@contextmanager
+def _opened(path: Path, *, skip_hash_check: bool) -> Iterator[Reader]:
+    """etcd's file, mapped; a damaged one is a RestoreError, now or while it is read."""
+    try:
+        if not skip_hash_check:
+            _check_hash(path)
+        with path.open("rb") as file:
+            if path.stat().st_size == 0:
+                raise RestoreError(f"{path}: it is empty")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                yield Reader(data)
+    except OSError as error:
+        raise RestoreError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise RestoreError(f"{path}: {error}") from error
+
+
+def _has_hash(path: Path) -> bool:
+    """Pages are whole blocks, so what remains of one is the checksum's."""
+    return path.stat().st_size % _BLOCK_BYTES == hashlib.sha256().digest_size
+
+
+def _check_hash(path: Path) -> None:
     size = path.stat().st_size
-    has_hash = size % _BLOCK_BYTES == hashlib.sha256().digest_size
-    if not has_hash and not skip_hash_check:
+    digest = hashlib.sha256()
+    if not _has_hash(path):
         raise RestoreError(
             f"{path}: snapshot missing hash but --skip-hash-check=false: its {size} bytes are not whole blocks "
             f"of {_BLOCK_BYTES} and a SHA-256, so it was cut short or was not saved through a member"
         )
-    left = size - hashlib.sha256().digest_size if has_hash else size
-    digest = hashlib.sha256()
+    left = size - digest.digest_size
     with path.open("rb") as file:
         while left and (piece := file.read(min(left, _PIECE_BYTES))):
             left -= len(piece)
             digest.update(piece)
         expected = file.read()
-        if has_hash and not skip_hash_check and digest.digest() != expected:
-            raise RestoreError(
-                f"{path}: expected sha256 {expected.hex()}, got {digest.hexdigest()}: the file is damaged "
-                f"somewhere in its {size} bytes"
-            )
-        file.seek(0)
-        left = size - len(expected)
-        while left and (piece := file.read(min(left, _PIECE_BYTES))):
-            left -= len(piece)
-            yield piece
+    if digest.digest() != expected:
+        raise RestoreError(
+            f"{path}: expected sha256 {expected.hex()}, got {digest.hexdigest()}: the file is damaged "
+            f"somewhere in its {size} bytes"
+        )

@@ -48,6 +48,11 @@ class Reader:
             self._buckets[key] = value
 
     @property
+    def size_bytes(self) -> int:
+        """All pages, without what may follow them."""
+        return self._pages * self._page_bytes
+
+    @property
     def names(self) -> Sequence[bytes]:
         """The buckets' names, in order."""
         return list(self._buckets)

@@ -1,8 +1,7 @@
 """Maintenance servicer: status, alarms, hashes, leadership transfer, defragmentation, snapshot.
 
 There is no database file with holes in it: defragmentation frees what compaction left over and gives memory back. A
-snapshot is this store's own format, not bbolt's: `etcdctl snapshot save` stores it and checks its trailing SHA-256;
-`kvstore.restore` reads it, `etcdctl snapshot status` cannot.
+snapshot is made as etcd's file (`kvstore.server.etcd_file`), so that etcd's own tools read and restore it.
 """
 
 import asyncio
@@ -11,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from kvstore.pb import rpc_pb2 as pb
+from kvstore.server.etcd_file import write_etcd_file
 from kvstore.server.header import Header
 from kvstore.service.cluster import ClusterService
 from kvstore.service.guard import Guard
@@ -19,8 +19,11 @@ from kvstore.wire.engine import CallContext, Send, StreamHandler, UnaryHandler
 
 _GET, _ACTIVATE, _DEACTIVATE = 0, 1, 2
 _PIECE_BYTES = 32 * 1024
-_BLOCK_BYTES = 512
+_CHUNK_BYTES = 1 << 20
 _IN_MEMORY_BYTES = 64 << 20
+
+Aside = Callable[[Callable[[], int]], Awaitable[int]]
+"""Runs long work so that others are served meanwhile."""
 
 
 class MaintenanceServicer:
@@ -33,12 +36,14 @@ class MaintenanceServicer:
         take_snapshot: Callable[[], Iterator[bytes]],
         guard: Guard,
         drain: Callable[[], Awaitable[None]] | None = None,
+        aside: Aside = asyncio.to_thread,
     ) -> None:
         self._service = service
         self._header = header
         self._take_snapshot = take_snapshot
         self._guard = guard
         self._drain = drain
+        self._aside = aside
 
     def unary(self) -> dict[str, UnaryHandler]:
         """Handlers by method path."""
@@ -146,18 +151,11 @@ class MaintenanceServicer:
         await self._guard.require_admin(context)
         digest = hashlib.sha256()
         # The size is told first, so the whole is made before it is sent; a large one waits on disk.
-        with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as spool:
-            for chunk in self._take_snapshot():
-                digest.update(chunk)
-                spool.write(chunk)
-                await asyncio.sleep(0)
-            # Compat: etcdctl takes the trailing checksum as present only if the rest is whole 512-byte blocks.
-            padding = bytes(-spool.tell() % _BLOCK_BYTES)
-            digest.update(padding)
-            spool.write(padding)
-            left = spool.tell()
-            spool.seek(0)
-            while piece := spool.read(_PIECE_BYTES):
+        with _spool() as file:
+            left = await self._write_etcd_file(file)
+            file.seek(0)
+            while piece := file.read(_PIECE_BYTES):
+                digest.update(piece)
                 # Compat: what remains does not count the checksum.
                 left -= len(piece)
                 response = pb.SnapshotResponse(
@@ -168,3 +166,18 @@ class MaintenanceServicer:
             header=self._header.message(), remaining_bytes=0, blob=digest.digest()
         )
         await send(response.SerializeToString())
+
+    async def _write_etcd_file(self, file: "tempfile.SpooledTemporaryFile[bytes]") -> int:
+        with _spool() as state:
+            for chunk in self._take_snapshot():
+                state.write(chunk)
+                await asyncio.sleep(0)
+            state.seek(0)
+            chunks = iter(lambda: state.read(_CHUNK_BYTES), b"")
+            return await self._aside(
+                lambda: write_etcd_file(chunks, file, term=self._header.term())
+            )
+
+
+def _spool() -> "tempfile.SpooledTemporaryFile[bytes]":
+    return tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)

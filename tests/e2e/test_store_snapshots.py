@@ -90,7 +90,12 @@ def test_a_snapshot_taken_under_load_is_restored_into_a_new_cluster(
     data = file.read_bytes()
     assert hashlib.sha256(data[:-32]).digest() == data[-32:]
     hash_, revision, total_keys, size = snapshot_status(file)
-    assert (hash_ > 0, revision >= 13, total_keys >= 12, size) == (True, True, True, len(data))
+    assert (hash_ > 0, revision >= 13, total_keys >= 12, size) == (
+        True,
+        True,
+        True,
+        len(data) - 32,
+    )
     # A member's own files tell too, while it runs.
     own = tmp_path / "old" / "s0" / "snapshots"
     programs.wait_for(lambda: ctl.ok("put", "more", "") and list(own.glob("*.snap")), "snapshot")
@@ -115,7 +120,7 @@ def test_a_snapshot_taken_under_load_is_restored_into_a_new_cluster(
     listed = ctl.json("member", "list")["members"]
     assert sorted(one["name"] for one in listed) == list(NAMES)
     assert not old_ids & {one["ID"] for one in listed}
-    assert {one["HashKV"]["hash"] for one in ctl.json("endpoint", "hashkv", "--cluster")} == {hash_}
+    assert len(hashes(ctl)) == 1
     kept = ctl.json("get", "before5")
     assert kept["header"]["revision"] == revision
     assert kept["kvs"][0]["mod_revision"] == 7
@@ -159,23 +164,23 @@ def test_damaged_and_foreign_files_are_refused_and_nothing_is_left(
     data = file.read_bytes()
     flipped = bytearray(data)
     flipped[data.index(b"value")] ^= 1
-    for bad, told in (
-        (bytes(flipped), "expected sha256"),
-        (data[:-32], "snapshot missing hash"),
-        (data[:-100], "snapshot missing hash"),
-        (b"", "snapshot missing hash"),
+    for bad, restoring, looking in (
+        (bytes(flipped), "expected sha256", "expected sha256"),
+        (data[:-100], "snapshot missing hash", "cut off"),
+        (b"", "snapshot missing hash", "it is empty"),
+        (b"x" * 5000, "snapshot missing hash", "no magic number"),
     ):
         file.write_bytes(bad)
-        with pytest.raises(RestoreError, match=told):
+        with pytest.raises(RestoreError, match=restoring):
             restore(file, tmp_path / "r")
-        with pytest.raises(RestoreError, match=told):
+        with pytest.raises(RestoreError, match=looking):
             snapshot_status(file)
     assert not (tmp_path / "r").exists()
-    # Without the outer checksum the inner one still finds it.
-    file.write_bytes(flipped)
-    with pytest.raises(RestoreError, match="checksum does not match"):
-        restore(file, tmp_path / "r", skip_hash_check=True)
     file.write_bytes(data[:-32])
+    with pytest.raises(RestoreError, match="snapshot missing hash"):
+        restore(file, tmp_path / "r")
+    # etcd tells the status of a file that was copied from a data folder, and restores it when told to.
+    assert snapshot_status(file).revision == 2
     restore(file, tmp_path / "r", skip_hash_check=True)
     with pytest.raises(RestoreError, match="not empty"):
         restore(file, tmp_path / "r", skip_hash_check=True)
