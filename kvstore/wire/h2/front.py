@@ -75,7 +75,7 @@ class Http2Front:
                     self._unix_paths.append((listen.unix_path, os.stat(listen.unix_path).st_ino))
                 shared = Shared(
                     service=service,
-                    convert=self._router.convert(),
+                    convert=self._router.convert,
                     limits=self._limits,
                     keepalive=self._keepalive,
                     budget=budget,

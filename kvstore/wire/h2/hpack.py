@@ -78,6 +78,9 @@ STATIC_TABLE: Final[tuple[Header, ...]] = tuple(
     for value in (values or (b"",))
 )
 _STATIC_COUNT = len(STATIC_TABLE)
+_FIRST_DYNAMIC = 0x80 + _STATIC_COUNT + 1
+"""The octet that stands for the newest entry of the dynamic table."""
+
 _STATIC_PAIR: Final = {pair: index for index, pair in reversed(list(enumerate(STATIC_TABLE, 1)))}
 _STATIC_NAME: Final = {pair[0]: index for index, pair in reversed(list(enumerate(STATIC_TABLE, 1)))}
 
@@ -165,7 +168,7 @@ class Decoder(Generic[Decoded]):
         try:
             return self._read(block)
         except IndexError:
-            raise HpackError("a header block ends in the middle of a field") from None
+            raise HpackError("a header block is cut off or names no field") from None
         except huffman.HuffmanError as error:
             raise HpackError(str(error)) from None
 
@@ -174,15 +177,21 @@ class Decoder(Generic[Decoded]):
         headers: list[Header] = []
         position, end, size = 0, len(block), 0
         is_stable, is_start = True, True
-        limit = self._max_list_bytes
+        limit, table = self._max_list_bytes, self._table
         while position < end:
             first = block[position]
             if first & 0x80:
-                index = first & 0x7F
+                # Most fields of a repeated request are one octet that names an entry of a table.
                 position += 1
-                if index == 0x7F:
-                    index, position = _integer(block, position, 0x7F)
-                field = self._field(index)
+                if 0x80 < first <= 0x80 + _STATIC_COUNT:
+                    field = STATIC_TABLE[first - 0x81]
+                elif 0x80 + _STATIC_COUNT < first < 0xFF:
+                    field = table[first - _FIRST_DYNAMIC]
+                else:
+                    index = 0
+                    if first == 0xFF:
+                        index, position = _integer(block, position, 0x7F)
+                    field = self._field(index)
             elif first & 0x40:
                 field, position = self._literal(block, position, 0x3F)
                 self._insert(field)

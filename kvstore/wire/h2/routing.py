@@ -4,7 +4,6 @@ Done once for each header block that repeats: the connection remembers the resul
 and their words are grpc-go's (internal/transport/http2_server.go, server.go).
 """
 
-from collections.abc import Callable
 from typing import Final
 
 from kvstore.wire.engine import (
@@ -21,6 +20,9 @@ from kvstore.wire.h2.hpack import Header
 from kvstore.wire.h2.sending import Block
 
 _GRPC: Final = b"application/grpc"
+_TIMEOUT: Final = b"grpc-timeout"
+_MEMO_HEADS = 512
+_MEMO_HEAD_BYTES = 2048
 
 
 class CallHead(RequestHead):
@@ -47,6 +49,21 @@ class CallHead(RequestHead):
         self.is_grpc = _is_grpc(self.value(b"content-type") or b"")
         router.route(self)
 
+    def within(self, headers: tuple[Header, ...], seconds: float) -> "CallHead":
+        """The same call with a deadline."""
+        head = CallHead.__new__(CallHead)
+        head.authority, head.method, head.path, head.scheme = (
+            self.authority,
+            self.method,
+            self.path,
+            self.scheme,
+        )
+        head.headers, head.content_length = headers, self.content_length
+        head.unary, head.stream, head.refused = self.unary, self.stream, None
+        head.is_gzip, head.is_grpc, head.method_path = self.is_gzip, self.is_grpc, self.method_path
+        head.timeout = seconds
+        return head
+
     def refuse(self, code: int, message: str, http_status: int = 200) -> None:
         """Answer with a status and nothing else."""
         self.refused = status.refusal(code, message, http_status)
@@ -57,15 +74,40 @@ class Router:
 
     def __init__(self, handlers: Handlers) -> None:
         self._handlers = handlers
+        self._memo: dict[tuple[Header, ...], CallHead] = {}
         self._services = {
             path.split("/")[1]
             for path in (*handlers.unary, *handlers.stream)
             if path.count("/") == 2
         }
 
-    def convert(self) -> Callable[[tuple[Header, ...]], CallHead]:
-        """What a decoder makes of header lists."""
-        return lambda headers: CallHead(headers, self)
+    def convert(self, headers: tuple[Header, ...]) -> CallHead:
+        """What a decoder makes of header lists. Raises HeadersInvalid.
+
+        Clients with a deadline send another `grpc-timeout` with each call, so that no block is ever the same: what else
+        they say is checked once and remembered here, without the timeout.
+        """
+        known = self._memo.get(headers)
+        if known is not None:
+            return known
+        timeout = next((value for name, value in headers if name == _TIMEOUT), None)
+        if timeout is None:
+            return self._remember(headers)
+        rest = tuple([field for field in headers if field[0] != _TIMEOUT])
+        head = self._memo.get(rest) or self._remember(rest)
+        seconds = status.parse_timeout(timeout)
+        if head.refused is not None or seconds is None:
+            # Too rare to be quick: the whole list decides what is refused, and in which words.
+            return CallHead(headers, self)
+        return head.within(headers, seconds)
+
+    def _remember(self, headers: tuple[Header, ...]) -> CallHead:
+        head = CallHead(headers, self)
+        if sum(len(name) + len(value) for name, value in headers) <= _MEMO_HEAD_BYTES:
+            if len(self._memo) >= _MEMO_HEADS:
+                self._memo.clear()
+            self._memo[headers] = head
+        return head
 
     def route(self, head: CallHead) -> None:
         """Set what serves or refuses a call."""
@@ -81,7 +123,7 @@ class Router:
             kind = (head.value(b"content-type") or b"").decode("latin-1")
             head.refuse(INVALID_ARGUMENT, f'invalid gRPC request content-type "{kind}"', 415)
             return
-        timeout = head.value(b"grpc-timeout")
+        timeout = head.value(_TIMEOUT)
         if timeout is not None:
             head.timeout = status.parse_timeout(timeout)
             if head.timeout is None:

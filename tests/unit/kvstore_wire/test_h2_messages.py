@@ -143,7 +143,7 @@ def head_of(**changes: bytes | None) -> CallHead:
     fields.update({name.replace("_", "-").encode(): value for name, value in changes.items()})
     fields[b":path"] = fields.pop(b"path", None) or fields[b":path"]
     fields[b":method"] = fields.pop(b"method", None) or fields[b":method"]
-    return ROUTER.convert()(tuple((k, v) for k, v in fields.items() if v is not None))
+    return ROUTER.convert(tuple((k, v) for k, v in fields.items() if v is not None))
 
 
 def refusal_of(head: CallHead) -> dict[str, str]:
@@ -158,6 +158,20 @@ def refusal_of(head: CallHead) -> dict[str, str]:
 def test_calls_find_their_handlers(kind: bytes) -> None:
     assert head_of(content_type=kind).unary is unary
     assert head_of(path=b"/a.B/D").stream is stream
+
+
+def test_deadlines_of_calls_that_are_alike_differ() -> None:
+    heads = [head_of(grpc_timeout=b"%dS" % seconds) for seconds in (1, 2, 1)]
+    assert [head.timeout for head in heads] == [1.0, 2.0, 1.0]
+    assert all(head.unary is unary and head.value(b"grpc-timeout") for head in heads)
+    assert head_of().timeout is None
+    assert refusal_of(head_of(path=b"/x.Y/Z", grpc_timeout=b"1S"))["grpc-status"] == "12"
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    for number in range(2000):
+        head_of(x=b"%d" % number)
+    assert len(ROUTER._memo) <= 512
 
 
 REFUSALS: dict[str, tuple[dict[str, bytes | None], str, str, str]] = {
