@@ -16,6 +16,9 @@ EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a member until a signal; the exit code."""
+    if argv is None:
+        # A tenth of the start is structlog loading rich for tracebacks that nobody sees here: lines are JSON.
+        sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
     words = list(sys.argv[1:] if argv is None else argv)
     flags = parse(words, os.environ)
     # Heavy imports wait until they are needed: `--version` is asked for by programs that want an answer at once.

@@ -13,6 +13,7 @@ replicator and the lock.
 import asyncio
 import contextlib
 import fcntl
+import importlib
 import math
 import os
 import random
@@ -45,10 +46,9 @@ from kvstore.server.cluster import ClusterServicer
 from kvstore.server.election import ElectionServicer
 from kvstore.server.encode import Encoder
 from kvstore.server.forward import GrpcLeasePeer
-from kvstore.server.gateway.gateway import Gateway
 from kvstore.server.header import Header
 from kvstore.server.health import HealthServicer
-from kvstore.server.http import HttpServer
+from kvstore.server.http_late import HttpFace, LateHttp
 from kvstore.server.kv import KVServicer
 from kvstore.server.lease import LeaseServicer
 from kvstore.server.lock import LockServicer
@@ -194,12 +194,10 @@ class Node:
             ),
         )
         self.handlers = self._build_handlers(rng)
-        self.http = HttpServer(
-            self._probes,
-            self._metrics,
-            config.metrics_listens,
-            gateway=self._build_gateway(),
-            cors=config.cors,
+        self.http = LateHttp(
+            self._build_http,
+            lambda: importlib.import_module("kvstore.server.http"),
+            is_needed=bool(config.metrics_listens),
         )
         self._front = make_front(
             config.grpc_engine,
@@ -296,6 +294,7 @@ class Node:
             metrics_addresses=[str(one) for one in self.metrics_addresses],
             version=VERSION,
         )
+        await self.http.warm()
 
     async def _hand_over(self) -> None:
         status = self.replicator.status()
@@ -386,13 +385,29 @@ class Node:
         )
         return Handlers({**core.unary, **more.unary}, {**core.stream, **more.stream})
 
-    def _build_gateway(self) -> Gateway | None:
-        if not self._config.enable_gateway:
-            return None
-        return Gateway(
-            self.handlers,
-            max_request_bytes=self._config.max_request_bytes,
-            on_handled=self._calls.handled,
+    def _build_http(self) -> HttpFace:
+        # Not imported above: see `kvstore.server.http_late`.
+        from kvstore.server.gateway.gateway import Gateway
+        from kvstore.server.http import HttpServer
+
+        config = self._config
+        gateway = None
+        if config.enable_gateway:
+            gateway = Gateway(
+                self.handlers,
+                max_request_bytes=config.max_request_bytes,
+                on_handled=self._calls.handled,
+            )
+        tls, machine = config.client_tls, self.machine
+        return HttpServer(
+            self._probes,
+            self._metrics,
+            config.metrics_listens,
+            gateway=gateway,
+            cors=config.cors,
+            refuses_names=lambda: (
+                tls is not None and tls.is_client_required and machine.auth.is_enabled
+            ),
         )
 
 

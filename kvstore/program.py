@@ -13,9 +13,8 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kvstore import self_signed
 from kvstore.base import zap_log
 from kvstore.base.clock import Clock, SystemClock
 from kvstore.base.files import Files
@@ -24,13 +23,14 @@ from kvstore.base.notify import notify
 from kvstore.base.tasks import Supervisor
 from kvstore.bootstrap import StartError, settle
 from kvstore.config import MemberConfig
-from kvstore.faults.control import FaultControl, FaultControlError
-from kvstore.faults.member import MemberFaults
 from kvstore.node import Node
 from kvstore.raft.pysync.engine import PySyncReplicator
 from kvstore.raft.replicator import ReplicationError
 from kvstore.server.maintenance import VERSION
 from kvstore.wire.engine import ListenError
+
+if TYPE_CHECKING:
+    from kvstore.faults.control import FaultControl
 
 EXIT_OK, EXIT_FAILURE = 0, 1
 
@@ -66,6 +66,8 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 async def _serve(config: MemberConfig) -> int:
+    # Loading makes much and drops little: the collector would only walk it over and over.
+    gc.disable()
     tasks = Supervisor("program")
     stopping = _catch_signals()
     node: Node | None = None
@@ -95,18 +97,18 @@ async def _serve(config: MemberConfig) -> int:
             ),
         )
         if control is not None:
-            await control.start()
+            await _start_control(control)
         await node.start()
         started = True
-    except (StartError, ListenError, ReplicationError, FaultControlError, OSError) as error:
+    except (StartError, ListenError, ReplicationError, OSError) as error:
         log.critical("failed to start etcd", error=str(error))
     if not started or node is None:
         await _stop(node, control, tasks)
         return EXIT_FAILURE
     # What lives until now lives for ever: keep the collector from walking it again and again.
-    gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    gc.enable()
     _say_serving(config, node)
     tasks.start(_notify_ready(node), "notify")
     failure = tasks.start(node.wait(), "failure")
@@ -122,7 +124,16 @@ async def _serve(config: MemberConfig) -> int:
     return EXIT_OK if error_found is None else EXIT_FAILURE
 
 
-async def _stop(node: Node | None, control: FaultControl | None, tasks: Supervisor) -> None:
+async def _start_control(control: "FaultControl") -> None:
+    from kvstore.faults.control import FaultControlError
+
+    try:
+        await control.start()
+    except FaultControlError as error:
+        raise StartError(str(error)) from error
+
+
+async def _stop(node: Node | None, control: "FaultControl | None", tasks: Supervisor) -> None:
     if node is not None:
         await node.stop()
     if control is not None:
@@ -179,6 +190,10 @@ def _notify(state: str) -> None:
 
 def _make_certificates(config: MemberConfig) -> None:
     auto = config.auto_tls
+    if auto.client is None and auto.peer is None:
+        return
+    from kvstore import self_signed
+
     # A date on a certificate is the one thing here that wants the time of day.
     now = datetime.datetime.now(datetime.UTC)
     try:
@@ -192,8 +207,11 @@ def _make_certificates(config: MemberConfig) -> None:
 
 def _fault_points(
     config: MemberConfig, socket_path: Path, clock: Clock
-) -> tuple[FaultControl, Clock, dict[str, Any]]:
+) -> "tuple[FaultControl, Clock, dict[str, Any]]":
     """The socket, the clock to use, and what the replicator gets; only a member that asked for it has them."""
+    from kvstore.faults.control import FaultControl
+    from kvstore.faults.member import MemberFaults
+
     faults = MemberFaults(
         config.member_id, config.peer_names, clock, Files(), random.Random(), time.sleep
     )

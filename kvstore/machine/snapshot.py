@@ -112,7 +112,7 @@ def build(head: Head, base: Iterable[KeyValue], revisions: Iterable[list[KeyValu
     lessor = Lessor()
     for lease_id, ttl, remaining in head.leases:
         lessor.grant(lease_id, ttl, remaining)
-    for kv in store.select(b"\0", b"\0"):
+    for kv in store.newest():
         if kv.lease:
             if kv.lease not in lessor:
                 raise ValueError(f"snapshot has a key on lease {kv.lease}, which does not exist")

@@ -47,9 +47,10 @@ class History:
 
     def append(self, events: tuple[Event, ...]) -> None:
         """The events of the next revision."""
-        total = self._sums[-1]
-        for event in events:
-            total += hash_version(event.kv)
+        total = self._sums[-1] + hash_version(events[0].kv)
+        if len(events) > 1:
+            for event in events[1:]:
+                total += hash_version(event.kv)
         self._revisions.append(events)
         self._sums.append(total & MASK)
 

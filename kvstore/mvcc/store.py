@@ -161,6 +161,10 @@ class Store:
             revision = self.revision
         return fold(self.history.sum_at(revision) - self._reclaimed_sum)
 
+    def newest(self) -> Iterator[KeyValue]:
+        """The newest version of every key, tombstones too, in no order; not pinned."""
+        return (versions[-1] for versions in self._versions.values())
+
     def all_versions(self) -> Iterator[KeyValue]:
         """Every version held, tombstones too, key by key in no order; not pinned."""
         for versions in self._versions.values():
@@ -193,20 +197,17 @@ class Store:
         first = max(1, compact_revision)
         store.revision = first - 1
         store.compact_revision = compact_revision
-        for kvs in revisions:
-            store.revision += 1
-            if any(kv.mod_revision != store.revision for kv in kvs):
-                raise ValueError(f"revision {store.revision} has versions of another")
-            if store.revision > first:
-                if not kvs:
-                    raise ValueError(f"revision {store.revision} is empty")
-                store.history.append(tuple([store._load(kv) for kv in kvs]))
-            else:
-                # Those of the first revision that still exist are in the base.
-                events = tuple(Event(kv, not kv.version) for kv in kvs)
-                store.history = History(first, events, compact_revision, total & MASK)
-        if store.revision < first:
+        later = iter(revisions)
+        at_first = next(later, None)
+        if at_first is None:
             raise ValueError("no revisions")
+        if any(kv.mod_revision != first for kv in at_first):
+            raise ValueError(f"revision {first} has versions of another")
+        # Those of the first revision that still exist are in the base.
+        events = tuple(Event(kv, not kv.version) for kv in at_first)
+        store.history = History(first, events, compact_revision, total & MASK)
+        store.revision = first
+        store._load(later)
         store._keys = OrderedKeys(store._versions)
         return store
 
@@ -264,20 +265,36 @@ class Store:
             self._keys.remove(key)
         return len(gone)
 
-    def _load(self, kv: KeyValue) -> Event:
-        """Append a version as it was written, and make its event again."""
-        versions = self._versions.get(kv.key)
-        if versions is None:
-            if not kv.version:
-                raise ValueError("a tombstone of a key that was not there")
-            self._versions[kv.key] = versions = []
-            prev = None
-        else:
-            last = versions[-1]
-            kv = KeyValue(
-                last.key, kv.value, kv.create_revision, kv.mod_revision, kv.version, kv.lease
-            )
-            prev = last if last.version else None
-        versions.append(kv)
-        self.size_bytes += len(kv.key) + len(kv.value) + VERSION_OVERHEAD_BYTES
-        return Event(kv, not kv.version, prev)
+    def _load(self, revisions: Iterable[list[KeyValue]]) -> None:
+        """Append revisions as they were written, and make their events again.
+
+        One plain loop: a restarting member has hundreds of thousands of them before it can serve.
+        """
+        all_versions, add_to_history = self._versions, self.history.append
+        revision, size = self.revision, self.size_bytes
+        for kvs in revisions:
+            revision += 1
+            if not kvs:
+                raise ValueError(f"revision {revision} is empty")
+            events = []
+            for kv in kvs:
+                if kv.mod_revision != revision:
+                    raise ValueError(f"revision {revision} has versions of another")
+                key = kv.key
+                versions = all_versions.get(key)
+                if versions is None:
+                    if not kv.version:
+                        raise ValueError("a tombstone of a key that was not there")
+                    all_versions[key] = [kv]
+                    events.append(Event(kv))
+                else:
+                    last = versions[-1]
+                    # One bytes object for all versions of a key.
+                    kv = KeyValue(
+                        last.key, kv.value, kv.create_revision, revision, kv.version, kv.lease
+                    )
+                    versions.append(kv)
+                    events.append(Event(kv, not kv.version, last if last.version else None))
+                size += len(key) + len(kv.value) + VERSION_OVERHEAD_BYTES
+            add_to_history(tuple(events))
+        self.revision, self.size_bytes = revision, size
