@@ -2,7 +2,7 @@
 
     with SyncClient(["http://127.0.0.1:2379"]) as client:
         client.put("key", "value")
-        with client.lock("jobs"):
+        with client.lock("locks/nightly"):
             ...
         for batch in client.watch("key"):
             print(batch.events)

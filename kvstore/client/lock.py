@@ -1,6 +1,6 @@
 """A lock among the clients of one cluster; `etcdctl lock` and etcd's Go library take part in it.
 
-    async with client.lock("jobs/nightly", ttl_seconds=10) as lock:
+    async with client.lock("locks/nightly", ttl_seconds=10) as lock:
         await work(fencing_token=lock.revision)
 
 Whoever holds it may lose it without noticing at once: a process can stop for longer than the lease lives. So what
