@@ -257,6 +257,9 @@ _BY_CODE: dict[grpc.StatusCode, type[ClientError]] = {
     grpc.StatusCode.UNIMPLEMENTED: Unimplemented,
     grpc.StatusCode.CANCELLED: Unavailable,
     grpc.StatusCode.ABORTED: Unavailable,
+    # As in etcd's clientv3 (isHaltErr): the request failed, the system should recover. gRPC itself says so
+    # ("Internal error from Core") where a stream loses its connection within a write.
+    grpc.StatusCode.INTERNAL: Unavailable,
 }
 
 # grpc-core's words for "there was no connection to send on".

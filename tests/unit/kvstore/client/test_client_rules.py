@@ -203,3 +203,11 @@ def test_bad_endpoints_are_refused(text: str) -> None:
 )
 def test_the_end_of_a_prefix(prefix: bytes, end: bytes) -> None:
     assert prefix_end(prefix) == end
+
+
+def test_grpcs_own_failure_of_a_stream_is_a_loss_that_watches_survive() -> None:
+    """Found by chaos: watches ended with an UnknownError when their member died within a write."""
+    error = errors.from_status(grpc.StatusCode.INTERNAL, "Internal error from Core")
+    assert isinstance(error, errors.Unavailable)
+    assert error.retryable
+    assert not error.outcome_known
