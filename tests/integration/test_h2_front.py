@@ -226,6 +226,56 @@ async def test_http_over_http_2_needs_tls() -> None:
             assert b"405" in (await client.until(frames.HEADERS))[3]
 
 
+# Calls as grpc clients never send them
+
+
+@on_both_loops
+async def test_of_several_messages_the_first_is_the_request() -> None:
+    async with served() as (front, port):
+        first, second = PREFIX.pack(0, 3) + b"one", PREFIX.pack(0, 3) + b"two"
+        hello = HELLO + call(1, "Echo", b"", more=True)[: -len(PREFIX.pack(0, 0)) - 9]
+        for pieces in ([first + second], [first[:4], first[4:] + second[:2], second[2:]]):
+            async with connected(port, hello=hello) as client:
+                for position, piece in enumerate(pieces):
+                    is_last = position == len(pieces) - 1
+                    client.write(frames.pack_frame(frames.DATA, int(is_last), 1, piece))
+                assert await client.message() == b"one"
+        assert all(
+            one._connection is None or not one._connection.budget.held for one in front._protocols()
+        )
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        (None, b"received no request message"),
+        (b"", b"received no request message"),
+        (b"\0\0", b"unexpected EOF"),
+        (b"\0\0\0\0\5abc", b"unexpected EOF"),
+        (b"\2\0\0\0\0", b"grpc: received unexpected payload format 2"),
+        (b"\1\0\0\0\0", b"grpc: compressed flag set with identity or empty encoding"),
+        (b"\0\x7f\0\0\0", b"grpc: received message larger than max (2130706432 vs. 2097152)"),
+    ],
+    ids=["only headers", "no message", "half a prefix", "half a message", "flag", "gzip", "length"],
+)
+@on_both_loops
+async def test_broken_requests_are_refused_in_grpcs_words(
+    body: bytes | None, wanted: bytes
+) -> None:
+    for method in ("Echo", "Chat"):
+        headers = call(1, method, b"", more=True)[: -len(PREFIX.pack(0, 0)) - 9]
+        if body is None:
+            headers = headers[:4] + b"\5" + headers[5:]
+            if method == "Chat":
+                continue  # a stream may say nothing
+        elif method == "Chat" and not body:
+            continue
+        async with served() as (_, port), connected(port, hello=HELLO + headers) as client:
+            if body is not None:
+                client.write(frames.pack_frame(frames.DATA, 1, 1, body))
+            assert wanted in (await client.until(frames.HEADERS))[3]
+
+
 # TLS
 
 

@@ -229,14 +229,13 @@ class UnaryCall(Call):
                 self._start(data[start + PREFIX_BYTES : stop])
                 return
         try:
-            for message in self._assemble(data, start, stop):
-                if self._request is not None:
-                    raise WireError(
-                        INTERNAL,
-                        "cardinality violation: received multiple request messages for a unary call",
-                    )
-                self._request = message
-                self._hold(len(message))
+            # As with grpc-go, the first message is the request; what follows is read and dropped.
+            if self._request is None:
+                messages = self._assemble(data, start, stop)
+                if messages:
+                    self._request, self._assembler = messages[0], None
+                    self._hold(len(self._request) - self._partial)
+                    self._partial = 0
         except WireError as error:
             self._refuse(error.code, error.message)
             return

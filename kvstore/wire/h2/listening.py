@@ -16,6 +16,7 @@ from typing import Any
 from cryptography import x509
 
 from kvstore.base.log import get_logger
+from kvstore.base.tls_options import apply_options, carries_name
 from kvstore.wire.engine import Listen, ListenError, ServerTls
 
 log = get_logger("kvstore.wire.h2")
@@ -120,7 +121,9 @@ class Certificates:
         self.context.sni_callback = self._on_handshake
 
     def is_revoked(self, certificate: Any) -> bool:
-        """Whether a client's certificate is on the list."""
+        """Whether a client's certificate is on the list, or lacks the name that it must carry."""
+        if self._tls.allowed_hostname and not carries_name(certificate, self._tls.allowed_hostname):
+            return True
         if self._tls.crl_file is None:
             return False
         self._refresh()
@@ -154,7 +157,12 @@ class Certificates:
     def _load(self) -> ssl.SSLContext:
         tls = self._tls
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        apply_options(
+            context,
+            cipher_suites=tls.cipher_suites,
+            min_version=tls.min_version,
+            max_version=tls.max_version,
+        )
         context.load_cert_chain(tls.cert_file, tls.key_file)
         context.set_alpn_protocols(["h2", "http/1.1"])
         # A resumed session would skip the look at the client's certificate, which may be revoked by now.

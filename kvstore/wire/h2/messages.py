@@ -39,11 +39,16 @@ class Assembler:
                 pending += data[position:stop]
             return found
         pending += memoryview(data)[start:stop]
-        if len(pending) < PREFIX_BYTES or len(pending) < PREFIX_BYTES + self._length(pending, 0)[1]:
-            return []
-        whole = bytes(pending)
-        found, position = self._split(whole, 0, len(whole))
-        del pending[:position]
+        found = []
+        while len(pending) >= PREFIX_BYTES:
+            flag, length = self._length(pending, 0)
+            end = PREFIX_BYTES + length
+            if end > len(pending):
+                break
+            with memoryview(pending) as view:
+                message = bytes(view[PREFIX_BYTES:end])
+            del pending[:end]
+            found.append(self._inflate(message) if flag else message)
         return found
 
     def finish(self) -> None:
