@@ -1,4 +1,4 @@
-"""Election servicer."""
+"""Election servicer: convert, call, convert. What an election is stands in `kvstore.service.election`."""
 
 from collections.abc import AsyncIterator
 

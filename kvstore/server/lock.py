@@ -1,4 +1,4 @@
-"""Lock servicer."""
+"""Lock servicer: convert, call, convert. What a lock is stands in `kvstore.service.lock`."""
 
 from kvstore.pb import lock_pb2 as pb
 from kvstore.server.header import Header
