@@ -9,6 +9,7 @@ Members are named m1, m2, …; wherever a name is expected "leader" stands for w
 runs in this process (mode "inprocess") or as real processes (mode "process"); the verbs are the same.
 """
 
+import asyncio
 import datetime
 import itertools
 from collections.abc import Callable, Coroutine, Sequence
@@ -23,6 +24,7 @@ from kvstore.client.portal import Portal
 from kvstore.client.types import AlarmKind, ClientTls
 from kvstore.faults.kinds import ClockFault, DiskFault, LinkFault
 from kvstore.local.certificates import CertificateAuthority
+from kvstore.local.process import Process
 from kvstore.local.store import LEADER, StoreCluster
 from kvstore.local.topology import StoreSettings
 from kvstore.testing.check import linearizable
@@ -148,16 +150,21 @@ class Cluster:
         admin = self._admin
         if admin is None:
             raise ClusterBroken("the cluster has not been started")
-        if (await admin.auth_status()).enabled:
+        auth, users, roles, alarms, leases = await asyncio.gather(
+            admin.auth_status(),
+            admin.user_list(),
+            admin.role_list(),
+            admin.alarm_list(),
+            admin.lease_list(),
+        )
+        if auth.enabled:
             raise ClusterBroken("authentication was switched on")
-        for user in (await admin.user_list()).users:
-            await admin.user_delete(user)
-        for role in (await admin.role_list()).roles:
-            await admin.role_delete(role)
-        for member_id, kind in (await admin.alarm_list()).alarms:
-            await admin.alarm_disarm(member_id, AlarmKind(kind))
-        for lease in (await admin.lease_list()).ids:
-            await admin.lease_revoke(lease)
+        await asyncio.gather(
+            *(admin.user_delete(user) for user in users.users),
+            *(admin.role_delete(role) for role in roles.roles),
+            *(admin.alarm_disarm(member, AlarmKind(kind)) for member, kind in alarms.alarms),
+            *(admin.lease_revoke(lease) for lease in leases.ids),
+        )
         deleted = await admin.delete(b"\0", range_end=b"\0")
         compacted = 0
         if deleted.deleted:
@@ -191,6 +198,11 @@ class Cluster:
     def endpoint(self, member: str) -> str:
         """One member's client URL."""
         return self._backend.endpoints[self._name(member)]
+
+    def pid(self, member: str) -> int | None:
+        """The process of a member; None in this process's mode, or if it is down."""
+        process = self._backend.process(self._name(member))
+        return process.pid if isinstance(process, Process) and process.is_running else None
 
     def logs(self, lines: int = _LOG_LINES) -> dict[str, str]:
         """The end of each member's log; empty for members in this process, which log as the process does."""

@@ -112,14 +112,17 @@ class ClusterPool:
         from kvstore.testing.cluster import Cluster
         from kvstore.wire.engine import ListenError
 
-        settings = {name: value for name, value in wanted.items() if name not in _OWN}
+        try:
+            settings = StoreSettings(**{k: v for k, v in wanted.items() if k not in _OWN})
+        except (TypeError, ValueError) as error:
+            raise pytest.UsageError(f"pytest.mark.quorate: {error}") from error
         for left in reversed(range(_START_TRIES)):
             cluster = Cluster(
                 self._folders.mktemp("quorate"),
                 members=wanted["members"],
                 mode=wanted["mode"],
                 tls=wanted["tls"],
-                settings=StoreSettings(**settings),
+                settings=settings,
             )
             try:
                 cluster.start()
