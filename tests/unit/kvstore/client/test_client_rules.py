@@ -66,7 +66,8 @@ Code = grpc.StatusCode
             False,
             True,
         ),
-        (Code.INTERNAL, "boom", errors.UnknownError, False, False),
+        (Code.INTERNAL, "boom", errors.Unavailable, True, False),
+        (Code.UNKNOWN, "boom", errors.UnknownError, False, False),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
