@@ -124,7 +124,7 @@ class AuthService:
             if user is not None and user.has_no_password:
                 raise NoPasswordUser
             if user is None or not await self._passwords.matches(user.password, password):
-                log.warning("login refused", user=name)
+                log.warning("login refused", user=name[:256])
                 raise AuthFailed
             try:
                 outcome = await self._proposer.submit(
