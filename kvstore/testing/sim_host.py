@@ -98,9 +98,24 @@ class SimMember:
     def make_replicator(self, machine: StateMachine, rng: Any, files: SimFiles) -> Any:
         """The replication under test."""
         settings = self.world.plan.settings()
-        return pysync_replicator(
+        replicator = pysync_replicator(
             self.raft_settings(), machine, self.clock, rng, files, settings.segment_bytes
         )
+        self._watch_votes(replicator)
+        return replicator
+
+    def _watch_votes(self, replicator: Any) -> None:
+        """Note whom each vote that leaves is for: one a term, whatever happens in between."""
+        send = replicator.send
+
+        def watched(member: MemberId, message: dict[str, Any]) -> bool:
+            if message["type"] == "response_vote":
+                self.world.votes(self.name, message["term"], member_name(member))
+            elif message["type"] == "request_vote":
+                self.world.votes(self.name, message["term"], self.name)
+            return bool(send(member, message))
+
+        replicator.send = watched
 
     def raft_settings(self) -> RaftSettings:
         """What replication is told."""

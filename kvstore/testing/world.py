@@ -104,6 +104,7 @@ class World:
         )
         self._applied: dict[int, _Applied] = {}
         self._leaders: dict[int, str] = {}
+        self._votes: dict[tuple[str, int], str] = {}
         self._oracle = Oracle()
         disk_rng = self.rng("jobs")
         self.loop.job_starts_after = lambda: disk_rng.uniform(5e-5, 5e-4)
@@ -176,6 +177,12 @@ class World:
         first = self._leaders.setdefault(term, member)
         if first != member:
             self.violate("one-leader", f"term {term} is led by {first} and by {member}")
+
+    def votes(self, member: str, term: int, candidate: str) -> None:
+        """A vote of `member` left for `candidate`."""
+        first = self._votes.setdefault((member, term), candidate)
+        if first != candidate:
+            self.violate("one-vote", f"{member} voted in term {term} for {first} and {candidate}")
 
     def member_changed(self, member: str, state: str) -> None:
         """A member started or ended."""
