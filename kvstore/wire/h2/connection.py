@@ -1,7 +1,7 @@
 """The server's side of an HTTP/2 connection, without IO: bytes in, callbacks on streams, bytes out.
 
 `receive` takes what was read and calls the streams' `on_*`; what must be written gathers in `out`, which the caller
-takes with `take_output`. Streams are made by `open_stream`. `Sender` is the writing half.
+takes with `take_output`. Streams are made by `open_stream`. `Sender` is the writing half, `Control` the frames between.
 
 What a peer breaks ends its stream (RST_STREAM) or the connection (GOAWAY), by RFC 9113; what it merely overdoes -
 resets, SETTINGS, empty frames, endless headers, data that nobody takes - ends the connection with ENHANCE_YOUR_CALM.
@@ -9,46 +9,21 @@ Pings are judged as grpc-go's server judges them.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from kvstore.wire.h2 import frames
-from kvstore.wire.h2.flow import Bucket, Budget, WindowOverflow, widen
+from kvstore.wire.h2.control import HANDLERS, Control
+from kvstore.wire.h2.flow import Budget
 from kvstore.wire.h2.frames import ConnectionFailed, StreamFailed
 from kvstore.wire.h2.headers import HeadersInvalid, RequestHead, check_trailers
 from kvstore.wire.h2.hpack import Decoder, Header, HeadersTooLarge, HpackError
-from kvstore.wire.h2.sending import Sender
+from kvstore.wire.h2.limits import Limits
 from kvstore.wire.h2.stream import Stream
 
 Head = TypeVar("Head", bound=RequestHead)
 
-_MAX_PING_STRIKES = 2
-_IDLE_PING_SECONDS = 7200.0
-"""Without a call, grpc-go lets a client ping once in two hours."""
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of one connection."""
-
-    max_concurrent_streams: int = 16_384
-    stream_window: int = 256 * 1024
-    """Bytes a stream may have under way to us; more only delays the bound on what nobody reads."""
-
-    connection_window: int = 4 << 20
-    max_header_list_bytes: int = 64 * 1024
-    max_header_fragments: int = 32
-    """Frames of one header block; with 16 KiB frames, an honest block needs five."""
-
-    min_ping_seconds: float = 5.0
-    max_unsent_bytes: int = 64 << 20
-    """Answers that wait for a slow reader; one answer alone may be larger."""
-
-    max_unread_bytes: int = 64 << 20
-    """Requests that wait to be complete or to be taken."""
-
-
-class Connection(Sender, Generic[Head]):
+class Connection(Control, Generic[Head]):
     """State of one connection."""
 
     def __init__(
@@ -59,9 +34,8 @@ class Connection(Sender, Generic[Head]):
         limits: Limits | None = None,
         budget: Budget | None = None,
     ) -> None:
-        super().__init__(limits or Limits())
+        super().__init__(limits or Limits(), clock)
         self._open_stream = open_stream
-        self._clock = clock
         self._rest = b""
         self._decoder: Decoder[Head] = Decoder(convert, self.limits.max_header_list_bytes)
         self.budget = Budget(self.limits.max_unread_bytes, budget)
@@ -73,13 +47,6 @@ class Connection(Sender, Generic[Head]):
         self._block: tuple[int, int, bytearray] | None = None
         self._fragments = 0
         self._block_at = 0.0
-        self._last_ping = -_IDLE_PING_SECONDS
-        self._ping_strikes = 0
-        self._resets = Bucket("resets", 1000, 200, clock)
-        self._settings = Bucket("SETTINGS frames", 100, 10, clock)
-        self._empty = Bucket("empty frames", 200, 20, clock)
-        self._ignored = Bucket("frames without use", 2000, 200, clock)
-        self.on_ping_ack: Callable[[bytes], None] = lambda _: None
         self._start()
 
     @property
@@ -107,7 +74,9 @@ class Connection(Sender, Generic[Head]):
                 }
             )
         )
-        self._emit(frames.pack_window_update(0, limits.connection_window - frames.DEFAULT_WINDOW))
+        more = limits.connection_window - frames.DEFAULT_WINDOW
+        if more > 0:
+            self._emit(frames.pack_window_update(0, more))
 
     # Reading
 
@@ -280,7 +249,7 @@ class Connection(Sender, Generic[Head]):
         if kind in (frames.DATA, frames.HEADERS):
             self._padded(kind, flags, stream_id, data, start, stop)
             return
-        handle = _HANDLERS.get(kind)
+        handle = HANDLERS.get(kind)
         if handle is None:
             # Unknown types are to be ignored (RFC 9113, 5.5), not to be endured for ever.
             self._ignored.take()
@@ -340,138 +309,6 @@ class Connection(Sender, Generic[Head]):
             self._block = None
             self._headers(stream_id, bytes(block), first_flags & 1)
 
-    def _on_priority(self, _: int, stream_id: int, payload: bytes) -> None:
-        if stream_id == 0:
-            raise ConnectionFailed(frames.PROTOCOL_ERROR, "PRIORITY on stream 0")
-        if len(payload) != 5:
-            raise StreamFailed(stream_id, frames.FRAME_SIZE_ERROR, "PRIORITY of a wrong length")
-        self._ignored.take()
-        if int.from_bytes(payload[:4], "big") & 0x7FFFFFFF == stream_id:
-            raise StreamFailed(stream_id, frames.PROTOCOL_ERROR, "a stream depends on itself")
-
-    def _on_reset(self, _: int, stream_id: int, payload: bytes) -> None:
-        if len(payload) != 4:
-            raise ConnectionFailed(frames.FRAME_SIZE_ERROR, "RST_STREAM of a wrong length")
-        self._check_not_idle("RST_STREAM", stream_id)
-        stream = self.streams.get(stream_id)
-        if stream is None:
-            self._ignored.take()
-            return
-        # The end of a stream that was served is its normal end; what counts is work thrown away.
-        self._resets.take(0.05 if stream.is_answered else 1.0)
-        self.forget(stream)
-        stream.on_reset(int.from_bytes(payload, "big"))
-        if self.is_leaving and not self.streams:
-            self.close()
-
-    def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if stream_id != 0:
-            raise ConnectionFailed(frames.PROTOCOL_ERROR, "SETTINGS on a stream")
-        if flags & frames.ACK:
-            if payload:
-                raise ConnectionFailed(frames.FRAME_SIZE_ERROR, "SETTINGS ack with a payload")
-            self._ignored.take()
-            return
-        if len(payload) % 6:
-            raise ConnectionFailed(frames.FRAME_SIZE_ERROR, "SETTINGS of a wrong length")
-        self._settings.take()
-        for name, value in frames.unpack_settings(payload):
-            self._set(name, value)
-        self._emit(frames.pack_frame(frames.SETTINGS, frames.ACK, 0))
-        self.pump_all()
-
-    def _set(self, name: int, value: int) -> None:
-        if name == frames.INITIAL_WINDOW_SIZE:
-            if value > frames.MAX_WINDOW:
-                raise ConnectionFailed(frames.FLOW_CONTROL_ERROR, "an initial window over 2**31-1")
-            change = value - self.peer_initial_window
-            self.peer_initial_window = value
-            try:
-                for stream in self.streams.values():
-                    stream.out_window = widen(stream.out_window, change)
-            except WindowOverflow:
-                raise ConnectionFailed(frames.FLOW_CONTROL_ERROR, "a window overflows") from None
-        elif name == frames.MAX_FRAME_SIZE:
-            if not frames.MIN_MAX_FRAME <= value <= frames.MAX_MAX_FRAME:
-                raise ConnectionFailed(frames.PROTOCOL_ERROR, "a maximal frame out of bounds")
-            # Larger frames would hold up the other streams of the connection.
-            self.peer_max_frame = min(value, 64 * 1024)
-        elif name == frames.ENABLE_PUSH and value > 1:
-            raise ConnectionFailed(frames.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1")
-
-    def _on_push(self, _: int, __: int, ___: bytes) -> None:
-        raise ConnectionFailed(frames.PROTOCOL_ERROR, "a client must not push")
-
-    def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if stream_id != 0:
-            raise ConnectionFailed(frames.PROTOCOL_ERROR, "PING on a stream")
-        if len(payload) != 8:
-            raise ConnectionFailed(frames.FRAME_SIZE_ERROR, "PING of a wrong length")
-        if flags & frames.ACK:
-            self._ignored.take()
-            self.on_ping_ack(payload)
-            return
-        self._judge_ping()
-        self._emit(frames.pack_frame(frames.PING, frames.ACK, 0, payload))
-
-    def _judge_ping(self) -> None:
-        now, last = self._clock(), self._last_ping
-        self._last_ping = now
-        if self.has_sent:
-            # Measuring the way of an answer is no nuisance: grpc-go's and grpc's C core do it with each burst.
-            self.has_sent = False
-            self._ping_strikes = 0
-            return
-        pause = self.limits.min_ping_seconds if self.streams else _IDLE_PING_SECONDS
-        if now - last < pause:
-            self._ping_strikes += 1
-            if self._ping_strikes > _MAX_PING_STRIKES:
-                raise ConnectionFailed(frames.ENHANCE_YOUR_CALM, "too_many_pings")
-
-    def _on_goaway(self, _: int, stream_id: int, payload: bytes) -> None:
-        if stream_id != 0:
-            raise ConnectionFailed(frames.PROTOCOL_ERROR, "GOAWAY on a stream")
-        if len(payload) < 8:
-            raise ConnectionFailed(frames.FRAME_SIZE_ERROR, "GOAWAY is cut off")
-        self._ignored.take()
-        self.is_leaving = True
-        if not self.streams:
-            self.close()
-
-    def _on_window_update(self, _: int, stream_id: int, payload: bytes) -> None:
-        if len(payload) != 4:
-            raise ConnectionFailed(frames.FRAME_SIZE_ERROR, "WINDOW_UPDATE of a wrong length")
-        increment = int.from_bytes(payload, "big") & 0x7FFFFFFF
-        if stream_id == 0:
-            if not increment:
-                raise ConnectionFailed(frames.PROTOCOL_ERROR, "WINDOW_UPDATE of nothing")
-            try:
-                self.out_window = widen(self.out_window, increment)
-            except WindowOverflow:
-                raise ConnectionFailed(
-                    frames.FLOW_CONTROL_ERROR, "the connection's window overflows"
-                ) from None
-            self.pump()
-            return
-        self._check_not_idle("WINDOW_UPDATE", stream_id)
-        if not increment:
-            raise StreamFailed(stream_id, frames.PROTOCOL_ERROR, "WINDOW_UPDATE of nothing")
-        stream = self.streams.get(stream_id)
-        if stream is None:
-            return
-        try:
-            stream.out_window = widen(stream.out_window, increment)
-        except WindowOverflow:
-            raise StreamFailed(
-                stream_id, frames.FLOW_CONTROL_ERROR, "the stream's window overflows"
-            ) from None
-        if stream.outbox:
-            self.pump_stream(stream)
-
-    def _check_not_idle(self, what: str, stream_id: int) -> None:
-        if stream_id == 0 or stream_id > self.last_stream_id or not stream_id & 1:
-            raise ConnectionFailed(frames.PROTOCOL_ERROR, f"{what} on idle stream {stream_id}")
-
     # Ends
 
     def _fail_stream(self, error: StreamFailed) -> None:
@@ -484,15 +321,3 @@ class Connection(Sender, Generic[Head]):
             self.linger(error.stream_id)
         self._emit(frames.pack_reset(error.stream_id, error.code))
         self._resets.take()
-
-
-_HANDLERS: dict[int, Callable[[Connection[Any], int, int, bytes], None]] = {
-    frames.PRIORITY: Connection._on_priority,
-    frames.RST_STREAM: Connection._on_reset,
-    frames.SETTINGS: Connection._on_settings,
-    frames.PUSH_PROMISE: Connection._on_push,
-    frames.PING: Connection._on_ping,
-    frames.GOAWAY: Connection._on_goaway,
-    frames.WINDOW_UPDATE: Connection._on_window_update,
-    frames.CONTINUATION: Connection._on_continuation,
-}

@@ -11,9 +11,9 @@ from kvstore.base.tasks import Supervisor
 from kvstore.wire.engine import Handlers, Http1Factory, Listen, OnHandled
 from kvstore.wire.h2 import listening
 from kvstore.wire.h2.calls import CallService
-from kvstore.wire.h2.connection import Limits
 from kvstore.wire.h2.deadlines import Deadlines
 from kvstore.wire.h2.flow import Budget
+from kvstore.wire.h2.limits import Limits
 from kvstore.wire.h2.protocol import Http2Protocol, Shared
 from kvstore.wire.h2.routing import Router
 from kvstore.wire.limits import GRPC_OVERHEAD_BYTES, Keepalive

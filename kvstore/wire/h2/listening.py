@@ -13,8 +13,6 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-
 from kvstore.base.log import get_logger
 from kvstore.base.tls_options import apply_options, carries_name
 from kvstore.wire.engine import Listen, ListenError, ServerTls
@@ -182,6 +180,8 @@ class Certificates:
 
 
 def _revoked_serials(file: Path) -> frozenset[int]:
+    from cryptography import x509
+
     data = file.read_bytes()
     if b"-----BEGIN" in data:
         crl = x509.load_pem_x509_crl(data)

@@ -13,12 +13,15 @@ from kvstore.base.log import get_logger
 from kvstore.wire.engine import Http1Factory
 from kvstore.wire.h2 import frames
 from kvstore.wire.h2.bridge import HttpCall
-from kvstore.wire.h2.calls import CallService, Peer, RefusedCall, StreamCall, UnaryCall
-from kvstore.wire.h2.connection import Connection, Limits
+from kvstore.wire.h2.calls import CallService, Peer, RefusedCall
+from kvstore.wire.h2.connection import Connection
 from kvstore.wire.h2.flow import Budget
 from kvstore.wire.h2.hpack import Header
+from kvstore.wire.h2.limits import Limits
 from kvstore.wire.h2.routing import CallHead
 from kvstore.wire.h2.stream import Stream
+from kvstore.wire.h2.streaming import StreamCall
+from kvstore.wire.h2.unary import UnaryCall
 from kvstore.wire.limits import Keepalive
 
 log = get_logger("kvstore.wire.h2")

@@ -15,7 +15,7 @@ from kvstore.wire.h2 import frames
 from kvstore.wire.h2.stream import Stream
 
 if TYPE_CHECKING:
-    from kvstore.wire.h2.connection import Limits
+    from kvstore.wire.h2.limits import Limits
 
 _LINGERING: Final = 1024
 """Streams that we ended first are remembered, for their frames may still be under way."""

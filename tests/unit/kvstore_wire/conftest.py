@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from kvstore.wire.h2 import frames
-from kvstore.wire.h2.connection import Connection, Limits
+from kvstore.wire.h2.connection import Connection
 from kvstore.wire.h2.flow import Budget
 from kvstore.wire.h2.headers import RequestHead
 from kvstore.wire.h2.hpack import Encoder, Header
+from kvstore.wire.h2.limits import Limits
 from kvstore.wire.h2.stream import Stream
 
 NAMES = {

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from kvstore.wire.h2 import frames
-from kvstore.wire.h2.connection import Limits
 from kvstore.wire.h2.flow import Budget
 from kvstore.wire.h2.frames import (
     ACK,
@@ -34,6 +33,7 @@ from kvstore.wire.h2.frames import (
     WITH_PRIORITY,
 )
 from kvstore.wire.h2.hpack import Header, encode_plain
+from kvstore.wire.h2.limits import Limits
 from kvstore.wire.h2.sending import Block
 
 OPENING, CLOSING = Block(encode_plain([(b":status", b"200")])), Block(encode_plain([(b"x", b"0")]))

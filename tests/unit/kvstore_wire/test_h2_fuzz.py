@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvstore.wire.h2 import frames
-from kvstore.wire.h2.connection import Limits
 from kvstore.wire.h2.hpack import encode_plain
+from kvstore.wire.h2.limits import Limits
 from kvstore.wire.h2.sending import Block
 
 OPENING, CLOSING = Block(encode_plain([(b":status", b"200")])), Block(encode_plain([(b"x", b"0")]))
