@@ -23,7 +23,8 @@ def run(pytester, monkeypatch):
     pytester.makefile(".ini", pytest="[pytest]\n")
 
     def start(*args, **files):
-        pytester.makepyfile(**files)
+        if files:
+            pytester.makepyfile(**files)
         return pytester.runpytest_subprocess(*OWN, *args, timeout=100)
 
     return start
