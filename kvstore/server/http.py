@@ -16,7 +16,7 @@ import msgspec
 from aiohttp import web
 
 from kvstore.base.metrics import CONTENT_TYPE, Metrics
-from kvstore.server.gateway.gateway import ANSWER_HEADERS, Gateway, plain_error
+from kvstore.server.gateway.gateway import Gateway, plain_error
 from kvstore.server.maintenance import VERSION
 from kvstore.server.probes import LIVE_CHECKS, READY_CHECKS, Probes
 from kvstore.wire.engine import Listen, ListenError
@@ -45,6 +45,7 @@ class HttpServer:
         gateway: Gateway | None = None,
         cors: tuple[str, ...] = ("*",),
         refuses_names: Callable[[], bool] = lambda: False,
+        first_request_seconds: float = 30.0,
     ) -> None:
         self._probes = probes
         self._metrics = metrics
@@ -52,6 +53,9 @@ class HttpServer:
         self._gateway = gateway
         self._cors = cors
         self._refuses_names = refuses_names
+        self._first_request_seconds = first_request_seconds
+        self._silent: dict[asyncio.BaseProtocol, asyncio.TimerHandle] = {}
+        """Connections of the client port that have not finished a request yet."""
         self._runner: web.ServerRunner | None = None
         self._client_server: web.Server | None = None
         self._is_stopped = False
@@ -100,11 +104,23 @@ class HttpServer:
         protocol = self._client_server()
         if self._is_stopped:
             protocol.force_close()
+        else:
+            self._silent[protocol] = asyncio.get_running_loop().call_later(
+                self._first_request_seconds, self._close_silent, protocol
+            )
         return protocol
+
+    def _close_silent(self, protocol: web.RequestHandler) -> None:
+        """Close a connection whose first request is still not whole: it may only want to hold it."""
+        self._silent.pop(protocol, None)
+        protocol.force_close()
 
     async def stop(self) -> None:
         """Close all, also connections of the client port."""
         self._is_stopped = True
+        for timer in self._silent.values():
+            timer.cancel()
+        self._silent.clear()
         if self._client_server is not None:
             await self._client_server.shutdown(_SHUTDOWN_SECONDS)
         if self._runner is not None:
@@ -113,20 +129,24 @@ class HttpServer:
 
     async def _client(self, request: web.BaseRequest) -> web.StreamResponse:
         """Any request on a client port."""
+        timer = self._silent.pop(request.protocol, None)
+        if timer is not None:
+            timer.cancel()
         if self._gateway is not None and self._refuses_names() and _has_name(request):
             # Compat: a certificate is no login here, and who believes it is had better be told (CVE-2018-16886).
             return plain_error(HTTPStatus.BAD_REQUEST, _NAME_IGNORED)
         headers = self._cors_headers(request)
-        request[ANSWER_HEADERS] = headers
         if request.method == "OPTIONS":
             response: web.StreamResponse = web.Response()
         else:
-            response = await self._client_answer(request)
+            response = await self._client_answer(request, headers)
         if not response.prepared:
             response.headers.update(headers)
         return response
 
-    async def _client_answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _client_answer(
+        self, request: web.BaseRequest, headers: dict[str, str]
+    ) -> web.StreamResponse:
         path = request.path
         cleaned = "/v3/" if path == "/v3" else _clean(path)
         if cleaned != path:
@@ -135,7 +155,7 @@ class HttpServer:
             # etcd still takes the path of its own past.
             path = "/v3/" + path.removeprefix("/v3beta/")
         if path.startswith("/v3/") and self._gateway is not None:
-            return await self._gateway.handle(request, path)
+            return await self._gateway.handle(request, path, headers)
         return await self._page(request)
 
     async def _page(self, request: web.BaseRequest) -> web.StreamResponse:

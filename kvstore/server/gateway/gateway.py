@@ -7,7 +7,7 @@ cancelled, which ends its watches. Requests are bounded like gRPC messages, and 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from http import HTTPStatus
 
 from aiohttp import web
@@ -27,6 +27,8 @@ OVERHEAD_BYTES = 512 * 1024
 
 _JSON = "application/json"
 _PIECE_BYTES = 64 * 1024
+_BODY_SECONDS = 60.0
+"""How long a body may take to come; streams of requests may take for ever."""
 _TOO_LATE = "context deadline exceeded"
 _BUG = "internal error, see the member's log"
 
@@ -82,8 +84,10 @@ class Gateway:
         self._text_limit = 2 * self._limit
         self._on_handled = on_handled or (lambda _path, _is_stream, _code: None)
 
-    async def handle(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
-        """Answer a request to `path`, which is under /v3/."""
+    async def handle(
+        self, request: web.BaseRequest, path: str, headers: Mapping[str, str]
+    ) -> web.StreamResponse:
+        """Answer a request to `path`, which is under /v3/; an answer that is sent here carries `headers` too."""
         route = ROUTES.get(path)
         if route is None:
             return plain_error(HTTPStatus.NOT_FOUND)
@@ -94,16 +98,21 @@ class Gateway:
             seconds = timeout_of(request.headers.get("Grpc-Timeout"))
         except WireError as error:
             return _refusal(error)
-        serve = self._unary if route.kind is Kind.UNARY else self._stream
-        return await serve(route, request, context, seconds)
+        if route.kind is Kind.UNARY:
+            return await self._unary(route, request, context, seconds)
+        answer = _StreamAnswer(route, request, headers)
+        return await self._stream(route, request, context, seconds, answer)
 
     async def _unary(
         self, route: Route, request: web.BaseRequest, context: GatewayContext, seconds: float | None
     ) -> web.StreamResponse:
         try:
-            data = await self._read_one(route, request)
+            async with asyncio.timeout(_BODY_SECONDS):
+                data = await self._read_one(route, request)
         except WireError as error:
             return _refusal(error)
+        except TimeoutError:
+            return _refusal(WireError(engine.DEADLINE_EXCEEDED, _TOO_LATE))
         code = engine.OK
         try:
             async with asyncio.timeout(seconds):
@@ -138,7 +147,12 @@ class Gateway:
             raise WireError(engine.INTERNAL, _BUG) from error
 
     async def _stream(
-        self, route: Route, request: web.BaseRequest, context: GatewayContext, seconds: float | None
+        self,
+        route: Route,
+        request: web.BaseRequest,
+        context: GatewayContext,
+        seconds: float | None,
+        answer: "_StreamAnswer",
     ) -> web.StreamResponse:
         requests = (
             self._read_many(route, request)
@@ -151,7 +165,6 @@ class Gateway:
             # Compat: a bidirectional stream's first message that cannot be read has no status of its own.
             is_bidi = route.kind is Kind.BIDI_STREAM and error.code == engine.INVALID_ARGUMENT
             return _refusal(WireError(engine.UNKNOWN, error.message) if is_bidi else error)
-        answer = _StreamAnswer(route, request)
         code = engine.OK
         try:
             handler = self._handlers.stream.get(route.method)
@@ -255,9 +268,10 @@ class Gateway:
 class _StreamAnswer:
     """The body of a stream's answer, begun with its first message."""
 
-    def __init__(self, route: Route, request: web.BaseRequest) -> None:
+    def __init__(self, route: Route, request: web.BaseRequest, headers: Mapping[str, str]) -> None:
         self._route = route
         self._request = request
+        self._headers = headers
         self._response: web.StreamResponse | None = None
 
     async def send(self, data: bytes) -> None:
@@ -282,23 +296,13 @@ class _StreamAnswer:
         if response is None:
             response = web.StreamResponse(
                 status=status,
-                headers={"Content-Type": _JSON, **headers, **answer_headers(self._request)},
+                headers={"Content-Type": _JSON, **headers, **self._headers},
             )
             if self._request.version >= (1, 1):
                 response.enable_chunked_encoding()
             await response.prepare(self._request)
             self._response = response
         return response
-
-
-ANSWER_HEADERS = "kvstore.answer_headers"
-"""Key of a request under which headers wait that every answer to it has to carry."""
-
-
-def answer_headers(request: web.BaseRequest) -> dict[str, str]:
-    """The headers every answer to `request` carries."""
-    found: dict[str, str] = request.get(ANSWER_HEADERS, {})
-    return found
 
 
 def plain_error(status: HTTPStatus, text: str = "", **headers: str) -> web.Response:
