@@ -287,6 +287,8 @@ class _Reader:
             self._problems.append(
                 f"--election-timeout[{election:.0f}ms] is too long, and should be set less than {_MAX_ELECTION_MS}ms"
             )
+        if not self._flags.boolean("pre-vote"):
+            self._flags.warnings.append("--pre-vote=false is ignored: it is always on here")
         if self._flags.boolean("client-cert-auth"):
             self._flags.warnings.extend(
                 f"scheme is HTTP while --client-cert-auth is enabled; ignoring client cert auth for this URL: {one}"

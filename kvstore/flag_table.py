@@ -64,8 +64,8 @@ client-crl-file | s | | Certificates of clients that were revoked (PEM).
 client-cert-allowed-hostname | s | | Host name that a client's certificate must carry.
 trusted-ca-file | s | | Authority of clients' certificates.
 auto-tls | b | false | Make a certificate for https client URLs.
-client-cert-file | s | | Certificate for this member's own calls to others.
-client-key-file | s | | Its key.
+client-cert-file | -s | | The certificate shown to clients is used for calls to other members too.
+client-key-file | -s | | The certificate shown to clients is used for calls to other members too.
 peer-cert-file | s | | Certificate shown to other members.
 peer-key-file | s | | Its key.
 peer-client-cert-auth | b | false | Whether members must show a certificate; always so if there is an authority.

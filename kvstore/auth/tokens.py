@@ -17,10 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard
 
-import jwt
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-
 from kvstore.auth.errors import TokenSigning
 from kvstore.auth.store import Identity
 from kvstore.base.clock import Clock
@@ -165,12 +161,17 @@ class JwtTokens:
         """A signed token. Raises TokenSigning without a private key."""
         if self._settings.sign_key is None:
             raise TokenSigning
+        # Here and below: most members sign nothing, and a fifth of a member's imports would be for it.
+        import jwt
+
         expires = int(self._clock.time() + self._settings.ttl_seconds)
         claims = {"username": user, "revision": revision, "exp": expires}
         return jwt.encode(claims, self._settings.sign_key, self._settings.sign_method)
 
     async def identify(self, token: str, revision: int) -> Identity | None:
         """Who the token names, at the revision it names."""
+        import jwt
+
         try:
             # Its times are checked below, by our clock.
             claims = jwt.decode(
@@ -258,6 +259,9 @@ def _read(path: str) -> bytes:
 
 
 def _key_pair(private: bytes, public: bytes) -> tuple[Any, Any]:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+
     sign_key = serialization.load_pem_private_key(private, None) if private else None
     verify_key: Any = None
     if public:
@@ -276,6 +280,8 @@ def _key_pair(private: bytes, public: bytes) -> tuple[Any, Any]:
 
 
 def _numbers(key: Any) -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
     return bytes(
         key.public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -285,6 +291,8 @@ def _numbers(key: Any) -> bytes:
 
 def _check_key(settings: TokenSettings) -> None:
     """Raise ValueError if the key cannot be used with the method, before any client finds out."""
+    import jwt
+
     algorithm = jwt.get_algorithm_by_name(settings.sign_method)
     for key in (settings.verify_key, settings.sign_key):
         if key is not None:

@@ -37,8 +37,8 @@ log = structlog.get_logger(__name__)
 TAIL_ENTRIES = 5_000
 # Packed entries can be large, so the tail and the distance between snapshots are bounded in bytes too.
 _NO_SPACE_SECONDS = 5.0
-TAIL_BYTES = 32 << 20
-LOG_BYTES = 128 << 20
+TAIL_BYTES = 8 << 20
+MIN_LOG_BYTES, MAX_LOG_BYTES = 16 << 20, 1 << 30
 
 
 class _Shell(Protocol):
@@ -120,9 +120,11 @@ class Snapshotting:
         log.warning("no space to write a snapshot; trying again", error=str(error))
 
     def _byte_limit(self) -> int:
-        """Rewriting a large state for little new log would cost more than the log does."""
+        """Twice the state: rewriting a large one for little new log would cost more than the log does, and a log
+        much larger than the state, as after a compaction, only fills memory and slows the next start."""
         latest = self._store.latest
-        return max(LOG_BYTES, min(latest.size, 8 * LOG_BYTES) if latest is not None else 0)
+        size = getattr(self._applier, "size_bytes", 0 if latest is None else latest.size)
+        return max(MIN_LOG_BYTES, min(2 * size, MAX_LOG_BYTES))
 
     def _write_next(self, writer: SnapshotWriter, chunks: Iterator[bytes]) -> None:
         if self._closed or self._writing is not writer:
