@@ -18,7 +18,7 @@ class Control(Sender):
     """Answers and judges control frames."""
 
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
-        super().__init__(limits)
+        super().__init__(limits, clock)
         self._clock = clock
         self._last_ping = -_IDLE_PING_SECONDS
         self._ping_strikes = 0

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from kvstore.wire.h2 import frames
+from kvstore.wire.h2.flow import Bucket
 from kvstore.wire.h2.stream import Stream
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _LINGERING: Final = 1024
 
 _FLUSH_BYTES = 256 * 1024
 _SMALL_PIECE = 64
-_SMALL_PIECES = 2000
+_SMALL_PIECES, _SMALL_PIECES_A_SECOND = 2000, 100
 """Frames of less than 64 bytes that a peer may force by opening its window a little at a time."""
 
 _JOIN_BELOW = 4096
@@ -47,8 +48,9 @@ class Block:
 class Sender:
     """What goes out, and when the connection ends."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
         self.limits = limits
+        self._crumbs = Bucket("crumbs of window", _SMALL_PIECES, _SMALL_PIECES_A_SECOND, clock)
         self.out: list[bytes] = []
         self._out_bytes = 0
         self.last_stream_id = 0
@@ -56,7 +58,6 @@ class Sender:
         self.lingering: dict[int, None] = {}
         self.blocked: dict[int, Stream] = {}
         self.unsent_bytes = 0
-        self._small_pieces = 0
         self.out_window = frames.DEFAULT_WINDOW
         self.peer_initial_window = frames.DEFAULT_WINDOW
         self.peer_max_frame = frames.MIN_MAX_FRAME
@@ -289,9 +290,10 @@ class Sender:
         self.flush_soon()
 
     def _count_small(self) -> None:
-        self._small_pieces += 1
-        if self._small_pieces > _SMALL_PIECES:
-            self.fail(frames.ENHANCE_YOUR_CALM, "windows opened in crumbs")
+        try:
+            self._crumbs.take()
+        except frames.ConnectionFailed as error:
+            self.fail(error.code, error.text)
 
     # Ends
 
