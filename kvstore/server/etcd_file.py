@@ -14,7 +14,7 @@ import json
 import struct
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -95,7 +95,7 @@ def _alarms(head: Head) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _encoded_alarm(member_id: int, alarm: int) -> bytes:
-    return pb.AlarmMember(memberID=member_id, alarm=pb.AlarmType.Name(alarm)).SerializeToString()
+    return pb.AlarmMember(memberID=member_id, alarm=cast("pb.AlarmType", alarm)).SerializeToString()
 
 
 def _auth(auth: AuthState) -> list[tuple[bytes, bytes]]:
@@ -108,7 +108,7 @@ def _roles(auth: AuthState) -> Iterator[tuple[bytes, bytes]]:
         message = auth_pb2.Role(name=role.name.encode())
         for one in role.permissions:
             message.keyPermission.add(
-                permType=auth_pb2.Permission.Type.Name(one.kind),
+                permType=cast("auth_pb2.Permission.Type", one.kind),
                 key=one.key,
                 range_end=one.range_end,
             )
