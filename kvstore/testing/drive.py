@@ -11,6 +11,7 @@ from collections.abc import Callable
 from kvstore.base.clock import Clock
 from kvstore.client.client import Client
 from kvstore.client.errors import ClientError, Compacted
+from kvstore.client.watch import Watcher
 from kvstore.testing.history import History, Pending
 from kvstore.testing.perform import perform, watch_event
 from kvstore.testing.records import (
@@ -18,6 +19,7 @@ from kvstore.testing.records import (
     Guarded,
     Ok,
     Outcome,
+    Request,
     Unknown,
     WatchRecord,
     WatchResponse,
@@ -81,12 +83,12 @@ class ClientDriver:
             step = script.send(outcome)
         script.close()
 
-    async def _do(self, request: object) -> Outcome:
-        pending = self._history.begin(self.plan.name, request, self._clock.monotonic())  # type: ignore[arg-type]
+    async def _do(self, request: Request) -> Outcome:
+        pending = self._history.begin(self.plan.name, request, self._clock.monotonic())
         if isinstance(request, Guarded):
             outcome = await self._resources.use(request)
         else:
-            outcome = await perform(self.client, request)  # type: ignore[arg-type]
+            outcome = await perform(self.client, request)
         self._history.end(pending, self._clock.monotonic(), outcome)
         key = "ok" if isinstance(outcome, Ok) else "failed"
         self.counts["unknown" if isinstance(outcome, Unknown) else key] += 1
@@ -158,17 +160,17 @@ class WatchDriver:
         finally:
             await watcher.aclose()
 
-    async def _read(self, watcher: object, session: int) -> None:
-        await watcher.start()  # type: ignore[attr-defined]
-        self.next_revision = watcher.next_revision  # type: ignore[attr-defined]
+    async def _read(self, watcher: Watcher, session: int) -> None:
+        await watcher.start()
+        self.next_revision = watcher.next_revision
         now = self._clock.monotonic()
         self._record(WatchResponse(session, now, "created", max(1, self.next_revision - 1)))
-        async for batch in watcher:  # type: ignore[attr-defined]
+        async for batch in watcher:
             kind = "events" if batch.events else "progress"
             events = tuple(watch_event(event) for event in batch.events)
             now = self._clock.monotonic()
             self._record(WatchResponse(session, now, kind, batch.revision, events))
-            self.next_revision = watcher.next_revision  # type: ignore[attr-defined]
+            self.next_revision = watcher.next_revision
 
     def _record(self, response: WatchResponse) -> None:
         self._history.append(response)
