@@ -109,6 +109,6 @@ def test_pages_and_grpc_share_the_client_port(start: Any, program: Callable[[str
 
     assert ask("--http2", f"{member.url}/health") == "200 1.1"
     assert ask("--http2-prior-knowledge", f"{member.url}/health") == "405 2"
-    assert ask("--http2-prior-knowledge", "-d", "x", f"{member.url}/health") == "415 2"
+    assert ask("--http2-prior-knowledge", "-X", "POST", f"{member.url}/health") == "415 2"
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(f"{member.url}/nothing", timeout=10)
