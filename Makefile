@@ -3,14 +3,13 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-PROTOS := $(sort $(wildcard protos/kvstore/pb/*.proto))
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check fmt protos sim chaos bench down clean
+.PHONY: help setup run demo test check fmt protos sim sim-mutants chaos bench down clean
 
 help: ## this text
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(f"quorate needs Python 3.11 to 3.13, and {sys.executable} is {v[0]}.{v[1]}: say make PYTHON=python3.12 ...") if not (3, 11) <= v <= (3, 13) else None'
@@ -41,11 +40,13 @@ fmt: $(STAMP) ## format and mend what can be mended
 	$(BIN)/ruff check --fix kvstore controlplane cli tests
 
 protos: $(STAMP) ## generate kvstore/pb from protos/
-	$(BIN)/python -m grpc_tools.protoc -I protos --python_out=. --pyi_out=. $(PROTOS)
-	$(BIN)/python -m grpc_tools.protoc -I protos --grpc_python_out=. protos/kvstore/pb/rpc.proto
+	$(BIN)/python protos/generate.py .
 
-sim: $(STAMP) ## simulate replication under faults: make sim SEEDS=200 FIRST=1000
-	PYTHONHASHSEED=0 SIM_SEEDS=$(or $(SEEDS),100) SIM_FIRST=$(or $(FIRST),0) $(BIN)/python -m pytest -q -n 2 tests/unit/kvstore_raft/test_raft_simulation.py
+sim: $(STAMP) ## simulate clusters under faults: make sim SEEDS=200 FIRST=1000 JOBS=2
+	@$(BIN)/python -m kvstore.testing.sim --seeds $(or $(SEEDS),100) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2)
+
+sim-mutants: $(STAMP) ## is the search good enough to find known mistakes? make sim-mutants SEEDS=30
+	@$(BIN)/python -m kvstore.testing.sim --mutants --seeds $(or $(SEEDS),30)
 
 chaos: $(STAMP) ## break real members under checked load: make chaos SEED=7 DURATION=10m
 	$(BIN)/quorate chaos $(if $(SEED),--seed $(SEED)) --duration $(or $(DURATION),60s) $(CHAOS_ARGS)

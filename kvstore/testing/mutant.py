@@ -26,7 +26,9 @@ class Mutant:
 
     def bend(self, plan: Plan) -> Plan:
         """The plan, with more of what shows this mistake."""
-        plan = replace(plan, **({"seconds": min(plan.seconds, 14.0), "heartbeat_seconds": 0.3} | self.changes))
+        plan = replace(
+            plan, **({"seconds": min(plan.seconds, 14.0), "heartbeat_seconds": 0.3} | self.changes)
+        )
         if self.kinds:
             rng = random.Random(f"{plan.seed}/bent")
             faults = faults_of(rng, list(self.kinds), plan.members, self.gap, plan.seconds)

@@ -1,8 +1,8 @@
 """Known mistakes, each a guard or rule switched off by name, to see whether the search finds what it then breaks.
 
 Only the simulation uses them: they replace methods while a run lasts, nothing in the product asks for them. `about`
-says what is switched off; rows are those of the table of PySyncObj's mistakes in docs/faults.md, numbers with # are etcd's
-issues. A mutant's plans are bent: faults and sizes that have to do with it come more often, so that three searches take
+says what is switched off; rows are those of the table of PySyncObj's mistakes in docs/faults.md, numbers with # are
+etcd's issues. A mutant's plans are bent: faults and sizes that have to do with it come more often, so that three searches take
 minutes; nothing else about a run differs.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from kvstore.mvcc.errors import LeaseNotFound
 from kvstore.raft import journal, proposals, read_index, segment, snapshots
 from kvstore.raft.pysync import core, guards, library, overrides, snapshotting
 from kvstore.service import expiry
@@ -17,6 +18,7 @@ from kvstore.service import lease as lease_service
 from kvstore.testing.mutant import Mutant, Patch
 from kvstore.testing.mutants_etcd import ETCD_MUTANTS
 from kvstore.testing.sim_disk import SimFiles
+
 
 @contextmanager
 def switched_off(name: str) -> Iterator[dict[str, Any]]:
@@ -229,7 +231,7 @@ def _forget_renewals() -> Sequence[Patch]:
     async def renew(self: Any, lease_id: int) -> int:
         lease = self._machine.lessor.leases.get(lease_id)
         if lease is None:
-            raise expiry.LeaseNotFound
+            raise LeaseNotFound
         return int(lease.ttl)
 
     return [(expiry.LeaseClock, "renew", renew)]
@@ -297,7 +299,11 @@ MUTANTS: dict[str, Mutant] = {
         "row 3: acknowledgements of other terms count",
         lambda: [
             (guards, "ack_counts", _true),
-            (guards, "may_leave", lambda covered, _, __, durable, vote: vote and covered <= durable),
+            (
+                guards,
+                "may_leave",
+                lambda covered, _, __, durable, vote: vote and covered <= durable,
+            ),
         ],
         _SPLITS,
         0.6,
@@ -342,7 +348,10 @@ MUTANTS: dict[str, Mutant] = {
         changes=_SNAPSHOTS,
     ),
     "vote-forgotten": Mutant(
-        "row 7: term and vote are not written", _forget_votes, ("kill", "power-loss-all"), 0.4
+        "row 7: term and vote are not written",
+        _forget_votes,
+        ("power-loss-all", "power-loss-all", "kill-at-await"),
+        0.4,
     ),
     "acks-before-sync": Mutant(
         "row 7: acknowledgements and votes leave before the fsync that covers them",
@@ -366,7 +375,9 @@ MUTANTS: dict[str, Mutant] = {
         _BUSY,
     ),
     "commit-index-remembered": Mutant(
-        "row 8: the commit index is kept on disk, the log perhaps not", _remember_commit_index, _POWER
+        "row 8: the commit index is kept on disk, the log perhaps not",
+        _remember_commit_index,
+        _POWER,
     ),
     "compact-before-snapshot": Mutant(
         "row 9: the log is compacted before the snapshot is durable",

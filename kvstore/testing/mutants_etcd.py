@@ -1,7 +1,7 @@
 """Mistakes that etcd once had, rebuilt in this store's state machine, watches and snapshots.
 
-The numbers are etcd's issues. Rebuilt is what a client or operator would see of them, at the place where this store could
-have made the same mistake; its structure is another one, so the code is, too.
+The numbers are etcd's issues. Rebuilt is what a client or operator would see of them, at the place where this store
+could have made the same mistake; its structure is another one, so the code is, too.
 """
 
 from collections.abc import Iterator, Sequence

@@ -76,7 +76,19 @@ KINDS = (
     "move-leader",
 )
 
-TRAFFIC = ("put", "get", "cas", "txn", "delete", "lease", "lock", "compact", "serializable", "queue", "role")
+TRAFFIC = (
+    "put",
+    "get",
+    "cas",
+    "txn",
+    "delete",
+    "lease",
+    "lock",
+    "compact",
+    "serializable",
+    "queue",
+    "role",
+)
 
 
 def make_plan(seed: int, *, seconds: float = 24.0, members: int = 0) -> Plan:

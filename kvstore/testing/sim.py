@@ -49,7 +49,7 @@ def run_plan(plan: Plan, mutant: str = "", trace: TextIO | None = None) -> RunRe
 def plan_of(seed: int, mutant: str = "", members: int = 0, seconds: float = 0.0) -> Plan:
     """The plan of a seed; that of a mutant is bent towards where it shows."""
     chosen = {"seconds": seconds} if seconds else {}
-    plan = make_plan(seed, members=members, **chosen)  # type: ignore[arg-type]
+    plan = make_plan(seed, members=members, **chosen)
     return MUTANTS[mutant].bend(plan) if mutant else plan
 
 

@@ -99,7 +99,9 @@ def _op(request: Any) -> Any:
 
 def _compare(compare: records.Compare) -> answers.Compare:
     operand = compare.value if compare.target == "value" else compare.number
-    return answers.Compare(compare.key, compare.target, compare.operator, operand, compare.range_end)
+    return answers.Compare(
+        compare.key, compare.target, compare.operator, operand, compare.range_end
+    )
 
 
 def key_value(kv: Any) -> records.KeyValue:

@@ -240,9 +240,9 @@ class SimMember:
     def note_caught_up(self) -> None:
         """A member that was emptied says when it holds everything again."""
         core = getattr(self.booted and self.booted.replicator, "_core", None)
-        if core is not None and core.journal.facts.get("caught_up") == "yes":
-            if core.journal.is_vote_durable:
-                self.is_amnesic = False
+        is_full = core is not None and core.journal.facts.get("caught_up") == "yes"
+        if is_full and core.journal.is_vote_durable:
+            self.is_amnesic = False
 
     def describe(self) -> str:
         """One line for a report."""

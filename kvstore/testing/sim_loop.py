@@ -173,9 +173,9 @@ class SimLoop(asyncio.BaseEventLoop):
         else:
             lane.is_busy = False
 
-    async def create_server(
+    async def create_server(  # type: ignore[override]
         self, factory: Any, host: Any = None, port: Any = None, **_: Any
-    ) -> Any:  # type: ignore[override]
+    ) -> Any:
         """Listen on the simulated network."""
         return self.network.listen(factory, host, port)
 

@@ -99,7 +99,7 @@ class SimNetwork:
         process = current_process()
         source = process.name if process is not None else "client"
         await asyncio.sleep(self.delay(source, host))
-        while not (self.is_open(source, host) and self.is_open(host, source)):
+        while not (self.is_open(source, host) and self.is_open(host, source)):  # noqa: ASYNC110
             # SYN is repeated; the caller has its own deadline.
             await asyncio.sleep(0.2)
         found = self._listeners.get((host, port))
@@ -259,7 +259,10 @@ class SimTransport(asyncio.Transport):
             self._out.finish()
             process = self._out.sender
             loop = self._out.network.loop
-            loop.call_soon(self.lost, context=process.context if process is not None else self._out.network.neutral)
+            loop.call_soon(
+                self.lost,
+                context=process.context if process is not None else self._out.network.neutral,
+            )
 
     abort = close
 

@@ -54,7 +54,9 @@ class Oracle:
             if twice:
                 return f"entry {index}: {twice}"
         if self.model.revision != revision:
-            return f"entry {index} leads to revision {self.model.revision}, a member is at {revision}"
+            return (
+                f"entry {index} leads to revision {self.model.revision}, a member is at {revision}"
+            )
         return ""
 
     def _note_events(self) -> str:
@@ -86,7 +88,6 @@ class Oracle:
             if message:
                 found.append(Violation("watch", message, (session.request.id,)))
         return found
-
 
     def _early_ends(self, history: History) -> list[Violation]:
         """A lease lives as long as was promised, by the clock of a member that may run a tenth too fast."""
@@ -299,4 +300,3 @@ def _follow(
                 position,
             )
     return "", position
-

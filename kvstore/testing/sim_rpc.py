@@ -1,7 +1,7 @@
 """gRPC without gRPC: channels that carry calls over the simulated network to a member's handlers.
 
-`SimChannel` has the part of `grpc.aio.Channel` that the store's client and its members' own calls use, and fails with the
-same errors: UNAVAILABLE when nobody listens or the connection breaks, DEADLINE_EXCEEDED when time is up, whatever
+`SimChannel` has the part of `grpc.aio.Channel` that the store's client and its members' own calls use, and fails with
+the same errors: UNAVAILABLE when nobody listens or the connection breaks, DEADLINE_EXCEEDED when time is up, whatever
 became of the request. A stream has a window: a server whose client does not read waits in `send`.
 """
 
@@ -74,7 +74,7 @@ class _Call:
     def __init__(self, channel: "SimChannel", path: str, metadata: Any, is_stream: bool) -> None:
         self.world, self.source, self.target = channel.world, channel.source, channel.target
         self.path, self.is_stream = path, is_stream
-        self._metadata = {key: value for key, value in (metadata or ())}
+        self._metadata = dict(metadata or ())
         self.process: Process | None = None
         self._task: asyncio.Task[Any] | None = None
         self._ready = {self.source: 0.0, self.target: 0.0}

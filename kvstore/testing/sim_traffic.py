@@ -1,7 +1,7 @@
 """What the clients of a simulation do: registers, compare-and-swap, transactions, leases, locks, deletes, compaction.
 
-Few keys and unique values: conflicts are the rule, and every read tells which write it saw. Each client is a task with a
-generator of chance of its own; one request at a time, its outcome kept as it is, also if that is "unknown".
+Few keys and unique values: conflicts are the rule, and every read tells which write it saw. Each client is a task
+with a generator of chance of its own; one request at a time, its outcome kept as it is, also if that is "unknown".
 """
 
 import asyncio

@@ -224,9 +224,7 @@ class ClientWatcher(SimWatcher):
     async def _read(self, watcher: Any, session: int) -> None:
         await watcher.start()
         self.next_revision = watcher.next_revision
-        self._record(
-            WatchResponse(session, self._now(), "created", max(1, self.next_revision - 1))
-        )
+        self._record(WatchResponse(session, self._now(), "created", max(1, self.next_revision - 1)))
         async for batch in watcher:
             self._record(
                 WatchResponse(

@@ -194,7 +194,9 @@ class World:
         self.trace(f"fault {fault.kind} {' '.join(targets)} {is_on}")
         self.counts["faults"] += is_on
         self.history.append(
-            FaultRecord(self.loop.time(), fault.kind, targets, is_on, f"{fault.where} {fault.value}")
+            FaultRecord(
+                self.loop.time(), fault.kind, targets, is_on, f"{fault.where} {fault.value}"
+            )
         )
 
     # The run
