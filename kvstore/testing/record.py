@@ -1,7 +1,8 @@
 """Clients that write down what they did: every request with its times and outcome goes into a history.
 
 Recorded are key-value requests, transactions, compaction, and leases granted and revoked, also those that locks and
-elections make. Reads at one member (status, hash) and watches are not operations and are left out.
+elections make, and watches with all they deliver; not the many watches of one `watch_stream`, and not what is asked of
+one member (status, hash).
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,9 @@ from kvstore.client.blocking_parts import Bridged
 from kvstore.client.client import Client
 from kvstore.client.errors import ClientError
 from kvstore.client.portal import Portal
-from kvstore.client.types import ClientTls
+from kvstore.client.types import ClientTls, Key, KeyValue, WatchBatch
+from kvstore.client.watch import Watcher
+from kvstore.client.watch_cursor import watch_request
 from kvstore.pb import rpc_pb2
 from kvstore.testing import records
 from kvstore.testing.history import History
@@ -69,6 +72,71 @@ class RecordingClient(Client):
         finally:
             self.history.end(pending, self.clock.monotonic(), outcome)
         return answer
+
+    def watch(self, key: Key, **options: Any) -> Watcher:
+        """As the client's own, and recorded."""
+        give_up_seconds = options.pop("give_up_seconds", None)
+        watcher = RecordingWatcher(
+            self._failover,
+            watch_request(key, **options),
+            self.clock,
+            give_up_seconds=give_up_seconds,
+            on_close=self._watchers.discard,
+        )
+        watcher.record_into(self.history, self.name)
+        self._watchers.add(watcher)
+        return watcher
+
+
+class RecordingWatcher(Watcher):
+    """A watcher whose session goes into a history; resumed streams are one session, as they are to the reader."""
+
+    def record_into(self, history: History, name: str) -> None:
+        """Where to; to be called before it is used."""
+        self._history, self._name_of_client = history, name
+        self._session = 0
+
+    async def start(self) -> None:
+        """Return when a member has confirmed the watch."""
+        if self._session:
+            await super().start()
+            return
+        now, asked = self._clock.monotonic(), self._cursor.request()
+        await super().start()
+        self._session = self._history.next_id()
+        filters = rpc_pb2.WatchCreateRequest
+        self._history.append(
+            records.WatchRecord(
+                self._session,
+                self._name_of_client,
+                now,
+                asked.key,
+                asked.range_end,
+                asked.start_revision,
+                prev_kv=asked.prev_kv,
+                progress_notify=asked.progress_notify,
+                no_put=filters.NOPUT in asked.filters,
+                no_delete=filters.NODELETE in asked.filters,
+            )
+        )
+        self._note("created", max(1, self.next_revision - 1))
+
+    async def __anext__(self) -> WatchBatch:
+        if not self._session and not self._is_closed:
+            await self.start()
+        batch = await super().__anext__()
+        events = tuple(
+            records.WatchEvent(
+                one.type, _value(one.kv), None if one.prev_kv is None else _value(one.prev_kv)
+            )
+            for one in batch.events
+        )
+        self._note("events" if events else "progress", batch.revision, events)
+        return batch
+
+    def _note(self, kind: str, revision: int, events: tuple[records.WatchEvent, ...] = ()) -> None:
+        now = self._clock.monotonic()
+        self._history.append(records.WatchResponse(self._session, now, kind, revision, events))
 
 
 class RecordingSyncClient(SyncClient):
@@ -188,6 +256,12 @@ def reply_of(answer: Any) -> Any:
     if isinstance(answer, rpc_pb2.LeaseTimeToLiveResponse):
         return records.LeaseReply(answer.ID, answer.TTL, answer.grantedTTL, tuple(answer.keys))
     return records.EmptyReply()
+
+
+def _value(kv: KeyValue) -> records.KeyValue:
+    return records.KeyValue(
+        kv.key, kv.value, kv.create_revision, kv.mod_revision, kv.version, kv.lease
+    )
 
 
 def _kv(kv: Any) -> records.KeyValue:

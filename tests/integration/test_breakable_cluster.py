@@ -3,11 +3,12 @@
 import time
 
 import pytest
+from msgspec.structs import replace
 
 from kvstore.client.errors import ClientError
 from kvstore.local.faults import FaultError
 from kvstore.testing.cluster import Cluster, ClusterBroken
-from kvstore.testing.history import FaultRecord, StartRecord
+from kvstore.testing.history import FaultRecord, StartRecord, WatchResponse
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -135,3 +136,27 @@ async def test_an_asyncio_client_records_as_well(cluster):
         assert (await client.get("a")).count == 1
     assert [one.client for one in cluster.history.operations] == ["async", "async"]
     cluster.assert_linearizable()
+
+
+def test_watches_are_recorded_and_checked(cluster):
+    client = cluster.client(name="watched")
+    with client.watch("a", range_end="b", prev_kv=True) as watcher:
+        client.put("a", "1")
+        client.put("a", "2")
+        client.delete("a")
+        told = []
+        while len(told) < 3:
+            told += next(watcher).events
+    (session,) = cluster.history.watches
+    assert [one.kind for one in session.events] == ["PUT", "PUT", "DELETE"]
+    cluster.assert_sound()
+    lost = cluster.history.records
+    cluster.history.clear()
+    for one in lost:
+        is_second = isinstance(one, WatchResponse) and any(e.kv.version == 2 for e in one.events)
+        if is_second:
+            kept = tuple(e for e in one.events if e.kv.version != 2)
+            one = replace(one, events=kept)
+        cluster.history.append(one)
+    with pytest.raises(AssertionError, match="not reliable"):
+        cluster.assert_sound()
