@@ -1,7 +1,7 @@
 """What `quorate kv` prints: etcdctl's four forms of the client's results.
 
 A printer turns results into bytes and prints nothing itself. `Printer` knows no form and refuses all; `SimplePrinter`
-and `TablePrinter` are here, `JsonPrinter` and `FieldsPrinter` in `output_data.py`. Scripts read this output, so it is
+is here, the others are in `output_*.py`. Scripts read this output, so it is
 compared byte for byte with etcdctl's in tests/integration/test_kv_output.py. Where etcdctl 3.4 differs from 3.5
 (`Deleted` in fields, health of endpoints on stderr) the newer one counts.
 """
@@ -223,8 +223,8 @@ def status_row(endpoint: str, status: Status) -> list[str]:
         f"{status.header.member_id:x}",
         status.version,
         human_bytes(status.db_size),
-        _boolean(status.is_leader),
-        _boolean(status.is_learner),
+        boolean(status.is_leader),
+        boolean(status.is_learner),
         str(status.raft_term),
         str(status.raft_index),
         str(status.raft_applied_index),
@@ -241,18 +241,20 @@ def member_rows(result: MemberList) -> list[list[str]]:
             member.name,
             ",".join(member.peer_urls),
             ",".join(member.client_urls),
-            _boolean(member.is_learner),
+            boolean(member.is_learner),
         ]
         for member in result.members
     ]
 
 
-def _boolean(value: bool) -> str:
+def boolean(value: bool) -> str:
+    """As Go prints it."""
     return "true" if value else "false"
 
 
-def _lines(lines: Sequence[str]) -> bytes:
-    return "".join(line + "\n" for line in lines).encode()
+def lines(texts: Sequence[str]) -> bytes:
+    """The texts, a line each."""
+    return "".join(text + "\n" for text in texts).encode()
 
 
 class SimplePrinter(Printer):
@@ -305,32 +307,32 @@ class SimplePrinter(Printer):
 
     def lease_grant(self, result: LeaseGrant) -> bytes:
         """The new id."""
-        return _lines([f"lease {result.id:016x} granted with TTL({result.ttl}s)"])
+        return lines([f"lease {result.id:016x} granted with TTL({result.ttl}s)"])
 
     def lease_revoke(self, lease_id: int, result: Answer) -> bytes:
         """A confirmation."""
-        return _lines([f"lease {lease_id:016x} revoked"])
+        return lines([f"lease {lease_id:016x} revoked"])
 
     def lease_alive(self, result: LeaseAlive) -> bytes:
         """The time to live after a renewal."""
-        return _lines([f"lease {result.id:016x} keepalived with TTL({result.ttl})"])
+        return lines([f"lease {result.id:016x} keepalived with TTL({result.ttl})"])
 
     def lease_info(self, result: LeaseInfo, with_keys: bool) -> bytes:
         """What was granted and what is left."""
         if result.granted_ttl == 0 and result.ttl == -1:
-            return _lines([f"lease {result.id:016x} already expired"])
+            return lines([f"lease {result.id:016x} already expired"])
         text = f"lease {result.id:016x} granted with TTL({result.granted_ttl}s), remaining({result.ttl}s)"
         if not with_keys:
-            return _lines([text])
+            return lines([text])
         return f"{text}, attached keys([".encode() + b" ".join(result.keys) + b"])\n"
 
     def lease_list(self, result: LeaseIds) -> bytes:
         """The number of leases, and their ids."""
-        return _lines([f"found {len(result.ids)} leases", *(f"{one:016x}" for one in result.ids)])
+        return lines([f"found {len(result.ids)} leases", *(f"{one:016x}" for one in result.ids)])
 
     def member_list(self, result: MemberList) -> bytes:
         """A line per member."""
-        return _lines([", ".join(row) for row in member_rows(result)])
+        return lines([", ".join(row) for row in member_rows(result)])
 
     def member_add(self, result: MemberList, name: str) -> bytes:
         """The new id, and the environment the new member must be started with."""
@@ -340,7 +342,7 @@ class SimplePrinter(Printer):
             for member in result.members
             for url in member.peer_urls
         ]
-        return _lines(
+        return lines(
             [
                 f"Member {added.id:16x} added to cluster {result.header.cluster_id:16x}",
                 "",
@@ -353,17 +355,17 @@ class SimplePrinter(Printer):
 
     def member_remove(self, member_id: int, result: MemberList) -> bytes:
         """A confirmation."""
-        return _lines(
+        return lines(
             [f"Member {member_id:16x} removed from cluster {result.header.cluster_id:16x}"]
         )
 
     def status(self, rows: Sequence[tuple[str, Status]]) -> bytes:
         """A line per endpoint."""
-        return _lines([", ".join(status_row(*row)) for row in rows])
+        return lines([", ".join(status_row(*row)) for row in rows])
 
     def health(self, rows: Sequence[Health]) -> bytes:
         """A line per endpoint."""
-        return _lines(
+        return lines(
             [
                 f"{row.endpoint} is unhealthy: failed to commit proposal: {row.error}"
                 if row.error
@@ -375,20 +377,20 @@ class SimplePrinter(Printer):
 
     def hashes(self, rows: Sequence[tuple[str, Hash]]) -> bytes:
         """A line per endpoint."""
-        return _lines([f"{endpoint}, {result.hash}" for endpoint, result in rows])
+        return lines([f"{endpoint}, {result.hash}" for endpoint, result in rows])
 
     def alarms(self, result: Alarms) -> bytes:
         """A line per alarm."""
         # Compat: the space at the end is etcdctl's.
-        return _lines([f"memberID:{member} alarm:{kind.name} " for member, kind in result.alarms])
+        return lines([f"memberID:{member} alarm:{kind.name} " for member, kind in result.alarms])
 
     def member_changed(self, member_id: int, verb: str, result: MemberList) -> bytes:
         """A confirmation."""
-        return _lines([f"Member {member_id:16x} {verb} in cluster {result.header.cluster_id:16x}"])
+        return lines([f"Member {member_id:16x} {verb} in cluster {result.header.cluster_id:16x}"])
 
     def move_leader(self, before: int, target: int, result: Answer) -> bytes:
         """From whom to whom."""
-        return _lines([f"Leadership transferred from {before:x} to {target:x}"])
+        return lines([f"Leadership transferred from {before:x} to {target:x}"])
 
     def confirmed(self, sentence: str, result: Answer) -> bytes:
         """The sentence."""
@@ -396,11 +398,11 @@ class SimplePrinter(Printer):
 
     def user(self, name: str, result: UserRoles) -> bytes:
         """Its name and its roles."""
-        return _lines([f"User: {name}", "Roles:" + "".join(f" {one}" for one in result.roles)])
+        return lines([f"User: {name}", "Roles:" + "".join(f" {one}" for one in result.roles)])
 
     def users(self, result: UserList) -> bytes:
         """A line per user."""
-        return _lines(result.users)
+        return lines(result.users)
 
     def role(self, name: str, result: RolePermissions) -> bytes:
         """What may be read, then what may be written."""
@@ -412,20 +414,20 @@ class SimplePrinter(Printer):
 
     def roles(self, result: RoleList) -> bytes:
         """A line per role."""
-        return _lines(result.roles)
+        return lines(result.roles)
 
     def auth_status(self, result: AuthStatus) -> bytes:
         """On or off, and the number of changes."""
-        return _lines(
+        return lines(
             [
-                f"Authentication Status: {_boolean(result.enabled)}",
+                f"Authentication Status: {boolean(result.enabled)}",
                 f"AuthRevision: {result.auth_revision}",
             ]
         )
 
     def snapshot_status(self, result: SnapshotStatus) -> bytes:
         """One line."""
-        return _lines([", ".join(_snapshot_row(result))])
+        return lines([", ".join(snapshot_row(result))])
 
 
 def _permission(one: Permission) -> bytes:
@@ -440,72 +442,11 @@ def _permission(one: Permission) -> bytes:
     return text + b"\n"
 
 
-def _snapshot_row(status: SnapshotStatus) -> list[str]:
+def snapshot_row(status: SnapshotStatus) -> list[str]:
+    """The columns of a snapshot's status."""
     return [
         f"{status.hash:x}",
         str(status.revision),
         str(status.total_keys),
         human_bytes(status.total_size),
     ]
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
-    """A table drawn with + - and |; header centred, cells to the right."""
-    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
-    border = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
-
-    def line(cells: Sequence[str]) -> str:
-        return "|" + "|".join(f" {cell} " for cell in cells) + "|"
-
-    def centred(cell: str, width: int) -> str:
-        left = (width - len(cell)) // 2
-        return " " * left + cell + " " * (width - len(cell) - left)
-
-    top = line([centred(cell, width) for cell, width in zip(header, widths, strict=True)])
-    body = [line([c.rjust(w) for c, w in zip(row, widths, strict=True)]) for row in rows]
-    return _lines([border, top, border, *body, border] if body else [border, top, border, border])
-
-
-class TablePrinter(Printer):
-    """For looking at members side by side; other commands have no table."""
-
-    form = "table"
-
-    def member_list(self, result: MemberList) -> bytes:
-        """A row per member."""
-        header = ("ID", "STATUS", "NAME", "PEER ADDRS", "CLIENT ADDRS", "IS LEARNER")
-        return table(header, member_rows(result))
-
-    def status(self, rows: Sequence[tuple[str, Status]]) -> bytes:
-        """A row per endpoint."""
-        header = (
-            "ENDPOINT",
-            "ID",
-            "VERSION",
-            "DB SIZE",
-            "IS LEADER",
-            "IS LEARNER",
-            "RAFT TERM",
-            "RAFT INDEX",
-            "RAFT APPLIED INDEX",
-            "ERRORS",
-        )
-        return table(header, [status_row(*row) for row in rows])
-
-    def health(self, rows: Sequence[Health]) -> bytes:
-        """A row per endpoint."""
-        return table(
-            ("ENDPOINT", "HEALTH", "TOOK", "ERROR"),
-            [
-                [row.endpoint, _boolean(not row.error), go_duration(row.took_seconds), row.error]
-                for row in rows
-            ],
-        )
-
-    def hashes(self, rows: Sequence[tuple[str, Hash]]) -> bytes:
-        """A row per endpoint."""
-        return table(("ENDPOINT", "HASH"), [[endpoint, str(r.hash)] for endpoint, r in rows])
-
-    def snapshot_status(self, result: SnapshotStatus) -> bytes:
-        """One row."""
-        return table(("HASH", "REVISION", "TOTAL KEYS", "TOTAL SIZE"), [_snapshot_row(result)])

@@ -18,8 +18,9 @@ from cli.kv.words import (
     section,
     split_words,
 )
-from cli.output import go_duration, human_bytes, table
+from cli.output import go_duration, human_bytes
 from cli.output_data import go_json, go_quote
+from cli.output_table import table
 from kvstore.client.types import Compare, Event, KeyValue, OpDelete, OpGet, OpPut
 
 SOME = (
