@@ -1,1 +1,1 @@
-"""Messages and stubs generated from protos/kvstore/pb by `make protos`; nothing written by hand belongs here."""
+"""Messages generated from protos/kvstore/pb by `make protos`, and the pool they live in; nothing else belongs here."""

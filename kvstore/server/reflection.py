@@ -5,11 +5,11 @@ What is told is what is served: the services of the handlers, and the descriptor
 
 from collections.abc import AsyncIterator, Callable, Collection
 
-from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import FileDescriptor
 
 from kvstore.pb import election_pb2, health_pb2, lock_pb2, reflection_alpha_pb2, rpc_pb2
 from kvstore.pb import reflection_pb2 as pb
+from kvstore.pb.pool import POOL
 from kvstore.wire.engine import NOT_FOUND, CallContext, Handlers, Send, StreamHandler
 
 _FILES = (
@@ -27,7 +27,7 @@ class ReflectionServicer:
 
     def __init__(self, services: Callable[[], Collection[str]]) -> None:
         self._services = services
-        self._pool = descriptor_pool.Default()
+        self._pool = POOL
         self._files: dict[str, FileDescriptor] = {}
         for file in _FILES:
             self._add(file)

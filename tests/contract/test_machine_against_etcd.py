@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -47,7 +48,7 @@ from kvstore.mvcc.errors import (
     LeaseNotFound,
     StoreError,
 )
-from kvstore.pb import rpc_pb2, rpc_pb2_grpc
+from kvstore.pb import rpc_pb2
 
 ETCD = shutil.which("etcd")
 pytestmark = pytest.mark.skipif(ETCD is None, reason="etcd is not installed")
@@ -64,14 +65,27 @@ NAMES = (b"a", b"ab", b"b", b"c", b"d", b"\xff")
 ENDS = (b"", b"", b"\0", b"b", b"c", b"d\xff")
 
 
+def stub(channel: grpc.Channel, service: str) -> SimpleNamespace:
+    """The calls of an etcdserverpb service by name."""
+    calls = {}
+    for method in rpc_pb2.DESCRIPTOR.services_by_name[service].methods:
+        kind = channel.stream_stream if method.client_streaming else channel.unary_unary
+        calls[method.name] = kind(
+            f"/{method.containing_service.full_name}/{method.name}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=getattr(rpc_pb2, method.output_type.name).FromString,
+        )
+    return SimpleNamespace(**calls)
+
+
 class Etcd:
     """The calls of a real etcd, taking our commands and giving our replies."""
 
     def __init__(self, target: str) -> None:
         self._channel = grpc.insecure_channel(target)
-        self._kv = rpc_pb2_grpc.KVStub(self._channel)
-        self._lease = rpc_pb2_grpc.LeaseStub(self._channel)
-        self._watch = rpc_pb2_grpc.WatchStub(self._channel)
+        self._kv = stub(self._channel, "KV")
+        self._lease = stub(self._channel, "Lease")
+        self._watch = stub(self._channel, "Watch")
 
     def close(self) -> None:
         self._channel.close()
