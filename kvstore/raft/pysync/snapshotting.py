@@ -98,7 +98,10 @@ class Snapshotting:
         applied = self._sync.last_applied()
         behind = applied - self._snapshot_index
         if behind < self._settings.snapshot_count and (
-            behind < 1 or self._journal.bytes_in_memory < self._byte_limit()
+            behind < 1
+            # While a start replays the log, the state's size says nothing yet.
+            or applied < self._sync.commit_index()
+            or self._journal.bytes_in_memory < self._byte_limit()
         ):
             return
         term = self._journal.term_at(applied)
