@@ -2,8 +2,8 @@
 
 Only the simulation uses them: they replace methods while a run lasts, nothing in the product asks for them. `about`
 says what is switched off; rows are those of the table of PySyncObj's mistakes in docs/faults.md, numbers with # are
-etcd's issues. A mutant's plans are bent: faults and sizes that have to do with it come more often, so that three searches take
-minutes; nothing else about a run differs.
+etcd's issues. A mutant's plans are bent: faults and sizes that have to do with it come more often, so that three
+searches take minutes; nothing else about a run differs.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -350,8 +350,8 @@ MUTANTS: dict[str, Mutant] = {
     "vote-forgotten": Mutant(
         "row 7: term and vote are not written",
         _forget_votes,
-        ("power-loss-all", "power-loss-all", "kill-at-await"),
-        0.4,
+        ("kill-at-message", "kill"),
+        0.5,
     ),
     "acks-before-sync": Mutant(
         "row 7: acknowledgements and votes leave before the fsync that covers them",
@@ -377,7 +377,9 @@ MUTANTS: dict[str, Mutant] = {
     "commit-index-remembered": Mutant(
         "row 8: the commit index is kept on disk, the log perhaps not",
         _remember_commit_index,
-        _POWER,
+        ("crash-at-file-operation", "power-loss-all"),
+        0.4,
+        _BUSY,
     ),
     "compact-before-snapshot": Mutant(
         "row 9: the log is compacted before the snapshot is durable",
@@ -451,9 +453,9 @@ MUTANTS: dict[str, Mutant] = {
     "log-checksums-ignored": Mutant(
         "row 22: records of the log are believed without a checksum",
         _no_checksums(segment),
-        (*_POWER, "bit-flip"),
-        0.6,
-        _BUSY,
+        ("bit-flip",),
+        0.7,
+        _BUSY | {"segment_bytes": 1 << 11, "snapshot_count": 10_000},
     ),
     "lease-renewal-forgotten": Mutant(
         "a lease that was kept alive ends all the same", _forget_renewals, (), changes=_LEASES

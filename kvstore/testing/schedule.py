@@ -57,6 +57,7 @@ KINDS = (
     "power-loss-all",
     "crash-at-file-operation",
     "kill-at-await",
+    "kill-at-message",
     "pause",
     "isolate",
     "cut",
@@ -75,6 +76,9 @@ KINDS = (
     "clock-jump",
     "move-leader",
 )
+
+MESSAGES = ("response_vote", "response_vote", "append_entries", "next_node_idx", "snapshot")
+"""Of which the sending is a moment to die at: a promise was just given."""
 
 TRAFFIC = (
     "put",
@@ -148,6 +152,9 @@ def _fault(rng: random.Random, kind: str, size: int, at: float) -> Fault:
             rng.choice(("kill", "power")),
         ),
         "kill-at-await": lambda: Fault(at, kind, who, short, float(rng.randrange(60))),
+        "kill-at-message": lambda: Fault(
+            at, kind, who, short, float(rng.randrange(2)), rng.choice(MESSAGES)
+        ),
         "cut": lambda: Fault(at, kind, who, long, float(rng.randrange(size))),
         "cut-one-way": lambda: Fault(
             at, kind, who, long, float(rng.randrange(size)), rng.choice(("in", "out"))

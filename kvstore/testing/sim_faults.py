@@ -27,6 +27,7 @@ class Nemesis:
             "power-loss-all": self._power_loss_all,
             "crash-at-file-operation": self._crash_at_operation,
             "kill-at-await": self._kill_at_await,
+            "kill-at-message": self._kill_at_message,
             "pause": self._pause,
             "isolate": self._isolate,
             "cut": self._cut,
@@ -127,6 +128,28 @@ class Nemesis:
             member.crash_is_power_loss = fault.lasts > 1.0
             member.crash_lasts = fault.lasts
             member.process.steps_left = int(fault.value)
+
+    def _kill_at_message(self, fault: Fault, member: "SimMember") -> Undo:
+        """Kill this member, or cut the power of all, just after one has sent such a message."""
+        members = self._world.members if fault.value else [member]
+
+        def strike() -> None:
+            for one in members:
+                one.dies_at_message = ""
+                one.kill(is_power_loss=bool(fault.value), lasts=max(0.1, fault.lasts / 2))
+
+        def undo() -> None:
+            for one in members:
+                one.dies_at_message = ""
+
+        for one in members:
+            one.on_message_sent = strike
+            one.dies_at_message = fault.where
+        if "vote" in fault.where:
+            # Elections are rare; bring one about.
+            self._kill(fault, self._member("leader"))
+        self._world.later(6.0, undo)
+        return lambda: None
 
     def _pause(self, fault: Fault, member: "SimMember") -> Undo:
         process = member.pause()

@@ -6,6 +6,7 @@ other member is still being filled: more loss than the minority holds is not wha
 """
 
 import errno
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kvstore.machine.machine import StateMachine
@@ -47,6 +48,8 @@ class SimMember:
         """Emptied, and not known to hold everything again."""
         self.crash_is_power_loss = False
         self.crash_lasts = RESTART_SECONDS
+        self.dies_at_message = ""
+        self.on_message_sent: Callable[[], None] = lambda: None
         self.is_damaged = False
         """A bit was flipped, and no start has shown that it does not matter."""
         self._must_wipe = False
@@ -113,7 +116,11 @@ class SimMember:
                 self.world.votes(self.name, message["term"], member_name(member))
             elif message["type"] == "request_vote":
                 self.world.votes(self.name, message["term"], self.name)
-            return bool(send(member, message))
+            taken = bool(send(member, message))
+            if message["type"] == self.dies_at_message:
+                self.dies_at_message = ""
+                self.world.later(0.0, self.on_message_sent)
+            return taken
 
         replicator.send = watched
 
@@ -239,7 +246,7 @@ class SimMember:
 
     def note_caught_up(self) -> None:
         """A member that was emptied says when it holds everything again."""
-        core = getattr(self.booted and self.booted.replicator, "_core", None)
+        core: Any = getattr(self.booted and self.booted.replicator, "_core", None)
         is_full = core is not None and core.journal.facts.get("caught_up") == "yes"
         if is_full and core.journal.is_vote_durable:
             self.is_amnesic = False

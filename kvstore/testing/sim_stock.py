@@ -45,6 +45,7 @@ class _StockMember(library.SyncObj):  # type: ignore[misc]
     """A list that is replicated."""
 
     def __init__(self, name: str, others: list[str], folder: Path, world: "StockWorld") -> None:
+        self._tell = lambda index, value: world.applied(name, index, value)
         self.transport = _StockTransport(lambda to, message: world.send(name, to, message))
         conf = SyncObjConf(
             autoTick=False,
@@ -56,18 +57,17 @@ class _StockMember(library.SyncObj):  # type: ignore[misc]
             appendEntriesUseBatch=False,
             dynamicMembershipChange=False,
         )
-        super().__init__(  # type: ignore[no-untyped-call]
+        super().__init__(
             Node(name), [Node(other) for other in others], conf, transport=self.transport
         )
-        self._tell = lambda index, value: world.applied(name, index, value)
+        # What is set from here on is the state that the library saves and sends.
+        self.count = 0
 
     @library.replicated  # type: ignore[untyped-decorator]
     def put(self, value: str) -> None:
         """Apply a command."""
+        self.count += 1
         self._tell(self.raftLastApplied + 1, value)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
 
 
 class StockWorld:
