@@ -53,9 +53,7 @@ def calls():
         yield from (alarm(2, MEMBER, kind), alarm(0), put)
     for urls in ([], ["foo"], ["http://localhost:2380"]):
         yield "Cluster/MemberAdd", pb.MemberAddRequest(peerURLs=urls), pb.MemberAddResponse
-    yield "Cluster/MemberPromote", pb.MemberPromoteRequest(ID=MEMBER), pb.MemberPromoteResponse
-    moved = pb.MemberUpdateRequest(ID=MEMBER, peerURLs=["http://127.0.0.1:23801"])
-    yield "Cluster/MemberUpdate", moved, pb.MemberUpdateResponse
+    # No more changes of members: etcd 3.5.1 answers the next one only after a long while.
 
 
 def answers(address):
@@ -84,8 +82,6 @@ def answers(address):
             ):
                 if name in answer.DESCRIPTOR.fields_by_name and "Downgrade" not in method:
                     answer.ClearField(name)
-            for one in getattr(answer, "members", ()):
-                del one.clientURLs[:]
             found.append((method, str(request), str(answer)))
     return found
 
