@@ -209,7 +209,8 @@ class Model:
 
     def select(self, key: bytes, range_end: bytes = b"", revision: int = 0) -> list[KeyValue]:
         """The keys of a range in order, now or at a revision."""
-        if 0 < revision < self.revision:
+        # Within a transaction that has written, the newest finished revision is the past, too.
+        if 0 < revision < self.revision + self._is_dirty:
             if not range_end:
                 at = self._at(key, revision)
                 return [at] if at is not None else []

@@ -57,7 +57,7 @@ class _StockMember(library.SyncObj):  # type: ignore[misc]
             appendEntriesUseBatch=False,
             dynamicMembershipChange=False,
         )
-        super().__init__(
+        super().__init__(  # type: ignore[no-untyped-call,unused-ignore]
             Node(name), [Node(other) for other in others], conf, transport=self.transport
         )
         # What is set from here on is the state that the library saves and sends.
