@@ -568,7 +568,9 @@ def test_floods_are_told_to_be_calm(peer: Any, name: str) -> None:
     assert len(peer.connection.lingering) <= 1024
 
 
-@pytest.mark.parametrize("name", ["rapid reset", "empty data", "settings", "priorities", "window crumbs"])
+@pytest.mark.parametrize(
+    "name", ["rapid reset", "empty data", "settings", "priorities", "window crumbs"]
+)
 def test_the_same_at_a_humane_pace_is_endured(peer: Any, name: str) -> None:
     flood, at_most = FLOODS[name]
     for step in range(at_most * 2):
