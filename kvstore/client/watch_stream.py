@@ -9,6 +9,9 @@ Each watch behaves as one of `watch.py`: it resumes after a loss without gap or 
 One task reads the stream for all. What a reader has not taken yet is kept, at most `buffer_batches` batches a
 watch; a watch whose buffer is full is taken off the stream, so that it cannot hold up the others, and put on it
 again, from where its buffer ends, when its reader has emptied that. So memory is bounded and nothing is lost.
+
+A member answers requests in the order they came, and refuses with an id that says nothing: so the oldest request
+without an answer is the one that an answer is about.
 """
 
 import asyncio
@@ -51,6 +54,9 @@ class StreamWatch:
         self.is_closed = False
         # 0: not on the stream.
         self.watch_id = 0
+        # The stream it was asked for on, and whether the member has confirmed it there.
+        self.asked_on: Any = None
+        self.is_open = False
         self.renewals = 0
         self.confirmed = asyncio.Event()
         self.changed = asyncio.Event()
@@ -71,6 +77,8 @@ class StreamWatch:
 
     async def __anext__(self) -> WatchBatch:
         while True:
+            # Before the look: what comes while `attach` waits must still be noticed.
+            self.changed.clear()
             if self.batches:
                 return self.batches.popleft()
             if self.error is not None:
@@ -79,7 +87,6 @@ class StreamWatch:
                 raise StopAsyncIteration
             if self.watch_id == 0:
                 await self._stream.attach(self)
-            self.changed.clear()
             await self.changed.wait()
 
     def end(self, error: ClientError | None) -> None:
@@ -116,6 +123,8 @@ class WatchStream:
         self._tasks = Supervisor("watch-stream")
         self._watches: dict[int, StreamWatch] = {}
         self._all: set[StreamWatch] = set()
+        self._unanswered: deque[int] = deque()
+        """Ids of the watches asked for on this stream, in that order, until the member has answered."""
         self._last_id = 0
         self._call: Any = None
         self._writing = asyncio.Lock()
@@ -198,13 +207,21 @@ class WatchStream:
     def _register(self, watch: StreamWatch) -> None:
         self._last_id += 1
         watch.watch_id = self._last_id
+        watch.asked_on, watch.is_open = None, False
         self._watches[watch.watch_id] = watch
         self._wanted.set()
 
     async def _ask(self, watch: StreamWatch) -> None:
-        request = watch.cursor.request()
-        request.watch_id = watch.watch_id
-        await self._write(rpc_pb2.WatchRequest(create_request=request))
+        """Once a stream: it may be wanted by who made the watch, and by who opened the stream."""
+        async with self._writing:
+            call = self._call
+            if call is None or watch.asked_on is call or watch.watch_id == 0:
+                return
+            watch.asked_on, watch.is_open = call, False
+            self._unanswered.append(watch.watch_id)
+            request = watch.cursor.request()
+            request.watch_id = watch.watch_id
+            await self._send(rpc_pb2.WatchRequest(create_request=request))
 
     async def _cancel(self, watch: StreamWatch) -> None:
         watch_id, watch.watch_id = watch.watch_id, 0
@@ -215,12 +232,14 @@ class WatchStream:
     async def _write(self, request: rpc_pb2.WatchRequest) -> None:
         """Send, if there is a stream; a new stream is told of all watches when it opens."""
         async with self._writing:
-            if self._call is None:
-                return
-            try:
-                await self._call.write(request)
-            except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
-                return  # The reading task finds the same loss and opens another stream.
+            if self._call is not None:
+                await self._send(request)
+
+    async def _send(self, request: rpc_pb2.WatchRequest) -> None:
+        try:
+            await self._call.write(request)
+        except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
+            return  # The reading task finds the same loss and opens another stream.
 
     # -- reading
 
@@ -259,6 +278,7 @@ class WatchStream:
             await tokens.ensure(connection, OPEN_SECONDS)
             self._token = tokens.token
             async with self._writing:
+                self._unanswered.clear()
                 self._call = connection.stream("Watch/Watch", rpc_pb2.WatchResponse)(
                     metadata=(*METADATA, *tokens.metadata())
                 )
@@ -272,9 +292,8 @@ class WatchStream:
     async def _read(self, connection: Connection) -> rpc_pb2.WatchResponse:
         if self._call is None:
             raise Unavailable("the watch stream was given up", endpoint=connection.name)
-        waits = any(not one.confirmed.is_set() for one in self._watches.values())
         try:
-            async with asyncio.timeout(OPEN_SECONDS if waits else None):
+            async with asyncio.timeout(OPEN_SECONDS if self._unanswered else None):
                 response = await self._call.read()
         except TimeoutError as cause:
             raise Unavailable(
@@ -298,15 +317,21 @@ class WatchStream:
     async def _dispatch(self, response: rpc_pb2.WatchResponse, endpoint: str) -> None:
         if response.watch_id == _ALL_WATCHES and not response.created:
             for watch in list(self._watches.values()):
-                self._deliver(watch, response, endpoint)
+                # Progress of the stream says nothing about a watch that is not on it yet.
+                if watch.is_open:
+                    self._deliver(watch, response, endpoint)
             return
-        found = self._watches.get(response.watch_id)
+        watch_id = response.watch_id
+        if response.created and self._unanswered:
+            watch_id = self._unanswered.popleft()
+        found = self._watches.get(watch_id)
         if found is None:
             return  # Sent before the member knew that we cancelled it.
         try:
             if response.created:
                 found.cursor.confirm(response, endpoint)
                 found.renewals = 0
+                found.is_open = True
                 found.confirmed.set()
             elif len(found.batches) >= self._buffer_batches:
                 await self._cancel(found)

@@ -364,6 +364,14 @@ async def test_a_user_keeps_a_good_token(server: StoreCluster, client: Client) -
                 assert (await guest.get("open/2")).count == 1
             with pytest.raises(errors.PermissionDenied):
                 await anext(guest.watch("closed"))
+            # On a shared stream the refusal carries no id of the watch it is about.
+            async with asyncio.timeout(20), guest.watch_stream() as stream:
+                open_, closed = stream.watch("open/1"), stream.watch("closed")
+                with pytest.raises(errors.PermissionDenied):
+                    await closed.start()
+                await open_.start()
+                await root.put("open/1", "3")
+                assert (await anext(open_)).events[0].kv.value == b"3"
             async with Client(url, user="root", password="wrong") as wrong:
                 with pytest.raises(errors.AuthenticationFailed):
                     await wrong.get("a")
