@@ -46,6 +46,7 @@ class Process:
         self._clock = clock
         self._child: Child | None = None
         self._spawning = asyncio.Lock()
+        self._is_unwanted = False
         self.ended = asyncio.Event()
         self.ended.set()
 
@@ -63,11 +64,18 @@ class Process:
             if self.is_running:
                 return False
             self.spec.log_file.parent.mkdir(parents=True, exist_ok=True)
-            self._child = await self._spawner.spawn(
-                self.spec.argv, {**os.environ, **self.spec.env}, self.spec.log_file
-            )
-            self.pid, self.exit_code, self.state = self._child.pid, None, "starting"
+            self._is_unwanted = False
             self.ended.clear()
+            try:
+                self._child = await self._spawner.spawn(
+                    self.spec.argv, {**os.environ, **self.spec.env}, self.spec.log_file
+                )
+            except BaseException:
+                self.ended.set()
+                raise
+            self.pid, self.exit_code, self.state = self._child.pid, None, "starting"
+            if self._is_unwanted:
+                self.kill()
             return True
 
     async def wait_ready(self, timeout_seconds: float) -> bool:
@@ -86,7 +94,8 @@ class Process:
 
     async def wait_ended(self) -> int:
         """Wait for the child's end and return its code (negative: minus the signal)."""
-        assert self._child is not None
+        if self._child is None:
+            raise RuntimeError(f"{self.spec.name} was never started")
         code = await self._child.wait()
         self.exit_code, self.pid = code, None
         if self.state not in ("stopped", "killed"):
@@ -101,10 +110,12 @@ class Process:
                 self._child.send_signal(number)
 
     def kill(self) -> None:
-        """kill -9; it stays down until started again."""
+        """kill -9; it stays down until started again. One that is being spawned is killed when it is there."""
         if self.is_running:
             self.state = "killed"
             self.signal(signal.SIGKILL)
+        elif self._spawning.locked():
+            self._is_unwanted = True
 
     def pause(self) -> None:
         """SIGSTOP: the process holds its sockets and answers nobody."""
@@ -119,7 +130,9 @@ class Process:
             self.signal(signal.SIGCONT)
 
     async def stop(self) -> None:
-        """SIGTERM, then SIGKILL after the spec's `stop_seconds`."""
+        """SIGTERM, then SIGKILL after the spec's `stop_seconds`. Waits for a spawn under way."""
+        async with self._spawning:
+            pass
         if not self.is_running:
             self.state = "stopped"
             return

@@ -3,12 +3,14 @@
 import asyncio
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from kvstore.base.clock import SystemClock
 from kvstore.local.process import ProcessSpec
+from kvstore.local.spawn import Child, CommandSpawner
 from kvstore.local.supervisor import NotReady, ProcessSupervisor
 
 
@@ -159,4 +161,38 @@ async def test_two_starts_at_once_leave_one_child(tmp_path: Path) -> None:
     await until(lambda: len((tmp_path / "log").read_text().split()) >= 1)
     await supervisor.kill([process])
     assert len((tmp_path / "log").read_text().split()) == 1
+    await supervisor.stop_all()
+
+
+class HeldSpawner(CommandSpawner):
+    """Spawns when `go` is set."""
+
+    def __init__(self) -> None:
+        self.asked, self.go = asyncio.Event(), asyncio.Event()
+
+    async def spawn(self, argv: Sequence[str], env: Mapping[str, str], log_file: Path) -> Child:
+        self.asked.set()
+        await self.go.wait()
+        return await super().spawn(argv, env, log_file)
+
+
+@pytest.mark.parametrize("how", ["kill", "stop"])
+async def test_a_process_that_is_ended_while_it_is_spawned_does_not_come_up(
+    tmp_path: Path, how: str
+) -> None:
+    spawner = HeldSpawner()
+    wanted = spec(tmp_path, "ready(); time.sleep(60)")
+    supervisor = ProcessSupervisor([[wanted]], SystemClock(), spawner)
+    [process] = supervisor.match("m")
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        started = group.create_task(supervisor.start([process], 10.0))
+        await spawner.asked.wait()
+        ended = group.create_task(getattr(supervisor, how)([process]))
+        await asyncio.sleep(0)
+        assert not ended.done()
+        spawner.go.set()
+        await ended
+        assert not process.is_running
+        assert await started == ["m/part"]
+    assert process.state == {"kill": "killed", "stop": "stopped"}[how]
     await supervisor.stop_all()
