@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from kvstore.testing.check import words
 from kvstore.testing.check.conflicts import Keys, needed, touched, union
-from kvstore.testing.check.facts import INFINITY, Facts, puts, shown
+from kvstore.testing.check.facts import INFINITY, Facts, puts, shown_at
 from kvstore.testing.model import Model
 from kvstore.testing.records import Failed, LeaseRevoke, Ok, Operation, Put, Request
 
@@ -178,13 +178,13 @@ def _quiet(facts: Facts) -> dict[bytes, list[tuple[int, int]]]:
     for revision, operations in facts.contents.items():
         for one in operations:
             if isinstance(one.outcome, Ok):
-                for kv, _ in shown(one.request, one.outcome.reply):
-                    note(kv.key, revision, kv.mod_revision)
+                for kv, stood in shown_at(one.request, one.outcome.reply, revision):
+                    note(kv.key, stood, kv.mod_revision)
     for revision, write in facts.writes.items():
         if isinstance(write.outcome, Ok):
-            for kv, _ in shown(write.request, write.outcome.reply):
+            for kv, stood in shown_at(write.request, write.outcome.reply, revision):
                 if kv.mod_revision < revision:
-                    note(kv.key, revision - 1, kv.mod_revision)
+                    note(kv.key, min(stood, revision - 1), kv.mod_revision)
     return {key: _widest(found) for key, found in spans.items()}
 
 
@@ -198,8 +198,8 @@ def _alive_at(facts: Facts) -> dict[int, int]:
     for revision, operations in facts.contents.items():
         for one in operations:
             if isinstance(one.outcome, Ok):
-                for kv, _ in shown(one.request, one.outcome.reply):
-                    alive[kv.lease] = max(alive.get(kv.lease, 0), revision)
+                for kv, stood in shown_at(one.request, one.outcome.reply, revision):
+                    alive[kv.lease] = max(alive.get(kv.lease, 0), stood)
     for revision, write in facts.writes.items():
         if isinstance(write.request, Put) and write.request.lease:
             lease = write.request.lease

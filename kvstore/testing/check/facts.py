@@ -258,3 +258,18 @@ def shown(request: object, reply: object) -> Iterator[tuple[KeyValue, bool]]:
         branch = request.success if reply.succeeded else request.failure
         for one, answer in zip(branch, reply.responses, strict=False):
             yield from shown(one, answer)
+
+
+def shown_at(request: object, reply: object, revision: int) -> Iterator[tuple[KeyValue, int]]:
+    """All key-values in an answer given at `revision`, each with the revision at which it stood so.
+
+    A transaction may read the past, which says nothing of the time since.
+    """
+    if isinstance(reply, TxnReply) and isinstance(request, Txn):
+        branch = request.success if reply.succeeded else request.failure
+        for one, answer in zip(branch, reply.responses, strict=False):
+            yield from shown_at(one, answer, revision)
+        return
+    is_old = isinstance(request, Range) and 0 < request.revision < revision
+    for kv, _ in shown(request, reply):
+        yield kv, request.revision if is_old and isinstance(request, Range) else revision

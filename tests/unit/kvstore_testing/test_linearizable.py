@@ -13,10 +13,12 @@ from kvstore.testing.history import (
     Compact,
     Compare,
     DeleteRange,
+    EmptyReply,
     Failed,
     History,
     KeyValue,
     LeaseGrant,
+    LeaseReply,
     LeaseRevoke,
     Ok,
     Operation,
@@ -420,3 +422,20 @@ def test_a_long_history_with_unknown_outcomes_is_explained_or_refuted():
     forged = replace(one.outcome.reply.kvs[0], value=b"forged")
     operations[value] = replace(one, outcome=replace(one.outcome, reply=found(forged)))
     assert linearizable.check(history_of(operations), limit_steps=20_000) != []
+
+
+def test_a_look_at_the_past_within_a_transaction_says_nothing_of_the_time_since():
+    """Key a had been deleted with its lease when a later transaction read how it once was."""
+    before = KeyValue(b"a", b"1", 2, 2, 1, lease=7)
+    changed = KeyValue(b"b", b"2", 4, 4, 1)
+    look = Txn(success=(Put(b"b", b"2"), Range(b"a", revision=2)))
+    operations = [
+        Operation(1, "c", LeaseGrant(60, 7), 0.0, 1.0, Ok(1, LeaseReply(7, 60))),
+        Operation(2, "c", Put(b"a", b"1", lease=7), 1.0, 2.0, Ok(2, PutReply())),
+        Operation(3, "c", LeaseRevoke(7), 2.0, 3.0, Ok(3, EmptyReply())),
+        Operation(
+            4, "c", look, 3.0, 4.0, Ok(4, TxnReply(True, (PutReply(), RangeReply((before,), 1))))
+        ),
+        Operation(5, "c", Range(b"b"), 4.0, 5.0, Ok(4, RangeReply((changed,), 1))),
+    ]
+    assert linearizable.check(history_of(operations)) == []
