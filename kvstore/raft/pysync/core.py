@@ -207,6 +207,9 @@ class Core:
         self._shell.wake()
 
     def _on_unknown_store(self, member: MemberId, message: Message) -> None:
+        if self.journal.facts.get("caught_up") == "yes":
+            # Said of the hello before it caught up, and late: nothing would let it vote again.
+            return
         if self.sync.may_vote:
             log.warning("this member lost its data; it votes again once it has caught up")
         self.sync.may_vote = False
