@@ -71,12 +71,13 @@ def apply_options(
 
 
 def common_name(certificate: Any) -> str:
-    """The subject's common name in what `getpeercert` gives; empty without."""
+    """The subject's common name in what `getpeercert` gives; empty without. Of several the last, as for Go."""
+    found = ""
     for part in (certificate or {}).get("subject", ()):
         for key, value in part:
             if key == "commonName":
-                return str(value)
-    return ""
+                found = str(value)
+    return found
 
 
 def carries_name(certificate: Any, name: str) -> bool:

@@ -7,9 +7,12 @@ member would silently share a taken port.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import lru_cache
 from typing import Any
 
 import grpc
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from kvstore.base.log import get_logger
 from kvstore.wire.engine import (
@@ -59,8 +62,18 @@ class _Context:
     @property
     def common_name(self) -> str:
         """The common name of the client's verified certificate; empty without one."""
-        names = self._context.auth_context().get("x509_common_name", ())
-        return next((bytes(one).decode("utf-8", "replace") for one in names), "")
+        shown = self._context.auth_context()
+        if "x509_common_name" not in shown:
+            return ""
+        return next((_last_common_name(bytes(one)) for one in shown.get("x509_pem_cert", ())), "")
+
+
+@lru_cache(maxsize=256)
+def _last_common_name(pem: bytes) -> str:
+    """Of several names the last, as Go reads a certificate; the library says only the first."""
+    subject = x509.load_pem_x509_certificate(pem).subject
+    names = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[-1].value) if names else ""
 
 
 class _Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
@@ -208,6 +221,17 @@ def _join(host: str, port: int) -> str:
 
 
 def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
+    # The library knows none of these; what was meant to keep somebody out must not be passed over.
+    missing = {
+        "--client-crl-file": tls.crl_file,
+        "--cipher-suites": tls.cipher_suites,
+        "--tls-min-version": tls.min_version not in ("", "TLS1.2"),
+        "--tls-max-version": tls.max_version,
+        "--client-cert-allowed-hostname": tls.allowed_hostname,
+    }
+    asked = [flag for flag, value in missing.items() if value]
+    if asked:
+        raise ListenError(f"{', '.join(asked)}: not with --experimental-grpc-engine=grpcio")
     root = tls.ca_file.read_bytes() if tls.ca_file else None
     return grpc.ssl_server_credentials(
         [(tls.key_file.read_bytes(), tls.cert_file.read_bytes())],

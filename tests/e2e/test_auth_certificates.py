@@ -13,8 +13,10 @@ from typing import Any
 
 import grpc
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from kvstore.local.certificates import CertificateAuthority, Identity
 from kvstore.pb import auth_pb2
@@ -89,6 +91,38 @@ def furnish(channel: grpc.Channel) -> None:
         assert not isinstance(answer, str), answer
 
 
+def with_two_names(
+    authority: CertificateAuthority, folder: Path, first: str, second: str
+) -> Identity:
+    """A client's certificate with two common names, in this order."""
+    key_file = authority.folder / "ca.key"
+    signer = serialization.load_pem_private_key(key_file.read_bytes(), None)
+    issuer = x509.load_pem_x509_certificate(authority.ca_file.read_bytes())
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.datetime.now(datetime.UTC)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, one) for one in (first, second)])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(signer, hashes.SHA256())
+    )
+    found = Identity(folder / "two.crt", folder / "two.key", authority.ca_file)
+    found.cert_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    found.key_file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return found
+
+
 @pytest.fixture
 def stack() -> Iterator[contextlib.ExitStack]:
     with contextlib.ExitStack() as made:
@@ -106,6 +140,7 @@ def test_the_common_name_of_a_certificate_is_the_user(engine, tmp_path, stack):
         f"--experimental-grpc-engine={engine}",
     )  # fmt: skip
     stack.callback(member.stop)
+    people["root, then al"] = with_two_names(authority, tmp_path, "root", "al")
     channels = {name: stack.enter_context(member.channel(who)) for name, who in people.items()}
     furnish(channels["root"])
     inside, outside = pb.RangeRequest(key=b"a"), pb.RangeRequest(key=b"b")
@@ -114,6 +149,9 @@ def test_the_common_name_of_a_certificate_is_the_user(engine, tmp_path, stack):
     denied = "etcdserver: permission denied"
     assert call(channels["al"], "KV/Range", outside) == denied
     assert call(channels["stranger"], "KV/Range", inside) == denied
+    # Go takes the last of several names.
+    assert call(channels["root, then al"], "KV/Range", inside).count == 0
+    assert call(channels["root, then al"], "KV/Range", outside) == denied
     assert call(channels["stranger"], "Cluster/MemberList", pb.MemberListRequest()) == denied
     # Who shows a token is whom the token names, whatever the certificate says.
     login = pb.AuthenticateRequest(name="root", password="root")

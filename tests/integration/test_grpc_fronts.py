@@ -388,3 +388,24 @@ async def test_tls_with_client_certificates(engine: GrpcEngine, tmp_path: Path) 
         async with grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(root)) as channel:
             code, _text = await error_of(unary(channel, "Echo")(b"", timeout=5))
             assert code in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"crl_file": Path("revoked.pem")},
+        {"cipher_suites": ("ECDHE-ECDSA-AES128-GCM-SHA256",)},
+        {"min_version": "TLS1.3"},
+        {"allowed_hostname": "client.example"},
+    ],
+    ids=lambda option: next(iter(option)),
+)
+async def test_grpcio_refuses_what_it_would_pass_over(
+    tmp_path: Path, option: dict[str, Any]
+) -> None:
+    authority = CertificateAuthority(tmp_path / "pki", datetime.datetime.now(datetime.UTC))
+    own = authority.identity("server", "server", hosts=["127.0.0.1"], server=True)
+    tls = ServerTls(own.cert_file, own.key_file, own.ca_file, is_client_required=True, **option)
+    with pytest.raises(ListenError, match="not with --experimental-grpc-engine=grpcio"):
+        async with running("grpcio", Service(), Listen("127.0.0.1", 0, tls=tls)):
+            pass

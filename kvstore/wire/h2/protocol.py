@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from kvstore.base.log import get_logger
+from kvstore.base.tls_options import common_name
 from kvstore.wire.engine import Http1Factory
 from kvstore.wire.h2 import frames
 from kvstore.wire.h2.bridge import HttpCall
@@ -108,7 +109,7 @@ class Http2Protocol(asyncio.Protocol):
             log.warning("a revoked certificate was refused", serial=certificate["serialNumber"])
             self._transport.abort()
             return
-        self._peer = Peer(_address(transport), _common_name(certificate))
+        self._peer = Peer(_address(transport), common_name(certificate))
         self._shared.protocols[self] = None
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -334,11 +335,3 @@ def _address(transport: asyncio.BaseTransport) -> str:
     if isinstance(name, tuple) and len(name) >= 2:
         return f"ipv6:[{name[0]}]:{name[1]}" if ":" in name[0] else f"ipv4:{name[0]}:{name[1]}"
     return "unix:"
-
-
-def _common_name(certificate: Any) -> str:
-    for parts in (certificate or {}).get("subject", ()):
-        for key, value in parts:
-            if key == "commonName":
-                return str(value)
-    return ""
