@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from kvstore.faults.control import FaultControl
 
 EXIT_OK, EXIT_FAILURE = 0, 1
+_SWITCH_SECONDS = 0.0005
 
 log = get_logger("kvstore.program")
 
@@ -68,6 +69,8 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 async def _serve(config: MemberConfig) -> int:
     # Loading makes much and drops little: the collector would only walk it over and over.
     gc.disable()
+    # The log's thread needs the interpreter for moments only, and all writes wait for it.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     tasks = Supervisor("program")
     stopping = _catch_signals()
     node: Node | None = None

@@ -223,8 +223,7 @@ class Journal:
             if (resets and not is_new) or self._offset + len(data) > self._segments[-1].size:
                 self._roll(flush.end, len(data))
             current = self._segments[-1]
-            self._files.write_at(self._descriptor, data, self._offset)
-            self._files.sync_data(self._descriptor)
+            self._files.write_durably(self._descriptor, data, self._offset)
             self._offset += len(data)
             self._group += 1
             for kind, index, _, _ in flush.operations:

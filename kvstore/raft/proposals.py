@@ -9,7 +9,6 @@ OutcomeUnknown; what was never handed over ends as NoLeader.
 """
 
 import asyncio
-import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -41,10 +40,11 @@ def decode_entry(data: bytes) -> list[Pack]:
 
 
 class _Pending:
-    __slots__ = ("command", "future", "handed_term")
+    __slots__ = ("command", "deadline", "future", "handed_term")
 
-    def __init__(self, command: bytes, future: asyncio.Future[Any]) -> None:
+    def __init__(self, command: bytes, deadline: float, future: asyncio.Future[Any]) -> None:
         self.command = command
+        self.deadline = deadline
         self.future = future
         self.handed_term = 0
 
@@ -61,7 +61,6 @@ class Proposals:
         self._monotonic = monotonic
         self._pending: dict[int, _Pending] = {}
         self._waiting: deque[int] = deque()
-        self._deadlines: list[tuple[float, int]] = []
         self._next = 0
         self._bytes = 0
 
@@ -73,8 +72,8 @@ class Proposals:
         """Whether something may be handed over."""
         return bool(self._waiting)
 
-    def submit(self, command: bytes, timeout_seconds: float) -> tuple[int, asyncio.Future[Any]]:
-        """Queue `command`. Raises TooManyRequests."""
+    def submit(self, command: bytes, deadline: float) -> asyncio.Future[Any]:
+        """Queue `command` until `deadline`; who does not wait any more cancels the future. Raises TooManyRequests."""
         if len(self._pending) >= self._max_in_flight or (
             self._pending and self._bytes + len(command) > MAX_BYTES_IN_FLIGHT
         ):
@@ -82,17 +81,10 @@ class Proposals:
         self._next += 1
         number = self._next
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._pending[number] = _Pending(command, future)
+        self._pending[number] = _Pending(command, deadline, future)
         self._bytes += len(command)
         self._waiting.append(number)
-        heapq.heappush(self._deadlines, (self._monotonic() + timeout_seconds, number))
-        return number, future
-
-    def forget(self, number: int) -> None:
-        """The caller no longer waits. What was handed over may still be applied."""
-        pending = self._pending.pop(number, None)
-        if pending is not None:
-            self._bytes -= len(pending.command)
+        return future
 
     def take(self, max_bytes: int, term: int) -> Pack | None:
         """The next commands to hand over for `term`: at least one if any waits, then up to `max_bytes`."""
@@ -104,6 +96,10 @@ class Proposals:
             pending = self._pending.get(waiting[0])
             if pending is None or pending.handed_term:
                 waiting.popleft()
+                continue
+            if pending.future.done():
+                # Its caller has gone away.
+                self._forget(waiting.popleft(), pending)
                 continue
             total += len(pending.command) + 16
             if numbers and total > max_bytes:
@@ -162,19 +158,23 @@ class Proposals:
         return soonest
 
     def _expire_due(self, now: float) -> float | None:
-        while self._deadlines:
-            deadline, number = self._deadlines[0]
-            pending = self._pending.get(number)
-            if pending is not None:
-                if deadline > now:
-                    return deadline
-                if pending.handed_term:
-                    error: Exception = OutcomeUnknown("the deadline passed")
-                else:
-                    error = NoLeader("no leader took the proposal before its deadline")
-                self._fail(number, error)
-            heapq.heappop(self._deadlines)
-        return None
+        """A walk over all, once in a deadline: what comes and goes in between costs nothing."""
+        soonest: float | None = None
+        for number, pending in list(self._pending.items()):
+            if pending.future.done():
+                self._forget(number, pending)
+            elif pending.deadline > now:
+                if soonest is None or pending.deadline < soonest:
+                    soonest = pending.deadline
+            elif pending.handed_term:
+                self._fail(number, OutcomeUnknown("the deadline passed"))
+            else:
+                self._fail(number, NoLeader("no leader took the proposal before its deadline"))
+        return soonest
+
+    def _forget(self, number: int, pending: _Pending) -> None:
+        del self._pending[number]
+        self._bytes -= len(pending.command)
 
     def fail_all(self, unsent: Exception) -> None:
         """The member stops: `unsent` for what was never handed over, OutcomeUnknown for the rest."""

@@ -46,16 +46,11 @@ class ReadIndex:
         self._ids = itertools.count(first_question)
         self._unapplied: list[tuple[int, int, _Waiter]] = []
         self._order = itertools.count()
-        # In the order of their questions, so that a simulation repeats.
-        self._all: dict[_Waiter, None] = {}
 
-    def submit(self, timeout_seconds: float) -> asyncio.Future[int]:
-        """Ask for an index."""
+    def submit(self, deadline: float) -> asyncio.Future[int]:
+        """Ask for an index, to be there before `deadline`."""
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        waiter = _Waiter(self._monotonic() + timeout_seconds, future)
-        self._new.append(waiter)
-        self._all[waiter] = None
-        future.add_done_callback(lambda _: self._all.pop(waiter, None))
+        self._new.append(_Waiter(deadline, future))
         return future
 
     def submit_remote(self, member: MemberId, question: int) -> None:
@@ -125,14 +120,12 @@ class ReadIndex:
         """Fail what is past its deadline; the next deadline."""
         now = self._monotonic()
         soonest: float | None = None
-        for waiter in [w for w in self._all if w.deadline <= now]:
-            if not waiter.future.done():
-                error = (
-                    OutcomeUnknown("the deadline passed") if has_leader else NoLeader("no leader")
-                )
-                waiter.future.set_exception(error)
-        for waiter in self._all:
-            soonest = waiter.deadline if soonest is None else min(soonest, waiter.deadline)
+        for waiter in self._waiting():
+            if waiter.deadline > now:
+                soonest = waiter.deadline if soonest is None else min(soonest, waiter.deadline)
+                continue
+            error = OutcomeUnknown("the deadline passed") if has_leader else NoLeader("no leader")
+            waiter.future.set_exception(error)
         self._new = [waiter for waiter in self._new if not waiter.future.done()]
         # A leader that answers nothing must not make the questions pile up.
         self._asked = {
@@ -142,11 +135,20 @@ class ReadIndex:
         }
         return soonest
 
+    def _waiting(self) -> list[_Waiter]:
+        """All whose future is open, in the order of their questions where it matters: a simulation repeats."""
+        everywhere = itertools.chain(
+            *(round_.local for round_ in self._rounds),
+            *self._asked.values(),
+            (waiter for _, _, waiter in self._unapplied),
+            self._new,
+        )
+        return [waiter for waiter in everywhere if not waiter.future.done()]
+
     def fail_all(self, error: Exception) -> None:
         """The member stops."""
-        for waiter in list(self._all):
-            if not waiter.future.done():
-                waiter.future.set_exception(error)
+        for waiter in self._waiting():
+            waiter.future.set_exception(error)
         self._new = []
 
     def _prove(self, waiters: list[_Waiter], index: int, applied: int) -> None:

@@ -12,7 +12,7 @@ Guarantees of a `Replicator`:
    say that it surely was not.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NewType, Protocol
@@ -165,11 +165,11 @@ class Replicator(Protocol):
         """Leave in order: hand leadership over if possible, answer waiting callers, close files."""
         ...
 
-    async def propose(self, command: bytes, timeout_seconds: float) -> Any:
+    def propose(self, command: bytes, timeout_seconds: float) -> Awaitable[Any]:
         """Replicate and apply `command`; the applier's result for it. See the module's guarantees."""
         ...
 
-    async def read_index(self, timeout_seconds: float) -> int:
+    def read_index(self, timeout_seconds: float) -> Awaitable[int]:
         """Guarantee 2. Raises NoLeader or OutcomeUnknown (deadline)."""
         ...
 

@@ -19,6 +19,7 @@ from kvstore.machine.commands import MemberAttributes
 from kvstore.machine.machine import StateMachine
 from kvstore.mvcc.errors import StoreError
 from kvstore.raft.pysync.engine import PySyncReplicator
+from kvstore.raft.pysync.lanes import ExecutorLane
 from kvstore.raft.replicator import MemberId, RaftSettings, ReplicationError, Replicator
 from kvstore.server.app import Streams, bind
 from kvstore.server.auth import AuthServicer
@@ -151,8 +152,9 @@ def pysync_replicator(
     segment_bytes: int,
 ) -> PySyncReplicator:
     """The product's engine with small segments, so that rolling and dropping them happens all the time."""
-    replicator = PySyncReplicator(settings, machine, clock, rng, files=files)
-    replicator._core.journal._segment_bytes = segment_bytes
+    replicator = PySyncReplicator(settings, machine, clock, rng, files=files, lane=ExecutorLane)
+    journal = replicator._core.journal
+    journal._segment_bytes = journal._space._segment_bytes = segment_bytes
     return replicator
 
 

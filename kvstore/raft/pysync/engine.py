@@ -8,14 +8,14 @@ write, ends `run` and with it the process: state that may be half changed must n
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from kvstore.base.clock import Clock
 from kvstore.base.tasks import Supervisor
 from kvstore.raft.files import Files
 from kvstore.raft.pysync.core import Core
+from kvstore.raft.pysync.lanes import ExecutorLane, Lane
 from kvstore.raft.pysync.library import check_library
 from kvstore.raft.pysync.overrides import node_name
 from kvstore.raft.pysync.transport import AllowAll, LinkFilter, PeerTransport
@@ -26,6 +26,7 @@ from kvstore.raft.replicator import (
     RaftSettings,
     RaftStatus,
     Stopped,
+    TooManyRequests,
     TransferFailed,
 )
 
@@ -44,6 +45,7 @@ class PySyncReplicator:
         *,
         link_filter: LinkFilter | None = None,
         files: Files | None = None,
+        lane: type[Lane] | type[ExecutorLane] = Lane,
     ) -> None:
         if settings.member_id not in settings.peers:
             raise ValueError(f"member {settings.member_id:x} is not among the peers")
@@ -53,11 +55,14 @@ class PySyncReplicator:
         self._core = Core(settings, applier, clock, rng, self, files)
         self._transport = PeerTransport(settings, clock, rng, self, link_filter or AllowAll())
         self._supervisor = Supervisor(f"raft-{settings.member_id:x}")
-        self._lanes: dict[str, ThreadPoolExecutor] = {}
-        self._working: set[asyncio.Future[Any]] = set()
+        self._make_lane = lane
+        self._lanes: dict[str, Lane | ExecutorLane] = {}
+        self._working = 0
+        self._rested = asyncio.Event()
         self._failure: asyncio.Future[None] | None = None
         self._error: BaseException | None = None
         self._turn_is_due = False
+        self._woken_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._started = self._stopping = self._stopped = False
         self._transfers: list[tuple[str, asyncio.Future[None]]] = []
@@ -99,7 +104,8 @@ class PySyncReplicator:
         await self._transport.stop()
         await self._supervisor.stop()
         while self._working:
-            await asyncio.wait(list(self._working))
+            self._rested.clear()
+            await self._rested.wait()
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
@@ -110,31 +116,38 @@ class PySyncReplicator:
             self._core.reads.fail_all(Stopped("this member failed"))
             self._core.journal.close()
         for lane in self._lanes.values():
-            lane.shutdown(wait=True)
+            lane.stop()
 
-    async def propose(self, command: bytes, timeout_seconds: float) -> Any:
+    def propose(self, command: bytes, timeout_seconds: float) -> Awaitable[Any]:
         """Replicate and apply `command`."""
-        self._check_running()
-        if len(command) > self._settings.max_pack_bytes:
-            raise ValueError(
-                f"a command of {len(command)} bytes is above {self._settings.max_pack_bytes}"
-            )
-        number, future = self._core.proposals.submit(command, timeout_seconds)
-        self._core.expires_at(self._clock.monotonic() + timeout_seconds)
-        self.wake()
         try:
-            return await future
-        except asyncio.CancelledError:
-            self._core.proposals.forget(number)
-            raise
+            self._check_running()
+            if len(command) > self._settings.max_pack_bytes:
+                raise ValueError(
+                    f"a command of {len(command)} bytes is above {self._settings.max_pack_bytes}"
+                )
+            deadline = self._wake_until(timeout_seconds)
+            return self._core.proposals.submit(command, deadline)
+        except (Stopped, ValueError, TooManyRequests) as error:
+            return _failed(error)
 
-    async def read_index(self, timeout_seconds: float) -> int:
+    def read_index(self, timeout_seconds: float) -> Awaitable[int]:
         """An index that covers all that was acknowledged before, applied here."""
-        self._check_running()
-        future = self._core.reads.submit(timeout_seconds)
-        self._core.expires_at(self._clock.monotonic() + timeout_seconds)
-        self.wake()
-        return await future
+        try:
+            self._check_running()
+        except Stopped as error:
+            return _failed(error)
+        return self._core.reads.submit(self._wake_until(timeout_seconds))
+
+    def _wake_until(self, timeout_seconds: float) -> float:
+        """Have a turn soon; the deadline of a caller. Those of one iteration share one look at the clock."""
+        if not self._turn_is_due:
+            self.wake()
+        if not self._woken_at:
+            self._woken_at = self._clock.monotonic()
+        deadline = self._woken_at + timeout_seconds
+        self._core.expires_at(deadline)
+        return deadline
 
     async def transfer_leadership(self, target: MemberId, timeout_seconds: float) -> None:
         """Make `target` the leader."""
@@ -207,6 +220,7 @@ class PySyncReplicator:
 
     def _turn(self) -> None:
         self._turn_is_due = False
+        self._woken_at = 0.0
         if self._stopped or self._error is not None:
             return
         try:
@@ -265,22 +279,18 @@ class PySyncReplicator:
         """Run `work` in the thread of `lane`."""
         if lane not in self._lanes:
             name = f"raft-{self._settings.member_id:x}-{lane}"
-            self._lanes[lane] = ThreadPoolExecutor(1, thread_name_prefix=name)
-        loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._lanes[lane], work)
-        self._working.add(future)
+            self._lanes[lane] = self._make_lane(name, asyncio.get_running_loop())
+        self._working += 1
 
-        def ended(ended_future: asyncio.Future[Any]) -> None:
-            self._working.discard(ended_future)
-            if ended_future.cancelled():
-                return
-            error = ended_future.exception()
+        def ended(result: Any, error: BaseException | None) -> None:
+            self._working -= 1
+            self._rested.set()
             if error is not None:
                 self._fail(error)
             elif done is not None and self._error is None:
-                self._guarded(lambda: done(ended_future.result()))
+                self._guarded(lambda: done(result))
 
-        future.add_done_callback(ended)
+        self._lanes[lane].submit(work, ended)
 
     def _guarded(self, call: Callable[[], None]) -> None:
         """Run a piece of the core; an error there is the end of this member."""
@@ -309,3 +319,9 @@ class PySyncReplicator:
         """A message arrived."""
         if not self._stopping and self._error is None:
             self._guarded(lambda: self._core.receive(member, message))
+
+
+def _failed(error: Exception) -> asyncio.Future[Any]:
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    future.set_exception(error)
+    return future

@@ -286,7 +286,8 @@ class GuardedSyncObj(library.SyncObj):  # type: ignore[misc]
         if plan.rewind_to is not None:
             self._acknowledge(node, number, plan.rewind_to, reset=True)
             return
-        self._reply = (number, plan.covered)
+        is_quiet = message.get("quiet") is True
+        self._reply = None if is_quiet else (number, plan.covered)
         self._pass_on(
             node,
             {
@@ -299,7 +300,7 @@ class GuardedSyncObj(library.SyncObj):  # type: ignore[misc]
             },
         )
         self._reply = None
-        if plan.covered > self._journal.durable_index:
+        if plan.covered > self._journal.durable_index and not is_quiet:
             # The acknowledgement waits for the disk; that this member is there need not.
             now = self._clock.monotonic()
             if not message["entries"] or now - self._said_alive_at > self._heartbeat / 2:
@@ -500,7 +501,11 @@ class GuardedSyncObj(library.SyncObj):  # type: ignore[misc]
             progress.note_sent(last, sum(len(entry[0]) for entry in entries))
             sent = True
         if not sent and (force or commit > progress.sent_commit):
-            sent = self._send_append(name, self._position(next_indexes[node], []))
+            position = self._position(next_indexes[node], [])
+            if not force:
+                # Only the commit index is news: nobody waits for an answer to it.
+                position["quiet"] = True
+            sent = self._send_append(name, position)
         if sent:
             progress.sent_commit = commit
 

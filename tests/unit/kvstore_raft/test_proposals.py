@@ -20,7 +20,8 @@ class Time:
 
 async def test_a_late_refusal_does_not_take_back_a_newer_hand_over() -> None:
     proposals = Proposals(ME, 7, 10, Time())
-    number, future = proposals.submit(b"once", 5)
+    future = proposals.submit(b"once", 1005)
+    number = 1
     assert proposals.take(1000, 3) == (ME, 7, [number], [b"once"])
     proposals.settle(4)
     assert proposals.take(1000, 4) == (ME, 7, [number], [b"once"])
@@ -32,19 +33,23 @@ async def test_a_late_refusal_does_not_take_back_a_newer_hand_over() -> None:
 
 async def test_a_refusal_of_the_same_term_queues_again_in_order() -> None:
     proposals = Proposals(ME, 7, 10, Time())
-    numbers = [proposals.submit(b"%d" % n, 5)[0] for n in range(3)]
+    for n in range(3):
+        proposals.submit(b"%d" % n, 1005)
+    numbers = [1, 2, 3]
     assert proposals.take(1000, 3) is not None
-    last, _ = proposals.submit(b"3", 5)
+    proposals.submit(b"3", 1005)
     proposals.take_back(numbers, 3)
     pack = proposals.take(1000, 3)
     assert pack is not None
-    assert pack[2] == [*numbers, last]
+    assert pack[2] == [*numbers, 4]
     proposals.fail_all(NoLeader())
 
 
 async def test_what_is_lost_with_a_term_is_queued_again_in_order() -> None:
     proposals = Proposals(ME, 7, 10, Time())
-    numbers = [proposals.submit(b"%d" % n, 5)[0] for n in range(3)]
+    for n in range(3):
+        proposals.submit(b"%d" % n, 1005)
+    numbers = [1, 2, 3]
     assert proposals.take(1000, 3) is not None
     proposals.settle(3)
     assert not proposals.has_waiting
@@ -59,7 +64,7 @@ async def test_a_member_without_a_leader_keeps_nothing_of_what_expired() -> None
     time = Time()
     proposals = Proposals(ME, 7, 10, time)
     for _ in range(100):
-        _, future = proposals.submit(b"x", 1)
+        future = proposals.submit(b"x", time.now + 1)
         time.now += 2
         proposals.expire()
         with pytest.raises(NoLeader):
@@ -68,13 +73,43 @@ async def test_a_member_without_a_leader_keeps_nothing_of_what_expired() -> None
     assert not proposals.has_waiting
 
 
+async def test_whoever_goes_away_is_handed_over_no_more_and_holds_no_room() -> None:
+    time = Time()
+    proposals = Proposals(ME, 7, 3, time)
+    gone, kept = proposals.submit(b"gone", 1005), proposals.submit(b"kept", 1005)
+    gone.cancel()
+    assert proposals.take(1000, 3) == (ME, 7, [2], [b"kept"])
+    assert len(proposals) == 1
+    kept.cancel()
+    proposals.resolve((ME, 7, [2], [b"kept"]), ["done"])
+    assert len(proposals) == 0
+
+
+async def test_deadlines_are_kept_each_and_the_soonest_is_told() -> None:
+    time = Time()
+    proposals = Proposals(ME, 7, 10, time)
+    late, soon = proposals.submit(b"late", 1005), proposals.submit(b"soon", 1001)
+    handed = proposals.submit(b"handed", 1002)
+    assert proposals.expire() == 1001
+    time.now = 1001.5
+    assert proposals.expire() == 1002
+    with pytest.raises(NoLeader):
+        await soon
+    assert proposals.take(1000, 3) == (ME, 7, [1, 3], [b"late", b"handed"])
+    time.now = 1003
+    assert proposals.expire() == 1005
+    with pytest.raises(OutcomeUnknown):
+        await handed
+    assert not late.done()
+
+
 async def test_questions_that_nobody_answers_are_forgotten_after_their_deadline() -> None:
     time = Time()
     reads = ReadIndex(time)
-    gone = reads.submit(1)
+    gone = reads.submit(time.now + 1)
     old = reads.ask()
     time.now += 2
-    kept = reads.submit(5)
+    kept = reads.submit(time.now + 5)
     new = reads.ask()
     reads.expire(has_leader=True)
     with pytest.raises(OutcomeUnknown):

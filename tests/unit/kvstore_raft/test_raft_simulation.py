@@ -241,7 +241,7 @@ class World:
         member = self.rng.choice(up)
         core = member.core
         assert core is not None
-        _, future = core.proposals.submit(command, 2.0)
+        future = core.proposals.submit(command, self.clock.now + 2.0)
         core.expires_at(self.clock.now + 2.0)
 
         self.pending[command] = future
@@ -262,7 +262,7 @@ class World:
             core = member.core
             assert core is not None
             floor = max(self.acknowledged.values(), default=0)
-            self.reads.append((floor, core.reads.submit(2.0)))
+            self.reads.append((floor, core.reads.submit(self.clock.now + 2.0)))
             core.expires_at(self.clock.now + 2.0)
             member.wake()
 
