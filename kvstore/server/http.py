@@ -213,10 +213,12 @@ def _checks_page(probes: Probes, names: tuple[str, ...]) -> Handle:
 
 
 def _make_server(handle: Handle) -> web.Server:
-    # Cancelling: a client that goes away ends its watch or its place in a queue at once.
+    # Cancelling: a client that goes away ends its watch or its place in a queue at once. Bodies are taken as they are,
+    # as by Go: a compressed one is no JSON, and what it would unpack to has no bound.
     return web.Server(
         handle,
         access_log=None,
+        auto_decompress=False,
         handler_cancellation=True,
         keepalive_timeout=_KEEPALIVE_SECONDS,
     )

@@ -27,6 +27,7 @@ OVERHEAD_BYTES = 512 * 1024
 
 _JSON = "application/json"
 _PIECE_BYTES = 64 * 1024
+_LONG_TEXT_BYTES = 32 * 1024
 _BODY_SECONDS = 60.0
 """How long a body may take to come; streams of requests may take for ever."""
 _TOO_LATE = "context deadline exceeded"
@@ -196,7 +197,7 @@ class Gateway:
         body = bytearray()
         async for piece in request.content.iter_chunked(_PIECE_BYTES):
             self._grow(body, piece)
-        message, _ = _parse(route, bytes(body), 0, is_last=True)
+        message, _ = await _parse_aside(route, bytes(body), 0, is_last=True)
         return self._encoded(message, check=check)
 
     async def _read_many(
@@ -205,15 +206,19 @@ class Gateway:
         """Request messages as they come in."""
         body = bytearray()
         is_first = True
+        looked_at = 0
         content = request.content
         while True:
             piece = await content.readany()
             is_last = not piece and content.at_eof()
             self._grow(body, piece)
+            if not is_last and b"}" not in piece and len(body) < looked_at + looked_at // 8:
+                # The rest of a long message comes in drops: each is no reason to look at all of it again.
+                continue
             text, at = bytes(body), 0
             while scanner.skip_space(text, at) < len(text):
                 try:
-                    message, end = _parse(route, text, at, is_last=is_last)
+                    message, end = await _parse_aside(route, text, at, is_last=is_last)
                 except WireError:
                     if is_first:
                         raise
@@ -225,6 +230,7 @@ class Gateway:
                 is_first = False
                 yield self._encoded(message, check=False)
             del body[:at]
+            looked_at = len(body)
             if is_last:
                 return
 
@@ -330,6 +336,15 @@ def _refusal(error: WireError) -> web.Response:
 
 def _unknown(route: Route) -> WireError:
     return WireError(engine.UNIMPLEMENTED, f"unknown method {route.method}")
+
+
+async def _parse_aside(
+    route: Route, text: bytes, at: int, *, is_last: bool
+) -> tuple[Message, int | None]:
+    """`_parse`, in a thread if the text is long: seconds of it must not cost a leader its lead."""
+    if len(text) - at <= _LONG_TEXT_BYTES or scanner.is_short(text, at):
+        return _parse(route, text, at, is_last=is_last)
+    return await asyncio.to_thread(_parse, route, text, at, is_last=is_last)
 
 
 def _parse(route: Route, text: bytes, at: int, *, is_last: bool) -> tuple[Message, int | None]:

@@ -82,7 +82,7 @@ def _scalar(field: Any, value: Any) -> Any:
 
 def _integer(field: FieldDescriptor, value: Any) -> int:
     name, low, high = _RANGES[field.type]
-    if isinstance(value, str) and not isinstance(value, Number):
+    if isinstance(value, str):
         # Go takes the quotes off and reads what is between them as JSON.
         if not value:
             raise JsonError(UNEXPECTED_END)
@@ -96,14 +96,16 @@ def _bounded(value: Any, name: str, low: int, high: int) -> int:
     if not isinstance(value, Number):
         raise _mismatch(value, name)
     # Short texts only: very long ones are out of range anyway, and costly to read.
-    number = int(value) if value.lstrip("-").isdigit() and len(value) <= 20 else None
+    number = int(value) if value.lstrip(b"-").isdigit() and len(value) <= 20 else None
     if number is None or not low <= number <= high:
-        raise JsonError(f"json: cannot unmarshal number {value} into Go value of type {name}")
+        raise JsonError(
+            f"json: cannot unmarshal number {value.decode()} into Go value of type {name}"
+        )
     return number
 
 
 def _enum(field: FieldDescriptor, value: Any) -> int:
-    if isinstance(value, str) and not isinstance(value, Number):
+    if isinstance(value, str):
         enum = enum_of(field)
         found = enum.values_by_name.get(value)
         if found is None:
@@ -125,7 +127,7 @@ def _boolean(_: FieldDescriptor, value: Any) -> bool:
 def _text(_: FieldDescriptor, value: Any) -> str:
     if value is None:
         return ""
-    if not isinstance(value, str) or isinstance(value, Number):
+    if not isinstance(value, str):
         raise _mismatch(value, "string")
     # Half of a surrogate pair cannot be in a protobuf string; Go puts the replacement character.
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -136,7 +138,7 @@ def _bytes(_: FieldDescriptor, value: Any) -> bytes:
         return b""
     if isinstance(value, list):
         return bytes(_bounded(one, "uint8", 0, 255) for one in value)
-    if not isinstance(value, str) or isinstance(value, Number):
+    if not isinstance(value, str):
         raise _mismatch(value, _BYTES_TYPE)
     try:
         return base64.b64decode(value.encode("ascii"), validate=True)

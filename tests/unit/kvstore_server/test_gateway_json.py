@@ -91,8 +91,8 @@ def test_documents_are_split_as_they_come():
         found.append(value)
         at = end
     # The number may go on.
-    assert found == [{"a": "1"}, ["2"], "x"]
-    assert scanner.read(data, at, is_last=True)[0] == "34"
+    assert found == [{"a": b"1"}, [b"2"], "x"]
+    assert scanner.read(data, at, is_last=True)[0] == b"34"
 
 
 def test_nesting_is_bounded():
@@ -211,7 +211,9 @@ def test_any_bytes_are_read_or_refused(data):
             json.loads(data.decode("utf-8", "replace"), parse_constant=_refuse)
         return
     if end is not None:
-        again = json.loads(data[:end].decode("utf-8", "replace"), parse_int=str, parse_float=str)
+        again = json.loads(
+            data[:end].decode("utf-8", "replace"), parse_int=str.encode, parse_float=str.encode
+        )
         assert again == value
 
 
@@ -230,4 +232,25 @@ def test_whole_documents_end_where_they_end(value, tail):
         tail = b" " + tail
     found, end = scanner.read(text + tail, 0, is_last=True)
     assert end == len(text)
-    assert found == json.loads(text, parse_int=str, parse_float=str)
+    assert found == json.loads(text, parse_int=str.encode, parse_float=str.encode)
+
+
+@pytest.mark.parametrize("text", ["x", "ä", "€", "😀", "a😀"])
+@pytest.mark.parametrize("shift", range(4))
+def test_long_documents_end_where_they_end(text, shift):
+    # Whatever the first look at 4096 bytes cuts in two.
+    data = json.dumps({"a": " " * shift + text * 3000}, ensure_ascii=False).encode()
+    for tail in (b"", b" {}", b"]", b"\xff"):
+        assert scanner.read(data + tail, 0, is_last=True) == (json.loads(data), len(data))
+    assert scanner.read(data[:-1], 0, is_last=False) == (None, None)
+
+
+def test_numbers_by_the_million_take_no_walk_over_the_text():
+    looked = []
+    walk, scanner._scan = scanner._scan, lambda *_: looked.append(1)
+    try:
+        data = b'{"key":[' + b"1," * 100_000 + b"1]}"
+        assert scanner.read(data, 0, is_last=True)[1] == len(data)
+    finally:
+        scanner._scan = walk
+    assert not looked
