@@ -11,7 +11,7 @@ from kvstore.lease.lessor import Lessor
 from kvstore.machine.commands import Compare, DeleteRange, Put, Range, Txn
 from kvstore.machine.outcome import DeleteRangeReply, OpReply, PutReply, RangeReply, TxnReply
 from kvstore.machine.reads import read_checked
-from kvstore.mvcc.errors import KeyNotFound, LeaseNotFound, StoreError
+from kvstore.mvcc.errors import Compacted, KeyNotFound, LeaseNotFound, StoreError
 from kvstore.mvcc.kv import KeyValue
 from kvstore.mvcc.store import Store
 
@@ -149,6 +149,9 @@ def _check_ranges(store: Store, branch: Branch) -> StoreError | None:
         refusal: StoreError | None = None
         if isinstance(step, Range):
             refusal = store.check_revision(step.revision)
+            # Only inside a transaction etcd minds a negative revision; its bound is -1 until something is compacted.
+            if step.revision < (0 if store.compact_revision else -1):
+                refusal = Compacted(step.revision, store.compact_revision)
         elif isinstance(step, Branch):
             refusal = _check_ranges(store, step)
         if refusal is not None:

@@ -153,6 +153,9 @@ class _Connection:
             # The range is still etcd's own form, where b"\0" means "no end": etcd once asked about a changed one, and
             # took "from this key on" for this key alone (GHSA-xg4h-6gfc-h4m8).
             await self._servicer.guard.check_range(self._context, spec.key, spec.range_end)
+            if spec.range_end not in (b"", b"\0") and spec.key >= spec.range_end:
+                self._refuse("mvcc: watcher range is empty")
+                return
             watcher = self._stream.create(spec)
         except AuthError as error:
             self._refuse(CANCEL_REASONS.get(type(error), CANCEL_REASONS[PermissionDenied]))

@@ -187,6 +187,8 @@ class WatchStream:
         self._periodic: dict[Watcher, None] = {}
         self._is_progress_wanted = False
         self._next_id = 0
+        # Compat: an id whose watch compaction ended stays taken until the client cancels it.
+        self._ended: set[int] = set()
         self._event = asyncio.Event()
 
     @property
@@ -198,10 +200,10 @@ class WatchStream:
         """Begin a watch. Raises DuplicateWatchId. Nothing is lost from this instant on."""
         watch_id = spec.watch_id
         if watch_id:
-            if watch_id in self.watchers:
+            if watch_id in self.watchers or watch_id in self._ended:
                 raise DuplicateWatchId
         else:
-            while self._next_id in self.watchers:
+            while self._next_id in self.watchers or self._next_id in self._ended:
                 self._next_id += 1
             watch_id = self._next_id
             self._next_id += 1
@@ -215,7 +217,9 @@ class WatchStream:
         """End a watch; False if there is none of this id."""
         watcher = self.watchers.pop(watch_id, None)
         if watcher is None:
-            return False
+            was_ended = watch_id in self._ended
+            self._ended.discard(watch_id)
+            return was_ended
         self._dirty.pop(watcher, None)
         self._periodic.pop(watcher, None)
         self._hub.detach(watcher)
@@ -281,6 +285,7 @@ class WatchStream:
         revision, compact_revision = machine.revision, machine.compact_revision
         if watcher.next_revision < compact_revision:
             self.cancel(watcher.watch_id)
+            self._ended.add(watcher.watch_id)
             return WatchCompacted(watcher, compact_revision, revision)
         found = (
             machine.history.since(spec.key, spec.range_end, watcher.next_revision, BATCH_EVENTS)

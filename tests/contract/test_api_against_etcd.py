@@ -1,0 +1,155 @@
+"""The whole KV, Lease and Watch surface beside a real etcd: the same random calls, the same answers.
+
+Over gRPC, to a member of this store as a process and to etcd 3.4 and 3.5.1, wherever they are.
+A change, then some reads at once, now and then watches and a compaction. SEED=1000 draws others, CALLS=100000 more.
+"""
+
+import os
+import random
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from kvstore.pb import rpc_pb2 as pb
+
+CALLS = int(os.environ.get("CALLS", "5000"))
+"""Of each of the two comparisons."""
+SEED = int(os.environ.get("SEED", "1"))
+SYNC_SECONDS = 0.2
+"""etcd looks every 0.1 s after watches that begin in the past."""
+STEPS = 12
+LOOKS = 7
+
+ETCD_34 = shutil.which("etcd")
+ETCD_35 = os.environ.get("ETCD35")
+
+
+class Pair:
+    """Ours and a real one, which get the same."""
+
+    def __init__(self, side_by_side: ModuleType, ours: Any, theirs: Any) -> None:
+        self.side_by_side = side_by_side
+        self.ours = ours
+        self.theirs = theirs
+        self.count = 0
+        self.refusals: set[str] = set()
+        self.trail: list[Any] = [""]
+        self.compacted: set[int] = set()
+        self.behind_until = 0.0
+
+    def ask(self, *calls: Any) -> list[Any]:
+        """The answers to calls that do not disturb each other."""
+        self.trail = [self.trail[0], *self.trail[-12:], *calls]
+        begun = zip(calls, self.ours.send(calls), self.theirs.send(calls), strict=True)
+        found = []
+        for call, mine, original in begun:
+            wanted = self.side_by_side.answer(original)
+            assert self.side_by_side.answer(mine) == wanted, f"{call}\n{self.recent}"
+            if isinstance(wanted, tuple):
+                self.refusals.add(wanted[1])
+            found.append(wanted)
+        self.count += len(calls)
+        return found
+
+    @property
+    def recent(self) -> str:
+        """What was asked last, a line each."""
+        return "\n".join(" ".join(str(one).split()) for one in self.trail)
+
+    def settle(self) -> None:
+        assert self.ours.watch.progress == self.theirs.watch.progress
+        self.side_by_side.settled(self.ours, self.theirs, self.compacted, self.recent)
+
+    def clear(self, calls: Any) -> None:
+        """Without keys, leases and watches, but with the past."""
+        for lease_id in (1, 2, 3, 77):
+            self.ask(("Lease/LeaseRevoke", pb.LeaseRevokeRequest(ID=lease_id)))
+        every = pb.DeleteRangeRequest(key=b"\0", range_end=b"\0")
+        (answer,) = self.ask(("KV/DeleteRange", every))
+        calls.now, calls.compacted = answer.header.revision, max(self.compacted, default=0)
+        self.settle()
+        for server in (self.ours, self.theirs):
+            server.watch.reset()
+
+    def keep_alive(self, lease_id: int) -> None:
+        self.count += 1
+        assert self.ours.keep_alive(lease_id) == self.theirs.keep_alive(lease_id), lease_id
+
+    def watch(self, **request: Any) -> None:
+        """Say it on both watch streams; a creation is waited for."""
+        self.trail.append(request)
+        for server in (self.ours, self.theirs):
+            before = server.watch.created
+            server.watch.send(**request)
+            if "create_request" in request:
+                assert server.watch.wait(lambda at=before, s=server: s.watch.created > at), request
+            elif server.watch.told:
+                # A cancelled watch is answered, one that is not there is not: the answer to this comes after it.
+                seen = len(server.watch.progress)
+                server.watch.send(progress_request=pb.WatchProgressRequest())
+                told = server.watch
+                assert told.wait(lambda at=seen, t=told: len(t.progress) > at), request
+        self.count += 1
+
+
+@pytest.fixture(scope="module", params=["3.4", "3.5"])
+def pair(request: pytest.FixtureRequest, side_by_side: ModuleType) -> Iterator[Pair]:
+    original = ETCD_34 if request.param == "3.4" else ETCD_35 and str(Path(ETCD_35) / "etcd")
+    if not original:
+        pytest.skip(f"etcd {request.param} is not here")
+    run = side_by_side.running
+    with run([sys.executable, "-m", "kvstore"]) as here, run([original]) as there:
+        ours, theirs = side_by_side.Server(here), side_by_side.Server(there)
+        try:
+            yield Pair(side_by_side, ours, theirs)
+        finally:
+            ours.close()
+            theirs.close()
+
+
+def test_random_calls_are_answered_as_etcd_does(pair: Pair, random_calls: ModuleType) -> None:
+    for number in range(SEED, SEED + CALLS // (STEPS * LOOKS) + 1):
+        calls = random_calls.RandomCalls(random.Random(number))
+        pair.trail = [f"seed {number}"]
+        pair.clear(calls)
+        for _ in range(STEPS):
+            step(pair, calls)
+        pair.settle()
+    print(f"{pair.count} calls, {len(pair.refusals)} kinds of refusals: {pair.refusals}")
+    assert pair.count >= CALLS
+    assert len(pair.refusals) >= 9, "too tame a run"
+
+
+def step(pair: Pair, calls: Any) -> None:
+    """A change and what shows it."""
+    change = calls.change()
+    (answer,) = pair.ask(change)
+    if not isinstance(answer, tuple):
+        calls.now = answer.header.revision
+    pair.ask(*(calls.look() for _ in range(LOOKS)))
+    if calls.sometimes(0.35):
+        create = calls.watch()
+        pair.watch(create_request=create)
+        if create.start_revision:
+            pair.behind_until = time.monotonic() + SYNC_SECONDS
+    if calls.sometimes(0.1):
+        # What was opened in the past is told so in its server's own time.
+        pair.settle()
+        pair.watch(cancel_request=pb.WatchCancelRequest(watch_id=calls.rng.randint(-1, 7)))
+    if calls.sometimes(0.06):
+        pair.settle()
+        # A watch that has nothing to tell yet must have been looked at, too.
+        time.sleep(max(0.0, pair.behind_until - time.monotonic()))
+        compaction = calls.compaction()
+        (answer,) = pair.ask(("KV/Compact", compaction))
+        if not isinstance(answer, tuple):
+            pair.compacted.add(compaction.revision)
+            calls.compacted = compaction.revision
+    if calls.sometimes(0.05):
+        pair.keep_alive(calls.rng.choice((1, 2, 77, 0)))
