@@ -8,18 +8,20 @@ gateway. Answers, down to Go's texts for unknown paths and methods, are those of
 import asyncio
 import html
 import posixpath
-import ssl
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from kvstore.base.metrics import CONTENT_TYPE, Metrics
+from kvstore.base.tls_options import common_name
 from kvstore.server.gateway.gateway import Gateway, plain_error
 from kvstore.server.maintenance import VERSION
 from kvstore.server.probes import LIVE_CHECKS, READY_CHECKS, Probes
 from kvstore.wire.engine import Listen, ListenError
+from kvstore.wire.h2.listening import Certificates
 
 CLUSTER_VERSION = "3.5.0"
 
@@ -56,6 +58,8 @@ class HttpServer:
         self._first_request_seconds = first_request_seconds
         self._silent: dict[asyncio.BaseProtocol, asyncio.TimerHandle] = {}
         """Connections of the client port that have not finished a request yet."""
+        self._certificates: list[Certificates] = []
+        """Of the metrics addresses."""
         self._runner: web.ServerRunner | None = None
         self._client_server: web.Server | None = None
         self._is_stopped = False
@@ -74,13 +78,20 @@ class HttpServer:
     async def start(self) -> tuple[Listen, ...]:
         """Bind and serve the metrics addresses; the real ones. Raises ListenError."""
         runner = web.ServerRunner(
-            _make_server(self._page), shutdown_timeout=_SHUTDOWN_SECONDS, handle_signals=False
+            _make_server(self._metrics_port),
+            shutdown_timeout=_SHUTDOWN_SECONDS,
+            handle_signals=False,
         )
         await runner.setup()
         self._runner = runner
         bound: list[Listen] = []
         for listen in self._listens:
-            context = _ssl_context(listen)
+            context = None
+            if listen.tls is not None:
+                # The files, versions, suites and revocations that hold for the client port hold here.
+                certificates = Certificates(listen.tls, protocols=("http/1.1",))
+                self._certificates.append(certificates)
+                context = certificates.context
             try:
                 site: web.BaseSite
                 if listen.unix_path:
@@ -158,6 +169,15 @@ class HttpServer:
             return await self._gateway.handle(request, path, headers)
         return await self._page(request)
 
+    async def _metrics_port(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Any request on a metrics address."""
+        certificate = _certificate(request)
+        if certificate and any(one.is_revoked(certificate) for one in self._certificates):
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError("a revoked certificate was refused")
+        return await self._page(request)
+
     async def _page(self, request: web.BaseRequest) -> web.StreamResponse:
         page = self._pages.get(request.path)
         if page is None:
@@ -226,10 +246,12 @@ def _make_server(handle: Handle) -> web.Server:
 
 def _has_name(request: web.BaseRequest) -> bool:
     """Whether the client showed a certificate with a common name."""
+    return bool(common_name(_certificate(request)))
+
+
+def _certificate(request: web.BaseRequest) -> Any:
     transport = request.transport
-    certificate = transport.get_extra_info("peercert") if transport is not None else None
-    subject = (certificate or {}).get("subject", ())
-    return any(key == "commonName" and value for parts in subject for key, value in parts)
+    return transport.get_extra_info("peercert") if transport is not None else None
 
 
 def _redirect(request: web.BaseRequest, path: str) -> web.Response:
@@ -245,14 +267,3 @@ def _clean(path: str) -> str:
     """The path as Go's HTTP server would have it: no empty, `.` or `..` parts."""
     cleaned = posixpath.normpath("/" + path.lstrip("/"))
     return cleaned + "/" if path.endswith("/") and cleaned != "/" else cleaned
-
-
-def _ssl_context(listen: Listen) -> ssl.SSLContext | None:
-    if listen.tls is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(listen.tls.cert_file, listen.tls.key_file)
-    if listen.tls.is_client_required and listen.tls.ca_file:
-        context.load_verify_locations(listen.tls.ca_file)
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context

@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +107,9 @@ _Stamp = tuple[tuple[int, int, int], ...]
 class Certificates:
     """The server's certificate and the authorities it trusts, as they are in the files now."""
 
-    def __init__(self, tls: ServerTls) -> None:
+    def __init__(self, tls: ServerTls, *, protocols: Sequence[str] = ("h2", "http/1.1")) -> None:
         self._tls = tls
+        self._protocols = list(protocols)
         self._stamp = self._look()
         self._revoked: frozenset[int] = frozenset()
         try:
@@ -162,7 +164,7 @@ class Certificates:
             max_version=tls.max_version,
         )
         context.load_cert_chain(tls.cert_file, tls.key_file)
-        context.set_alpn_protocols(["h2", "http/1.1"])
+        context.set_alpn_protocols(self._protocols)
         # A resumed session would skip the look at the client's certificate, which may be revoked by now.
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0
