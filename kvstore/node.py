@@ -13,7 +13,6 @@ replicator and the lock.
 import asyncio
 import contextlib
 import fcntl
-import importlib
 import math
 import os
 import random
@@ -45,11 +44,10 @@ from kvstore.server.calls import CallCounts
 from kvstore.server.cluster import ClusterServicer
 from kvstore.server.election import ElectionServicer
 from kvstore.server.encode import Encoder
-from kvstore.server.forward import GrpcLeasePeer
 from kvstore.server.header import Header
 from kvstore.server.health import HealthServicer
-from kvstore.server.http_late import HttpFace, LateHttp
 from kvstore.server.kv import KVServicer
+from kvstore.server.late import HttpFace, LateHttp, LateLeasePeer, warm
 from kvstore.server.lease import LeaseServicer
 from kvstore.server.lock import LockServicer
 from kvstore.server.maintenance import VERSION, MaintenanceServicer
@@ -159,7 +157,7 @@ class Node:
         self._hub = WatchHub(machine)
         self._lease_clock = LeaseClock(machine, self._proposer, clock)
         self._compactor = Compactor(machine, self._proposer, clock, config.compaction)
-        self._lease_peer = GrpcLeasePeer(self._client_urls_of, config.client_tls)
+        self._lease_peer = LateLeasePeer(self._client_urls_of, config.client_tls)
         self._upkeep = Upkeep(config, settings, machine, replicator, self._proposer, clock)
         self._cluster = ClusterService(
             machine,
@@ -194,11 +192,7 @@ class Node:
             ),
         )
         self.handlers = self._build_handlers(rng)
-        self.http = LateHttp(
-            self._build_http,
-            lambda: importlib.import_module("kvstore.server.http"),
-            is_needed=bool(config.metrics_listens),
-        )
+        self.http = LateHttp(self._build_http, is_needed=bool(config.metrics_listens))
         self._front = make_front(
             config.grpc_engine,
             self.handlers,
@@ -294,7 +288,7 @@ class Node:
             metrics_addresses=[str(one) for one in self.metrics_addresses],
             version=VERSION,
         )
-        await self.http.warm()
+        await warm()
 
     async def _hand_over(self) -> None:
         status = self.replicator.status()
@@ -386,7 +380,7 @@ class Node:
         return Handlers({**core.unary, **more.unary}, {**core.stream, **more.stream})
 
     def _build_http(self) -> HttpFace:
-        # Not imported above: see `kvstore.server.http_late`.
+        # Not imported above: see `kvstore.server.late`.
         from kvstore.server.gateway.gateway import Gateway
         from kvstore.server.http import HttpServer
 

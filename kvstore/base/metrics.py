@@ -2,12 +2,10 @@
 
 Nothing is counted here: values that exist anyway (revision, term, sizes) and counters kept as plain numbers are read by
 callbacks when a scrape asks, and cost nothing in between. The text form is written here, for some of etcd's counters
-lack the `_total` that the library puts on every counter's name; the library adds what it knows of the process.
+lack the `_total` that a library would put on every counter's name; `metrics_process` adds what is known of the process.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from kvstore.base.histogram import Histogram
 
@@ -23,8 +21,6 @@ class Metrics:
     def __init__(self) -> None:
         self._families: dict[str, tuple[str, str, Callable[[], Samples]]] = {}
         self._histograms: dict[str, tuple[str, Histogram]] = {}
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A value that goes up and down."""
@@ -50,11 +46,14 @@ class Metrics:
 
     def text(self) -> bytes:
         """Prometheus' text form."""
+        # Not imported above: no scrape comes before the first request, and the library is slow to load.
+        from kvstore.base.metrics_process import process_text
+
         lines = [_histogram_text(name, *one) for name, one in sorted(self._histograms.items())]
         for name, (kind, text, read) in sorted(self._families.items()):
             lines.append(f"# HELP {name} {text}\n# TYPE {name} {kind}\n")
             lines.extend(f"{name}{_labels(labels)} {_number(value)}\n" for labels, value in read())
-        return "".join(lines).encode() + generate_latest(self._registry)
+        return "".join(lines).encode() + process_text()
 
 
 def _histogram_text(name: str, text: str, histogram: Histogram) -> str:

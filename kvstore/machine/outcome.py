@@ -4,8 +4,6 @@ Replies carry errors as values (`StoreError` of mvcc and `AuthError` of auth), s
 input. Effects tell the shell (the lease clock, the token table) what changed; they are facts, not requests.
 """
 
-from dataclasses import dataclass
-
 import msgspec
 
 from kvstore.auth.errors import AuthError
@@ -14,23 +12,20 @@ from kvstore.mvcc.kv import Event as Event
 from kvstore.mvcc.kv import KeyValue as KeyValue
 
 
-@dataclass(frozen=True, slots=True)
-class PutReply:
+class PutReply(msgspec.Struct, frozen=True):
     """`prev_kv` only if asked for and there was one."""
 
     prev_kv: KeyValue | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteRangeReply:
+class DeleteRangeReply(msgspec.Struct, frozen=True):
     """How many keys went, and their last versions if asked for."""
 
     deleted: int
     prev_kvs: tuple[KeyValue, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RangeReply:
+class RangeReply(msgspec.Struct, frozen=True):
     """`count` is all keys in the range, before the limit; `more` whether the limit cut."""
 
     kvs: tuple[KeyValue, ...]
@@ -38,69 +33,58 @@ class RangeReply:
     more: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TxnReply:
+class TxnReply(msgspec.Struct, frozen=True):
     """Replies of the branch that ran, in order."""
 
     succeeded: bool
     responses: tuple["OpReply", ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CompactReply:
+class CompactReply(msgspec.Struct, frozen=True):
     """Compaction was recorded."""
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseGrantReply:
+class LeaseGrantReply(msgspec.Struct, frozen=True):
     """The lease as granted."""
 
     id: int
     ttl: int
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseRevokeReply:
+class LeaseRevokeReply(msgspec.Struct, frozen=True):
     """The lease is gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseCheckpointReply:
+class LeaseCheckpointReply(msgspec.Struct, frozen=True):
     """Remaining times were recorded."""
 
 
-@dataclass(frozen=True, slots=True)
-class AlarmReply:
+class AlarmReply(msgspec.Struct, frozen=True):
     """Alarms touched: (member_id, alarm)."""
 
     alarms: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MemberAttributesReply:
+class MemberAttributesReply(msgspec.Struct, frozen=True):
     """The member's name and addresses were recorded."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuthReply:
+class AuthReply(msgspec.Struct, frozen=True):
     """Users, roles or the switch were changed as asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuthenticateReply:
+class AuthenticateReply(msgspec.Struct, frozen=True):
     """The login is good. `token` is empty unless the command brought a prefix for one."""
 
     token: str
     auth_revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class MemberPeerUrlsReply:
+class MemberPeerUrlsReply(msgspec.Struct, frozen=True):
     """The member's peer addresses were recorded."""
 
 
-@dataclass(frozen=True, slots=True)
-class DowngradeReply:
+class DowngradeReply(msgspec.Struct, frozen=True):
     """The downgrade was recorded."""
 
 
@@ -122,53 +106,46 @@ Reply = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseGranted:
+class LeaseGranted(msgspec.Struct, frozen=True):
     """Effect: a lease began."""
 
     id: int
     ttl: int
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseRevoked:
+class LeaseRevoked(msgspec.Struct, frozen=True):
     """Effect: a lease ended."""
 
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseCheckpointed:
+class LeaseCheckpointed(msgspec.Struct, frozen=True):
     """Effect: a lease has `remaining` seconds by its leader's clock."""
 
     id: int
     remaining: int
 
 
-@dataclass(frozen=True, slots=True)
-class CompactedTo:
+class CompactedTo(msgspec.Struct, frozen=True):
     """Effect: history before `revision` is gone."""
 
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class TokenAssigned:
+class TokenAssigned(msgspec.Struct, frozen=True):
     """Effect: from now on `token` stands for `user`."""
 
     token: str
     user: str
 
 
-@dataclass(frozen=True, slots=True)
-class TokensVoid:
+class TokensVoid(msgspec.Struct, frozen=True):
     """Effect: tokens of `user` are worth nothing from now on; an empty name means everybody's."""
 
     user: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PeersMoved:
+class PeersMoved(msgspec.Struct, frozen=True):
     """Effect: members have other peer addresses."""
 
 

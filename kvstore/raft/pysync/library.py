@@ -9,12 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pysyncobj.syncobj as library
-from pysyncobj.node import Node
-from pysyncobj.transport import Transport
-
 from kvstore.base.clock import Clock
 from kvstore.raft.journal import Journal
+from kvstore.raft.pysync.imported import Node, Transport, library
 
 LIBRARY_SHA256 = "e8bdf06797085d734df86e24ab4802fe87893dff77268565ec036f7ad4a1cfe4"
 

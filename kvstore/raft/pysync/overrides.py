@@ -9,14 +9,11 @@ All of it fits one version of the library, which `library.check_library` compare
 import random
 from typing import Protocol
 
-import pysyncobj.syncobj as library
-from pysyncobj.config import SyncObjConf
-from pysyncobj.node import Node
-
 from kvstore.base.clock import Clock
 from kvstore.raft.journal import Entry, Journal
 from kvstore.raft.pysync import guards
 from kvstore.raft.pysync.guards import Message
+from kvstore.raft.pysync.imported import Node, SyncObjConf, library
 from kvstore.raft.pysync.library import LibraryGlobals, LibraryJournal, LibraryTransport
 from kvstore.raft.pysync.progress import Progress
 from kvstore.raft.replicator import RaftSettings
@@ -392,7 +389,10 @@ class GuardedSyncObj(library.SyncObj):  # type: ignore[misc]
                 f"{node.id} acknowledged entry {next_index - 1}, unknown here"
             )
         before = self._SyncObj__raftNextIndex[node]
-        self._pass_on(node, message)
+        if not progress.is_emptied:
+            self._pass_on(node, message)
+        elif message["reset"]:
+            self._SyncObj__raftNextIndex[node] = message["next_node_idx"]
         if message["success"]:
             # The library would send again what is on its way; what is ahead stays ahead.
             self._SyncObj__raftNextIndex[node] = max(before, next_index)
@@ -403,7 +403,8 @@ class GuardedSyncObj(library.SyncObj):  # type: ignore[misc]
                 transfer.snapshot.index, self._journal.base_index
             ):
                 progress.end_transfer()
-        self._owner.answered(node.id, message["seq"])
+        if not progress.is_emptied:
+            self._owner.answered(node.id, message["seq"])
 
     def _on_request_vote(self, node: Node, message: Message) -> None:
         if message["term"] < self.term():
@@ -413,7 +414,7 @@ class GuardedSyncObj(library.SyncObj):  # type: ignore[misc]
             self._pass_on(node, message)
 
     def _on_response_vote(self, node: Node, message: Message) -> None:
-        members = set(self._nodes)
+        members = {name for name, progress in self.progress.items() if not progress.is_emptied}
         if guards.vote_counts(node.id, self._votes, message["term"], self.term(), members):
             self._votes.add(node.id)
             self._pass_on(node, message)
@@ -429,6 +430,8 @@ class GuardedSyncObj(library.SyncObj):  # type: ignore[misc]
 
     def _on_pre_vote_reply(self, node: Node, message: Message) -> None:
         if self._pre_votes is None or message["term"] != self.term() + 1 or self.is_leader():
+            return
+        if self.progress[node.id].is_emptied:
             return
         self._pre_votes.add(node.id)
         if len(self._pre_votes) + 1 >= self.majority():
