@@ -35,6 +35,13 @@ def read_range(store: Store, cmd: Range) -> RangeReply | StoreError:
 
 def read_checked(store: Store, cmd: Range) -> RangeReply:
     """The reply to `cmd`, whose revision was checked."""
+    if cmd.revision <= 0:
+        if cmd.count_only:
+            return RangeReply((), store.first(cmd.key, cmd.range_end, 0)[1])
+        if cmd.limit > 0 and _is_plain(cmd):
+            # The usual page of a list: what lies behind it is counted, not read.
+            kvs, count = store.first(cmd.key, cmd.range_end, cmd.limit)
+            return RangeReply(tuple(kvs), count, count > cmd.limit)
     kvs = store.select(cmd.key, cmd.range_end, cmd.revision)
     count = len(kvs)
     if cmd.count_only:
@@ -57,6 +64,19 @@ def read_checked(store: Store, cmd: Range) -> RangeReply:
     if cmd.keys_only:
         kvs = [without_value(kv) for kv in kvs]
     return RangeReply(tuple(kvs), count, more)
+
+
+def _is_plain(cmd: Range) -> bool:
+    """Whether the first keys in key order, as they are, are the answer."""
+    return not (
+        cmd.sort_order == _DESCEND
+        or cmd.sort_target
+        or cmd.keys_only
+        or cmd.min_mod_revision
+        or cmd.max_mod_revision
+        or cmd.min_create_revision
+        or cmd.max_create_revision
+    )
 
 
 def _passes(cmd: Range, kv: KeyValue) -> bool:

@@ -63,15 +63,8 @@ class OrderedKeys:
         """Keys in `[low, high)` in order; `high` None = no bound."""
         if high is not None and high <= low:
             return []
-        first = bisect_right(self._firsts, low) - 1
+        first, start, last, stop = self._bounds(low, high)
         block = self._blocks[first]
-        start = bisect_left(block, low)
-        if high is None:
-            last = len(self._blocks) - 1
-            stop = len(self._blocks[last])
-        else:
-            last = bisect_right(self._firsts, high) - 1
-            stop = bisect_left(self._blocks[last], high)
         if first == last:
             return block[start:stop]
         found = block[start:]
@@ -79,6 +72,34 @@ class OrderedKeys:
             found += middle
         found += self._blocks[last][:stop]
         return found
+
+    def first_between(self, low: bytes, high: bytes | None, limit: int) -> tuple[list[bytes], int]:
+        """The first `limit` of `between`, and how many there are: at the cost of those and of the blocks' number."""
+        if high is not None and high <= low:
+            return [], 0
+        first, start, last, stop = self._bounds(low, high)
+        blocks = self._blocks
+        if first == last:
+            return blocks[first][start : min(stop, start + limit)], stop - start
+        found = blocks[first][start : start + limit]
+        count = len(blocks[first]) - start + stop
+        for middle in blocks[first + 1 : last]:
+            count += len(middle)
+            if len(found) < limit:
+                found += middle[: limit - len(found)]
+        if len(found) < limit:
+            found += blocks[last][: min(stop, limit - len(found))]
+        return found, count
+
+    def _bounds(self, low: bytes, high: bytes | None) -> tuple[int, int, int, int]:
+        """First block and where in it, last block and where in it, of a range that is not empty by its bounds."""
+        first = bisect_right(self._firsts, low) - 1
+        start = bisect_left(self._blocks[first], low)
+        if high is None:
+            last = len(self._blocks) - 1
+            return first, start, last, len(self._blocks[last])
+        last = bisect_right(self._firsts, high) - 1
+        return first, start, last, bisect_left(self._blocks[last], high)
 
     def check_invariants(self) -> None:
         """Raise AssertionError if the blocks are not what the methods rely on."""

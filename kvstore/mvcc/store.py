@@ -38,7 +38,9 @@ class Store:
         """Bytes of all versions, old ones too until they are reclaimed."""
         self.history = History()
         self._versions: dict[bytes, Versions] = {}
+        # Keys by whether their newest version is a tombstone: reads of the newest state look at the living only.
         self._keys = OrderedKeys()
+        self._dead = OrderedKeys()
         self._pending: list[Event] = []
         self._garbage: deque[tuple[Event, ...]] = deque()
         # Hashes of the versions that were reclaimed; the rest of the history's sum is what is still there.
@@ -60,13 +62,28 @@ class Store:
         all_versions = self._versions
         if not range_end:
             versions = all_versions.get(key)
-            keys = [] if versions is None else [key]
-        else:
-            keys = self._keys.between(key, None if range_end == FROM_KEY else range_end)
+            if versions is None:
+                return []
+            found = version_at(versions, revision) if revision > 0 else versions[-1]
+            return [found] if found is not None and found.version else []
+        end = None if range_end == FROM_KEY else range_end
+        keys = self._keys.between(key, end)
         if revision <= 0:
-            return [kv for name in keys if (kv := all_versions[name][-1]).version]
-        found = (version_at(all_versions[name], revision) for name in keys)
-        return [kv for kv in found if kv is not None]
+            return [all_versions[name][-1] for name in keys]
+        keys += self._dead.between(key, end)
+        # Two sorted runs: that is one merge.
+        keys.sort()
+        return [kv for name in keys if (kv := version_at(all_versions[name], revision)) is not None]
+
+    def first(self, key: bytes, range_end: bytes, limit: int) -> tuple[list[KeyValue], int]:
+        """The first `limit` of what `select` finds now, and how many that are."""
+        if not range_end:
+            found = self.select(key, b"")
+            return found[:limit], len(found)
+        end = None if range_end == FROM_KEY else range_end
+        keys, count = self._keys.first_between(key, end, limit)
+        all_versions = self._versions
+        return [all_versions[name][-1] for name in keys], count
 
     def check_revision(self, revision: int) -> Compacted | FutureRevision | None:
         """Why `revision` cannot be read; None if it can. 0 and below = newest."""
@@ -90,6 +107,9 @@ class Store:
             key = last.key
             if last.version:
                 prev = last
+            else:
+                self._dead.remove(key)
+                self._keys.add(key)
         if prev is None:
             kv = KeyValue(key, value, revision, revision, 1, lease)
         else:
@@ -109,6 +129,8 @@ class Store:
             return None
         tombstone = KeyValue(last.key, mod_revision=self.revision + 1)
         versions.append(tombstone)
+        self._keys.remove(last.key)
+        self._dead.add(last.key)
         self.size_bytes += len(key) + VERSION_OVERHEAD_BYTES
         self._pending.append(Event(tombstone, True, last))
         return last
@@ -208,7 +230,9 @@ class Store:
         store.history = History(first, events, compact_revision, total & MASK)
         store.revision = first
         store._load(later)
-        store._keys = OrderedKeys(store._versions)
+        newest = store._versions.items()
+        store._keys = OrderedKeys(key for key, versions in newest if versions[-1].version)
+        store._dead = OrderedKeys(key for key, versions in newest if not versions[-1].version)
         return store
 
     def adopt(self, other: "Store") -> None:
@@ -219,6 +243,7 @@ class Store:
         self.history.adopt(other.history)
         self._versions = other._versions
         self._keys = other._keys
+        self._dead = other._dead
         self._pending = other._pending
         self._garbage = other._garbage
         self._reclaimed_sum = other._reclaimed_sum
@@ -231,7 +256,10 @@ class Store:
         assert self.history.compact_revision == self.compact_revision
         self.history.check_invariants()
         self._keys.check_invariants()
-        assert list(self._keys) == sorted(self._versions)
+        self._dead.check_invariants()
+        newest = {key: versions[-1] for key, versions in self._versions.items()}
+        assert list(self._keys) == sorted(key for key, kv in newest.items() if kv.version)
+        assert list(self._dead) == sorted(key for key, kv in newest.items() if not kv.version)
         size = total = 0
         for key, versions in self._versions.items():
             check_versions(key, versions)
@@ -261,8 +289,9 @@ class Store:
         if kept:
             self._versions[key] = kept
         else:
+            # Nothing is left of it but a tombstone that was the newest.
             del self._versions[key]
-            self._keys.remove(key)
+            self._dead.remove(key)
         return len(gone)
 
     def _load(self, revisions: Iterable[list[KeyValue]]) -> None:

@@ -1,6 +1,6 @@
 """Encoded key-values and events, made once and shared.
 
-A version of a key never changes, and (key, mod_revision) names it: so its protobuf bytes can be kept, and a range of a
+A version of a key never changes: so its protobuf bytes can be kept, and a range of a
 thousand keys or an event for a thousand watchers is joined from them instead of built anew each time. The cache is
 bounded by bytes and dropped whole when full: cheaper than ageing, and refilled within a few calls.
 """
@@ -37,53 +37,65 @@ def with_length(tag: bytes, body: bytes) -> bytes:
 
 
 class Encoder:
-    """Bytes of versions and events, cached."""
+    """Bytes of versions and events, cached by the identity of the objects, which a store shares with all its readers.
+
+    What is cached is kept alive with its bytes, so that no other object can take its place.
+    """
 
     def __init__(self, limit_bytes: int = _LIMIT_BYTES) -> None:
         self._limit = limit_bytes
         self._size = 0
-        self._cache: dict[tuple[bytes, int, int], bytes] = {}
-
-    def key_value(self, kv: KeyValue) -> bytes:
-        """mvccpb.KeyValue of one version."""
-        at = (kv.key, kv.mod_revision, 0 if kv.value else 1)
-        found = self._cache.get(at)
-        if found is None:
-            found = self._keep(at, encode_key_value(kv))
-        return found
+        self._kvs: dict[int, bytes] = {}
+        self._events: dict[tuple[int, bool], bytes] = {}
+        self._alive: list[KeyValue | Event] = []
 
     def event(self, event: Event, with_prev: bool) -> bytes:
         """mvccpb.Event as field 11 of a WatchResponse."""
-        at = (event.kv.key, event.kv.mod_revision, 3 if with_prev else 2)
-        found = self._cache.get(at)
+        found = self._events.get((id(event), with_prev))
         if found is None:
             body = b"\x08\x01" if event.is_delete else b""
             body += with_length(b"\x12", encode_key_value(event.kv))
             if with_prev and event.prev is not None:
                 body += with_length(b"\x1a", encode_key_value(event.prev))
-            found = self._keep(at, with_length(b"\x5a", body))
+            found = with_length(b"\x5a", body)
+            if self._has_room(event, len(found)):
+                self._events[id(event), with_prev] = found
         return found
 
     def range_response(self, header: bytes, reply: RangeReply) -> bytes:
         """RangeResponse."""
-        parts = [header]
-        for kv in reply.kvs:
-            body = self.key_value(kv)
-            parts += (b"\x12", varint(len(body)), body)
+        kvs = reply.kvs
+        try:
+            parts = [header, *map(self._kvs.__getitem__, map(id, kvs))]
+        except KeyError:
+            parts = [header, *map(self._key_value, kvs)]
         if reply.more:
             parts.append(b"\x18\x01")
         if reply.count:
             parts += (b"\x20", varint(reply.count))
         return b"".join(parts)
 
-    def _keep(self, at: tuple[bytes, int, int], data: bytes) -> bytes:
-        if len(data) <= _MAX_ENTRY_BYTES:
-            if self._size > self._limit:
-                self._cache.clear()
-                self._size = 0
-            self._cache[at] = data
-            self._size += len(data) + len(at[0]) + 200
-        return data
+    def _key_value(self, kv: KeyValue) -> bytes:
+        """mvccpb.KeyValue of one version as field 2 of a RangeResponse."""
+        found = self._kvs.get(id(kv))
+        if found is None:
+            found = with_length(b"\x12", encode_key_value(kv))
+            # One without a value may be a copy made for a read of keys only.
+            if kv.value and self._has_room(kv, len(found)):
+                self._kvs[id(kv)] = found
+        return found
+
+    def _has_room(self, source: KeyValue | Event, size: int) -> bool:
+        if size > _MAX_ENTRY_BYTES:
+            return False
+        if self._size > self._limit:
+            self._kvs.clear()
+            self._events.clear()
+            self._alive.clear()
+            self._size = 0
+        self._alive.append(source)
+        self._size += size + 200
+        return True
 
 
 def watch_response(

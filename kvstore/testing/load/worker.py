@@ -15,7 +15,7 @@ from kvstore.base.clock import Clock, SystemClock
 from kvstore.testing.load.spec import Figures, LoadSpec, Recorder, quantile
 from kvstore.testing.load.streams import WATCHES_PER_STREAM, FanOut, KeepAlives
 from kvstore.testing.load.wire import Connection, connect
-from kvstore.testing.load.workloads import SOURCES, Source
+from kvstore.testing.load.workloads import SOURCES, Source, source_of
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -88,7 +88,8 @@ async def run(spec: LoadSpec, clock: Clock) -> Figures:
     begun, cpu = clock.monotonic(), [cpu_seconds(pid) for pid in spec.pids]
     own = sum(os.times()[:2])
     if spec.workload == "fill":
-        while len(recorder.latencies) * 64 < spec.keys and not recorder.errors:
+        # As many again as there are clients: of the last ones some may still be under way.
+        while (len(recorder.latencies) - spec.clients) * 64 < spec.keys and not recorder.errors:
             await clock.sleep(0.01)
     else:
         await clock.sleep(spec.seconds)
@@ -122,7 +123,7 @@ def _parts(
     spread = [connections[client % len(connections)] for client in range(spec.clients)]
     if spec.workload == "lease-keep-alive":
         return [KeepAlives(one, spec, recorder, rng) for one, rng in zip(spread, rngs, strict=True)]
-    source = SOURCES[spec.workload]
+    source = source_of(spec.workload)
     return [
         _Client(one, source(spec, client, rng), recorder)
         for client, (one, rng) in enumerate(zip(spread, rngs, strict=True))

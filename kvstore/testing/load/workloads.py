@@ -4,8 +4,10 @@ Put and range requests are built by joining bytes around the key, so that buildi
 checked by status always, by content for every sixteenth.
 """
 
+import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from kvstore.pb import rpc_pb2 as pb
@@ -243,11 +245,16 @@ class Kubernetes(_Base):
 class Fill(_Base):
     """Write all keys once, 64 a transaction; clients share the range."""
 
+    def __init__(
+        self, spec: LoadSpec, client: int, rng: random.Random, taken: Iterator[int] | None = None
+    ) -> None:
+        super().__init__(spec, client, rng)
+        self._taken = itertools.count() if taken is None else taken
+
     def next(self) -> Request:
-        """The next 64 keys of this client's share; beyond the end it begins again."""
+        """The next 64 keys that no client has taken; beyond the end they begin again."""
         batches = (self.spec.keys + 63) // 64
-        batch = (self.client + self.count * self.spec.clients) % batches
-        self.count += 1
+        batch = next(self._taken) % batches
         request = pb.TxnRequest()
         value = self.rng.randbytes(self.spec.value_size)
         for number in range(batch * 64, min(batch * 64 + 64, self.spec.keys)):
@@ -269,3 +276,8 @@ SOURCES: dict[str, Callable[[LoadSpec, int, random.Random], Source]] = {
     "fill": Fill,
 }
 """Workloads of one request, one reply."""
+
+
+def source_of(workload: str) -> Callable[[LoadSpec, int, random.Random], Source]:
+    """What makes the sources of one run."""
+    return partial(Fill, taken=itertools.count()) if workload == "fill" else SOURCES[workload]
