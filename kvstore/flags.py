@@ -17,9 +17,6 @@ from typing import Any
 from kvstore.base.durations import parse_duration
 from kvstore.flag_table import ALIASES, FLAGS, FlagSpec
 
-KNOWN = {name: spec.default for name, spec in FLAGS.items() if spec.has_effect}
-"""Flags with a meaning here, and their defaults."""
-
 IGNORED = frozenset(name for name, spec in FLAGS.items() if not spec.has_effect)
 """Flags of etcd's that change nothing here: warned about, then left alone."""
 

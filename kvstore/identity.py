@@ -4,7 +4,7 @@ Written once when a member first starts or is restored, and again when peer URLs
 wins over `--initial-cluster` at every later start. The file is JSON so that an operator can read it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -41,10 +41,6 @@ class Identity:
         )
         data = msgspec.json.format(msgspec.json.encode(form), indent=2) + b"\n"
         (files or Files()).write_whole(data_dir / FILE_NAME, data)
-
-    def with_peer_urls(self, member_id: MemberId, urls: tuple[str, ...]) -> "Identity":
-        """The same with other URLs for one member."""
-        return replace(self, peer_urls={**self.peer_urls, member_id: urls})
 
 
 def load(data_dir: Path) -> Identity | None:

@@ -12,7 +12,6 @@ from cli.kv.flags import Flag, FlagError, Values, parse
 
 VERSION = "3.5.1"
 API_VERSION = "3.5"
-_FLAG_HELP = Flag("help", help="help", short="h")
 
 
 @dataclass(slots=True)

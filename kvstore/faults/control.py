@@ -29,7 +29,6 @@ from kvstore.faults.member import MemberFaults
 MAX_LINE_BYTES = 64 << 10
 MAX_CONNECTIONS = 16
 IDLE_SECONDS = 60.0
-PARTS = ("network", "disk", "clock")
 _KINDS = {"network": LinkFault, "disk": DiskFault, "clock": ClockFault}
 
 

@@ -134,8 +134,5 @@ class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
         return lines
 
 
-NO_FAULTS = Faults()
-
-
 def _text(seconds: float) -> str:
     return f"{seconds:g}s" if abs(seconds) >= 1 else f"{seconds * 1000:g}ms"

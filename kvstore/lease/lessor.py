@@ -26,11 +26,6 @@ class Lease:
         """Its keys in order."""
         return tuple(sorted(self._keys))
 
-    @property
-    def key_count(self) -> int:
-        """How many keys it has."""
-        return len(self._keys)
-
     def __repr__(self) -> str:
         return f"Lease(id={self.id}, ttl={self.ttl}, remaining={self.remaining}, keys={self.keys})"
 

@@ -89,15 +89,12 @@ def write(state: State) -> Iterator[bytes]:
     return _chunks(_records(head, store.pinned_base(), store.history.pinned()))
 
 
-def read(chunks: Iterable[bytes], *, padding_bytes: int = 0) -> State:
-    """The state in a snapshot. Raises ValueError, and says where, if it is damaged, cut off or of another format.
-
-    Fewer than `padding_bytes` zeros may follow it.
-    """
+def read(chunks: Iterable[bytes]) -> State:
+    """The state in a snapshot. Raises ValueError, and says where, if it is damaged, cut off or of another format."""
     reader = StateReader(chunks)
     head = reader.head()
     state = build(head, reader.base(), reader.revisions())
-    reader.finish(padding_bytes)
+    reader.finish()
     return state
 
 
@@ -213,15 +210,14 @@ class StateReader:
             self._revision_count += len(revisions)
             yield from revisions
 
-    def finish(self, padding_bytes: int = 0) -> None:
-        """Check that all was there, and nothing more but padding."""
+    def finish(self) -> None:
+        """Check that all was there, and nothing more."""
         tail = _convert(self.expect("tail"), Tail)
         if tail.checksum != self._checksum_before:
             raise ValueError("snapshot is damaged: its checksum does not match")
         if (tail.base_count, tail.revision_count) != (self._base_count, self._revision_count):
             raise ValueError("snapshot is incomplete")
-        rest = bytes(self._buffer) + b"".join(self._chunks)
-        if rest and (len(rest) >= padding_bytes or any(rest)):
+        if self._buffer or any(self._chunks):
             raise ValueError(f"snapshot goes on after its end at {self._offset}")
 
     def _all(self, kind: str) -> Iterator[Any]:

@@ -54,12 +54,6 @@ class History:
         self._revisions.append(events)
         self._sums.append(total & MASK)
 
-    def events_of(self, revision: int) -> tuple[Event, ...]:
-        """All events of `revision`, which must not be compacted."""
-        if not self._first <= revision <= self.revision:
-            raise Compacted(revision, self.compact_revision)
-        return self._revisions[revision - self._first]
-
     def since(self, key: bytes, range_end: bytes, revision: int, limit_events: int) -> list[Batch]:
         """Whole revisions from `revision` on that touch the range, oldest first.
 
