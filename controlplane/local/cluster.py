@@ -154,7 +154,7 @@ class LocalCluster:
         )
 
     def _take_lock(self) -> None:
-        self.layout.state_dir.mkdir(parents=True, exist_ok=True)
+        self.layout.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = self.layout.lock.open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
