@@ -115,4 +115,8 @@ def _check_overlaps(ops: Iterable[pb.RequestOp]) -> tuple[set[bytes], _Deletes]:
 
 
 def _is_deleted(key: bytes, deletes: _Deletes) -> bool:
-    return any(in_range(key, start, range_end) for start, range_end in deletes)
+    # Compat: etcd takes the end b"\0" ("from this key on") for an empty range here, and so lets such a delete stand
+    # beside puts; they take effect in the order in which they are written.
+    return any(
+        range_end != b"\0" and in_range(key, start, range_end) for start, range_end in deletes
+    )

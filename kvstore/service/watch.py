@@ -10,13 +10,16 @@ Compat: a watch from a compacted revision is answered `created`, then `canceled`
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kvstore.machine.outcome import Event, Outcome
 from kvstore.service.ports import MachineView
 from kvstore.service.watch_index import WatchIndex
 
+_STREAMS_A_TURN = 500
+_SHARED_READS = 1024
 BATCH_EVENTS = 1000
 """Events a batch holds before it is cut at a revision; etcd uses the same for watchers that lag."""
 
@@ -36,8 +39,7 @@ class WatchSpec:
     no_delete: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class WatchBatch:
+class WatchBatch(NamedTuple):
     """Events of one watcher, in order, whole revisions. `revision` is the store's, for the header."""
 
     watcher: "Watcher"
@@ -97,7 +99,11 @@ class WatchHub:
         self._machine = machine
         self._index: WatchIndex[Watcher] = WatchIndex()
         self._streams: dict[WatchStream, None] = {}
+        self._held: dict[WatchStream, None] = {}
         self._seen_revision = machine.revision
+        self._ready: list[WatchStream] = []
+        self._read_at = 0
+        self._reads: dict[tuple[bytes, bytes, int], tuple[int, int, tuple[Event, ...]]] = {}
         self.watcher_count = 0
 
     @property
@@ -129,6 +135,10 @@ class WatchHub:
                         _mark(watcher, revision)
         if self._machine.revision != self._seen_revision:
             self.check_jump()
+        if self._held:
+            for stream in self._held:
+                stream.nudge()
+            self._held.clear()
 
     def check_jump(self) -> None:
         """Notice a state that was replaced (snapshot) and let every watcher look. Called now and then."""
@@ -156,9 +166,48 @@ class WatchHub:
         self._index.remove(watcher.spec.key, watcher.spec.range_end, watcher)
         self.watcher_count -= 1
 
+    def call_soon(self, stream: "WatchStream") -> None:
+        """Have the stream's owner called with the others that became ready in this turn of the loop."""
+        if not self._ready:
+            asyncio.get_running_loop().call_soon(self._call_ready)
+        self._ready.append(stream)
+
+    def _call_ready(self) -> None:
+        ready = self._ready
+        # Others get their turn in between when there are thousands.
+        self._ready = ready[_STREAMS_A_TURN:]
+        if self._ready:
+            asyncio.get_running_loop().call_soon(self._call_ready)
+        for stream in ready[:_STREAMS_A_TURN]:
+            stream.call()
+
+    def read(
+        self, key: bytes, range_end: bytes, revision: int
+    ) -> tuple[int, int, tuple[Event, ...]]:
+        """What `key` to `range_end` had from `revision` on: (how many events, where the last one is, themselves).
+
+        Watchers of one range that were woken together share the answer, so that it is read, and encoded, once.
+        """
+        newest = self._machine.revision
+        if self._read_at != newest or len(self._reads) > _SHARED_READS:
+            self._reads.clear()
+            self._read_at = newest
+        at = (key, range_end, revision)
+        known = self._reads.get(at)
+        if known is None:
+            found = self._machine.history.since(key, range_end, revision, BATCH_EVENTS)
+            events = tuple([event for _, group in found for event in group])
+            known = self._reads[at] = (len(events), found[-1][0] if found else 0, events)
+        return known
+
     def forget(self, stream: "WatchStream") -> None:
         """Forget a stream."""
         self._streams.pop(stream, None)
+        self._held.pop(stream, None)
+
+    def hold(self, stream: "WatchStream") -> None:
+        """Wake `stream` when there is another revision, whoever it is for."""
+        self._held[stream] = None
 
     def _wake_all(self) -> None:
         for stream in self._streams:
@@ -190,6 +239,8 @@ class WatchStream:
         # Compat: an id whose watch compaction ended stays taken until the client cancels it.
         self._ended: set[int] = set()
         self._event = asyncio.Event()
+        self._on_ready: Callable[[], None] | None = None
+        self._is_called = False
 
     @property
     def behind_count(self) -> int:
@@ -228,7 +279,7 @@ class WatchStream:
     def request_progress(self) -> None:
         """Report progress once all that is there now was taken."""
         self._is_progress_wanted = True
-        self._event.set()
+        self._signal()
 
     def want_periodic_progress(self) -> None:
         """Called by the hub's tick."""
@@ -237,16 +288,33 @@ class WatchStream:
                 self._periodic[watcher] = None
             watcher.was_sent = False
         if self._periodic:
-            self._event.set()
+            self._signal()
 
     def wake(self, watcher: Watcher) -> None:
         """The hub says: `watcher` is dirty."""
         self._dirty[watcher] = None
-        self._event.set()
+        self._signal()
 
     def nudge(self) -> None:
         """Make `wait` return, because the caller has something of its own to send."""
-        self._event.set()
+        self._signal()
+
+    def on_ready(self, callback: Callable[[], None] | None) -> None:
+        """Call when `take` may have something, instead of ending a `wait`; None = no more."""
+        self._on_ready = callback
+
+    def _signal(self) -> None:
+        if self._on_ready is None:
+            self._event.set()
+        elif not self._is_called:
+            self._is_called = True
+            self._hub.call_soon(self)
+
+    def call(self) -> None:
+        """The hub says: it is time."""
+        self._is_called = False
+        if self._on_ready is not None:
+            self._on_ready()
 
     async def wait(self) -> None:
         """Until `take` may have something."""
@@ -264,13 +332,17 @@ class WatchStream:
             if notice is not None:
                 return notice
         revision = self._machine.revision
-        if self._periodic:
+        while self._periodic:
             watcher = next(iter(self._periodic))
             del self._periodic[watcher]
-            return WatchProgress(watcher, revision)
+            # One that begins later must not be told an older revision (etcd #20221).
+            if watcher.next_revision <= revision + 1:
+                return WatchProgress(watcher, revision)
         if self._is_progress_wanted:
-            self._is_progress_wanted = False
-            return WatchProgress(None, revision)
+            if not self._is_ahead(revision):
+                self._is_progress_wanted = False
+                return WatchProgress(None, revision)
+            self._hub.hold(self)
         self._event.clear()
         return None
 
@@ -280,6 +352,10 @@ class WatchStream:
             self.cancel(watch_id)
         self._hub.forget(self)
 
+    def _is_ahead(self, revision: int) -> bool:
+        """Whether a watch begins later: its client was further elsewhere, and must not be told an older revision."""
+        return any(one.next_revision > revision + 1 for one in self.watchers.values())
+
     def _read(self, watcher: Watcher) -> Notice | None:
         machine, spec = self._machine, watcher.spec
         revision, compact_revision = machine.revision, machine.compact_revision
@@ -287,19 +363,18 @@ class WatchStream:
             self.cancel(watcher.watch_id)
             self._ended.add(watcher.watch_id)
             return WatchCompacted(watcher, compact_revision, revision)
-        found = (
-            machine.history.since(spec.key, spec.range_end, watcher.next_revision, BATCH_EVENTS)
-            if watcher.next_revision <= revision
-            else []
-        )
-        count = sum(len(events) for _, events in found)
+        events: tuple[Event, ...] = ()
+        count = last = 0
+        if watcher.next_revision <= revision:
+            count, last, events = self._hub.read(spec.key, spec.range_end, watcher.next_revision)
         if count >= BATCH_EVENTS:
-            watcher.next_revision = found[-1][0] + 1
+            watcher.next_revision = last + 1
             self._dirty[watcher] = None
         else:
             watcher.next_revision = max(watcher.next_revision, revision + 1)
             watcher.is_dirty = False
-        events = tuple(event for _, group in found for event in group if watcher.wants(event))
+        if spec.no_put or spec.no_delete:
+            events = tuple([event for event in events if watcher.wants(event)])
         if not events:
             return None
         watcher.was_sent = True
