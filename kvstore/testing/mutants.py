@@ -12,7 +12,7 @@ from typing import Any
 
 from kvstore.mvcc.errors import LeaseNotFound
 from kvstore.raft import journal, proposals, read_index, segment, snapshots
-from kvstore.raft.pysync import core, guards, library, overrides, snapshotting
+from kvstore.raft.pysync import core, guards, library, overrides, progress, snapshotting
 from kvstore.service import expiry
 from kvstore.service import lease as lease_service
 from kvstore.testing.mutant import Mutant, Patch
@@ -259,6 +259,11 @@ def _deposed_leader_keeps_leases() -> Sequence[Patch]:
     return [(lease_service.LeaseService, "keep_alive", keep_alive)]
 
 
+def _lose_vote(self: Any, member: Any, message: Any) -> None:
+    self.sync.may_vote = False
+    self._rejoin.is_emptied = True
+
+
 def _true(*_: Any) -> bool:
     return True
 
@@ -448,6 +453,20 @@ MUTANTS: dict[str, Mutant] = {
         lambda: [(core.Core, "_on_unknown_store", lambda self, member, message: None)],
         _WIPES,
         0.6,
+        {"members": 3} | _BUSY,
+    ),
+    "emptied-member-counts": Mutant(
+        "others count a member that lost its data before it has it again",
+        lambda: [(progress.Progress, "is_emptied", property(lambda _: False, lambda *_: None))],
+        ("old-leader-fills",),
+        1.0,
+        {"members": 3} | _BUSY,
+    ),
+    "late-word-takes-vote": Mutant(
+        "late word of an empty store takes the vote from a member that caught up, for good",
+        lambda: [(core.Core, "_on_unknown_store", _lose_vote)],
+        ("wipe", "slow-network"),
+        0.8,
         {"members": 3} | _BUSY,
     ),
     "log-checksums-ignored": Mutant(

@@ -75,10 +75,17 @@ KINDS = (
     "clock-rate",
     "clock-jump",
     "move-leader",
+    "island",
+    "frozen-leader",
+    "seesaw",
+    "old-leader-fills",
 )
 
 MESSAGES = ("response_vote", "response_vote", "append_entries", "next_node_idx", "snapshot")
 """Of which the sending is a moment to die at: a promise was just given."""
+
+SEESAWS = ("leader kill", "leader slow", "leader power", "rest kill", "rest power")
+"""Who loses its process or its power when the seesaw turns."""
 
 TRAFFIC = (
     "put",
@@ -168,6 +175,21 @@ def _fault(rng: random.Random, kind: str, size: int, at: float) -> Fault:
         "clock-rate": lambda: Fault(at, kind, who, long, rng.choice((0.9, 0.98, 1.02, 1.1))),
         "clock-jump": lambda: Fault(at, kind, who, 0.0, rng.choice((-3600.0, -1.0, 1.0, 86400.0))),
         "move-leader": lambda: Fault(at, kind, "leader", 0.0, float(rng.randrange(size))),
+        "island": lambda: Fault(
+            at,
+            kind,
+            "leader",
+            round(rng.uniform(0.6, 2.2), 3),
+            rng.choice((0.0, 0.2)),
+            rng.choice(("silent", "reset", "reset")),
+        ),
+        "frozen-leader": lambda: Fault(at, kind, "leader", round(rng.uniform(2.0, 3.5), 3)),
+        "seesaw": lambda: Fault(
+            at, kind, "leader", 5.0, float(rng.randrange(2)), rng.choice(SEESAWS)
+        ),
+        "old-leader-fills": lambda: Fault(
+            at, kind, "leader", 4.0, rng.choice((0.2, 0.4, 0.7, 1.0))
+        ),
     }
     made = values.get(kind)
     if made is not None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from kvstore.raft.replicator import MemberId
 from kvstore.testing.schedule import Fault
+from kvstore.testing.sim_scenes import Scenes
 
 if TYPE_CHECKING:
     from kvstore.testing.sim_host import SimMember
@@ -45,6 +46,7 @@ class Nemesis:
             "clock-rate": self._clock_rate,
             "clock-jump": self._clock_jump,
             "move-leader": self._move_leader,
+            **Scenes(world).kinds,
         }
 
     def schedule(self, faults: Sequence[Fault]) -> None:
@@ -60,7 +62,7 @@ class Nemesis:
             self._end(number)
         self._world.network.heal()
         for member in self._world.members:
-            member.disk.crash_after = None
+            member.disk.crash_after, member.disk.slow_seconds = None, 0.0
             if member.process is not None:
                 member.process.steps_left = None
             member.start()

@@ -21,6 +21,7 @@ from kvstore.raft.pysync.guards import Message
 from kvstore.raft.pysync.handed_in import HandedIn, is_pack_of
 from kvstore.raft.pysync.overrides import GuardedSyncObj, node_name
 from kvstore.raft.pysync.progress import Progress
+from kvstore.raft.pysync.rejoin import Rejoin
 from kvstore.raft.pysync.snapshotting import Snapshotting
 from kvstore.raft.read_index import ReadIndex
 from kvstore.raft.replicator import (
@@ -83,6 +84,7 @@ class Core:
         self._settled_term = 0
         self._seen_leader: tuple[int, str | None] = (0, None)
         self._announced_leading = False
+        self._rejoin = Rejoin()
         self._expire_at = 0.0
         self._transfer_again_at = 0.0
         self.transfer_target: str | None = None
@@ -148,7 +150,8 @@ class Core:
     def hello(self) -> dict[str, Any]:
         """What other members are told of this one when a connection begins."""
         facts = self.journal.facts
-        return {"store": facts["store"], "caught_up": facts.get("caught_up") == "yes"}
+        is_caught_up = facts.get("caught_up") == "yes" and not self._rejoin.must_tell
+        return {"store": facts["store"], "caught_up": is_caught_up}
 
     def close(self) -> None:
         """Answer all that wait and close files; no flush may be running."""
@@ -174,12 +177,14 @@ class Core:
         store, caught_up = str(hello.get("store")), bool(hello.get("caught_up"))
         name, fact = node_name(member), f"peer:{member:x}"
         known = self.journal.facts.get(fact)
-        if known is None or caught_up:
-            self.journal.set_fact(fact, store)
-        elif known != store:
+        is_emptied = known not in (None, store) and not caught_up
+        self.sync.progress[name].is_emptied = is_emptied
+        if is_emptied:
             # It lost what it had promised: it must not vote before it holds it again.
             log.warning("member came back with an empty store", member=name)
             self._shell.send(member, {"type": "unknown_store"})
+        else:
+            self.journal.set_fact(fact, store)
         self.sync.connected(name)
         self._shell.wake()
 
@@ -213,6 +218,11 @@ class Core:
         if self.sync.may_vote:
             log.warning("this member lost its data; it votes again once it has caught up")
         self.sync.may_vote = False
+        self._rejoin.is_emptied = True
+
+    def _on_caught_up(self, member: MemberId, message: Message) -> None:
+        self.journal.set_fact(f"peer:{member:x}", message["store"])
+        self.sync.progress[node_name(member)].is_emptied = False
 
     def _on_forward(self, member: MemberId, message: Message) -> None:
         pack = message["pack"]
@@ -249,6 +259,7 @@ class Core:
         self._shell.send(member, {"type": "read_reply", "question": question, "index": index})
 
     def _on_read_reply(self, member: MemberId, message: Message) -> None:
+        self._rejoin.told(message["question"], message["index"])
         if message["index"] is None:
             self.reads.ask_again(message["question"])
             self._forward_again_at = (
@@ -290,7 +301,7 @@ class Core:
             deadline = min(deadline, self._stuck_until)
         if self.is_disk_full and not self._checking_space:
             deadline = min(deadline, self._space_check_at)
-        waits = self.proposals.has_waiting or self.reads.has_new
+        waits = self.proposals.has_waiting or self.reads.has_new or self._rejoin.must_ask
         if waits and self._forward_again_at > now:
             deadline = min(deadline, self._forward_again_at)
         return deadline
@@ -333,7 +344,7 @@ class Core:
                 return
 
     def _begin_reads(self) -> None:
-        if not self.reads.has_new:
+        if not self.reads.has_new and not self._rejoin.must_ask:
             return
         if self.sync.is_leader():
             if self.sync.has_committed_own_term():
@@ -345,9 +356,11 @@ class Core:
         if leader is None or leader not in self.sync.progress or now < self._forward_again_at:
             return
         question = self.reads.ask()
+        self._rejoin.asked(question)
         message = {"type": "read_request", "question": question}
         if not self._shell.send(self._members[leader], message):
             self.reads.ask_again(question)
+            self._rejoin.told(question, None)
             self._forward_again_at = now + self._settings.heartbeat_interval_seconds / 2
 
     def _finish_reads(self) -> None:
@@ -358,6 +371,7 @@ class Core:
         self.reads.applied(applied)
 
     def _start_reads_over(self) -> None:
+        self._rejoin.start_over()
         for member, question in self.reads.start_over():
             self._reply_read(member, question, None)
 
@@ -389,6 +403,7 @@ class Core:
                 self._settings.on_log_write(seconds)
                 journal.end_flush(flush)
                 self._release()
+                self._tell_caught_up()
                 if journal.needs_spare() and not self.is_disk_full:
                     self._space_check_at = 0.0
             else:
@@ -456,11 +471,27 @@ class Core:
         if self.journal.facts.get("caught_up") == "yes":
             return
         sync = self.sync
-        target = sync.commit_index() if sync.is_leader() else sync.leader_commit
-        if 1 < target <= sync.last_applied():
+        if self._rejoin.is_emptied:
+            target = self._rejoin.index
+            holds = min(sync.last_applied(), self.journal.durable_index)
+        else:
+            target = sync.commit_index() if sync.is_leader() else sync.leader_commit
+            holds = sync.last_applied()
+        if 1 < target <= holds:
             self.journal.set_fact("caught_up", "yes")
+            self._rejoin.must_tell = self._rejoin.is_emptied
+            self._rejoin.is_emptied = False
             sync.may_vote = True
             self._shell.wake()
+
+    def _tell_caught_up(self) -> None:
+        """Once this cannot be forgotten any more, the others may count this member again."""
+        if self._rejoin.must_tell and self.journal.is_vote_durable:
+            self._rejoin.must_tell = False
+            message = {"type": "caught_up", "store": self.journal.facts["store"]}
+            for name, progress in self.sync.progress.items():
+                if progress.connected:
+                    self.send(name, message)
 
     # Leadership transfer
 

@@ -35,6 +35,7 @@ _SHAPES: dict[str, dict[str, type | tuple[type, ...]]] = {
     "stale_term": {"term": int},
     "timeout_now": {"term": int},
     "unknown_store": {},
+    "caught_up": {"store": str},
     "forward": {"term": int, "pack": list},
     "forward_refused": {"term": int, "numbers": list, "nonce": int},
     "read_request": {"question": int},

@@ -29,6 +29,8 @@ class Progress:
     """`rewound_at`: answers to messages before it cannot rewind again. `sent_commit`: told commit index."""
 
     connected: bool = False
+    is_emptied: bool = False
+    """It lost its disk and has not caught up: nothing it says counts (`rejoin`)."""
     rewound_at: int = 0
     sent_commit: int = 0
     ahead: deque[tuple[int, int]] = field(default_factory=deque)

@@ -1,0 +1,123 @@
+"""A member that lost its disk: it counts again when it holds what was committed, not before, and then for good."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+from kvstore.machine.machine import StateMachine
+from kvstore.raft.pysync.core import Core
+from kvstore.raft.pysync.rejoin import Rejoin
+from kvstore.raft.replicator import MemberId, RaftSettings
+from kvstore.testing.schedule import Fault, Plan
+from kvstore.testing.sim import plan_of, run_plan, seeds_needed
+from kvstore.testing.sim_loop import SimLoop
+from kvstore.testing.sim_member import SimClock
+
+
+def plan(*faults: Fault, seed: int) -> Plan:
+    return Plan(
+        seed=seed,
+        members=3,
+        heartbeat_seconds=0.3,
+        election_seconds=1.0,
+        snapshot_count=60,
+        segment_bytes=1 << 13,
+        clients=2,
+        watchers=1,
+        keys=2,
+        think_seconds=0.3,
+        traffic=("put", "get"),
+        seconds=9.0,
+        faults=faults,
+    )
+
+
+def test_an_emptied_member_is_the_majority_with_either_of_the_others_again() -> None:
+    """Word of its empty store arrives late: it once took the vote from a member that held everything again."""
+    slow = Fault(3.0, "slow-network", "m1", 2.5, 1.0)
+    report = run_plan(
+        plan(slow, Fault(3.1, "wipe", "m1", 0.1), Fault(6.5, "wipe", "m2", 0.3), seed=4)
+    )
+    assert [str(one) for one in report.violations] == []
+    assert report.counts["wipes"] == 2
+
+
+def test_a_deposed_leader_gets_no_majority_from_a_member_that_forgot() -> None:
+    name = "emptied-member-counts"
+    assert run_plan(plan_of(1_000_001, name)).violations == []
+    assert seeds_needed(name, 9, rounds=1)
+
+
+class NoShell:
+    """Keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[int, dict[str, Any]]] = []
+
+    def send(self, member: int, message: dict[str, Any]) -> bool:
+        self.sent.append((member, message))
+        return True
+
+    def offload(self, lane: str, work: Any, done: Any = None) -> None:
+        result = work()
+        if done is not None:
+            done(result)
+
+    def wake(self) -> None:
+        pass
+
+
+def core_in(directory: Path) -> tuple[Core, NoShell]:
+    shell = NoShell()
+    settings = RaftSettings(
+        member_id=MemberId(1),
+        peers={MemberId(number): ("host", number) for number in (1, 2, 3)},
+        data_dir=directory,
+    )
+    core = Core(settings, StateMachine(), SimClock(SimLoop()), random.Random(1), shell)
+    core.load()
+    return core, shell
+
+
+def test_word_of_an_empty_store_counts_only_before_it_is_filled(tmp_path: Path) -> None:
+    core, _ = core_in(tmp_path)
+    core.receive(MemberId(2), {"type": "unknown_store"})
+    assert not core.sync.may_vote
+    core._rejoin.index = 1
+    core.journal.set_fact("caught_up", "yes")
+    core.sync.may_vote = True
+    core.receive(MemberId(3), {"type": "unknown_store"})
+    assert core.sync.may_vote
+    core.close()
+
+
+def test_answers_of_an_emptied_member_count_when_it_says_that_it_caught_up(tmp_path: Path) -> None:
+    core, shell = core_in(tmp_path)
+    core.connected(MemberId(2), {"store": "old", "caught_up": True})
+    assert not core.sync.progress["2"].is_emptied
+    core.connected(MemberId(2), {"store": "new", "caught_up": False})
+    assert core.sync.progress["2"].is_emptied
+    assert (MemberId(2), {"type": "unknown_store"}) in shell.sent
+    core.receive(MemberId(2), {"type": "caught_up", "store": "new"})
+    assert not core.sync.progress["2"].is_emptied
+    assert core.journal.facts["peer:2"] == "new"
+    core.close()
+
+
+def test_the_leader_is_asked_once_and_again_if_the_question_is_lost() -> None:
+    rejoin = Rejoin()
+    assert not rejoin.must_ask
+    rejoin.is_emptied = True
+    rejoin.asked(7)
+    assert not rejoin.must_ask
+    rejoin.told(6, 100)
+    assert rejoin.index == 0
+    rejoin.start_over()
+    assert rejoin.must_ask
+    rejoin.asked(8)
+    rejoin.told(8, None)
+    assert rejoin.must_ask
+    rejoin.asked(9)
+    rejoin.told(9, 41)
+    assert rejoin.index == 41
+    assert not rejoin.must_ask
