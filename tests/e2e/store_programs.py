@@ -24,7 +24,7 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
     """Poll until `condition` holds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -71,7 +71,7 @@ class Member:
         """The last line with that message."""
         return next((one for one in reversed(self.lines()) if one.get("msg") == message), None)
 
-    def ready(self, seconds: float = 30.0) -> "Member":
+    def ready(self, seconds: float = 60.0) -> "Member":
         """Wait until it says so."""
 
         def is_ready() -> bool:

@@ -98,7 +98,7 @@ class Cluster:
                 return name
         return ""
 
-    def eventually(self, condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+    def eventually(self, condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
         deadline = time.monotonic() + seconds
         while not (found := condition()):
             logs = {name: (self.folder / f"{name}.log").read_text()[-1500:] for name in NAMES}

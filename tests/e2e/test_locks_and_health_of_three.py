@@ -19,7 +19,7 @@ from kvstore.pb import rpc_pb2 as pb
 pytestmark = pytest.mark.e2e
 
 SIZE = 3
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 
 
 class Three:

@@ -40,7 +40,7 @@ def run(*words: str | Path, check: bool = True) -> str:
         [str(one) for one in words],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
         env={**os.environ, "ETCDCTL_API": "3"},
     )
@@ -52,7 +52,7 @@ class Store:
     """A store that is running, and etcdctl on it."""
 
     def __init__(self, etcdctl: str, url: str) -> None:
-        self._words = (etcdctl, "--endpoints", url)
+        self._words = (etcdctl, "--endpoints", url, "--command-timeout", "30s")
 
     def __call__(self, *words: str | Path, check: bool = True) -> str:
         return run(*self._words, *words, check=check)

@@ -62,7 +62,7 @@ class Cluster:
         for name in names or self.names:
             self.wait_for(lambda name=name: self.health(name), f"{name} healthy")
 
-    def wait_for(self, condition, what: str, seconds: float = 20.0) -> None:
+    def wait_for(self, condition, what: str, seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for name, process in self.processes.items():

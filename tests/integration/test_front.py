@@ -73,7 +73,7 @@ async def test_requests_go_in_turn_and_only_to_ready_servers(
     await front.start()
 
     async def ask() -> str:
-        return (await http_get("127.0.0.1", at, "/", tls=tls))[1].decode()
+        return (await http_get("127.0.0.1", at, "/", tls=tls, timeout_seconds=30.0))[1].decode()
 
     try:
         assert {await ask() for _ in range(4)} == {"a", "b"}

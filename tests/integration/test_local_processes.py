@@ -34,7 +34,7 @@ def spec(tmp_path: Path, code: str, name: str = "m/part", **more: float) -> Proc
     )
 
 
-async def until(condition: object, seconds: float = 10.0) -> None:
+async def until(condition: object, seconds: float = 60.0) -> None:
     assert callable(condition)
     clock = SystemClock()
     deadline = clock.monotonic() + seconds

@@ -33,7 +33,7 @@ async def runtime(tmp_path: Path) -> AsyncIterator[ProcessRuntime]:
     await made.close()
 
 
-async def until(probe: Callable[[], Any], seconds: float = 10.0) -> Any:
+async def until(probe: Callable[[], Any], seconds: float = 60.0) -> Any:
     async with asyncio.timeout(seconds):
         while not (value := probe()):
             await asyncio.sleep(0.02)

@@ -85,7 +85,7 @@ async def running(
             await member.stop()
 
 
-async def until(condition: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
     clock = SystemClock()
     deadline = clock.monotonic() + seconds
     while not condition():

@@ -34,7 +34,7 @@ def pod(name: str, container: dict[str, Any], **spec: Any) -> dict[str, Any]:
     }
 
 
-async def until(probe: Callable[[], Any], what: str, seconds: float = 15.0) -> Any:
+async def until(probe: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
     async with asyncio.timeout(seconds):
         while not (value := probe()):
             await asyncio.sleep(0.02)

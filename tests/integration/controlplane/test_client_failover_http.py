@@ -88,7 +88,7 @@ async def pair():
         await front.stop()
 
 
-async def until(check, seconds=8.0):
+async def until(check, seconds=60.0):
     async with asyncio.timeout(seconds):
         while not check():
             await asyncio.sleep(0.01)

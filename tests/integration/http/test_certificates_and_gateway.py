@@ -14,7 +14,7 @@ import pytest
 from kvstore.base.ports import free_port
 from kvstore.local.certificates import CertificateAuthority
 
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 IGNORED = "CommonName of client sending a request against gateway will be ignored and not used as expected\n"
 
 

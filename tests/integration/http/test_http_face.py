@@ -14,7 +14,7 @@ from kvstore.pb import reflection_alpha_pb2, reflection_pb2
 from kvstore.pb import rpc_pb2 as pb
 from kvstore.server.gateway.routes import ROUTES, Kind
 
-WAIT_SECONDS = 10
+WAIT_SECONDS = 60
 
 
 def until(is_so, what):

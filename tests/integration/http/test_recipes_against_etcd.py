@@ -14,7 +14,7 @@ import pytest
 from kvstore.pb import election_pb2, health_pb2, lock_pb2
 from kvstore.pb import rpc_pb2 as pb
 
-WAIT_SECONDS = 8
+WAIT_SECONDS = 60
 _ids = itertools.count(0x1000, 0x100)
 
 

@@ -189,7 +189,7 @@ def compare(machine: StateMachine, model: Model) -> None:
                 assert event.prev == (None if revision - 1 < model.compacted else before)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(st.lists(COMMANDS, max_size=25), st.integers(0, 25))
 def test_machine_does_as_the_model(commands: list[Command], restart_at: int) -> None:
     machine, model = StateMachine(), Model()

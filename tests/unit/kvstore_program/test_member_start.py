@@ -128,6 +128,8 @@ def test_tls_options():
 @pytest.fixture
 def restored_logging():
     before = structlog.get_config()
+    # Whatever a test before bound would be on every line.
+    structlog.contextvars.clear_contextvars()
     yield
     structlog.configure(**before)
 

@@ -99,7 +99,7 @@ def check(peer: Any) -> None:
 
 
 @given(steps=st.lists(actions, max_size=60))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_half_sensible_frames(make_peer_class: Callable[..., Any], steps: list[Any]) -> None:
     peer = make_peer_class(limits=SMALL).start()
     for step in steps:
