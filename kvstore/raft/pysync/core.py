@@ -151,7 +151,8 @@ class Core:
         """What other members are told of this one when a connection begins."""
         facts = self.journal.facts
         is_caught_up = facts.get("caught_up") == "yes" and not self._rejoin.must_tell
-        return {"store": facts["store"], "caught_up": is_caught_up}
+        log_end = [self.journal.last_term, self.journal.last_index]
+        return {"store": facts["store"], "caught_up": is_caught_up, "log": log_end}
 
     def close(self) -> None:
         """Answer all that wait and close files; no flush may be running."""
@@ -185,7 +186,7 @@ class Core:
             self._shell.send(member, {"type": "unknown_store"})
         else:
             self.journal.set_fact(fact, store)
-        self.sync.connected(name)
+        self.sync.connected(name, guards.log_end(hello.get("log")))
         self._shell.wake()
 
     def disconnected(self, member: MemberId) -> None:

@@ -82,6 +82,13 @@ def _is_append(message: Message) -> bool:
     return True
 
 
+def log_end(said: object) -> tuple[int, int] | None:
+    """Where a member says that its log ends: (term, index); None for anything else."""
+    if isinstance(said, list) and len(said) == 2 and all(isinstance(one, int) for one in said):
+        return said[0], said[1]
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class AppendPlan:
     """What to do with an AppendEntries.

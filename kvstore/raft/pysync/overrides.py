@@ -7,6 +7,7 @@ All of it fits one version of the library, which `library.check_library` compare
 """
 
 import random
+from collections.abc import Mapping
 from typing import Protocol
 
 from kvstore.base.clock import Clock
@@ -19,6 +20,8 @@ from kvstore.raft.pysync.progress import Progress
 from kvstore.raft.replicator import RaftSettings
 
 FOLLOWER, CANDIDATE, LEADER = 0, 1, 2
+# Where a log ends: (term, index). Logs compare as their ends do.
+LogEnd = tuple[int, int]
 # One message of entries; more than one is sent when more waits.
 APPEND_BYTES = 1 << 20
 # Applying pauses after this long, so that heartbeats go on while a long log is replayed.
@@ -91,6 +94,8 @@ class GuardedSyncObj(library.SyncObj):  # type: ignore[misc]
         self._heard_leader_at = float("-inf")
         self._said_alive_at = float("-inf")
         self._reply: tuple[int, int] | None = None
+        # Logs of the members met before anybody led; None once that is over.
+        self._rivals: dict[str, LogEnd] | None = {}
         names = sorted(node_name(member) for member in settings.peers)
         own = node_name(settings.member_id)
         nodes = {name: _Member(name) for name in names}
@@ -219,8 +224,11 @@ class GuardedSyncObj(library.SyncObj):  # type: ignore[misc]
 
     # Connections
 
-    def connected(self, name: str) -> None:
-        """A new connection to a member: nothing is known of what reached it, or of what it still holds."""
+    def connected(self, name: str, log_end: LogEnd | None = None) -> None:
+        """A new connection to a member: nothing is known of what reached it, or of what it still holds.
+
+        `log_end` is where its log ended when it connected, as it said itself.
+        """
         progress = self.progress[name]
         progress.connected = True
         progress.end_transfer()
@@ -232,11 +240,30 @@ class GuardedSyncObj(library.SyncObj):  # type: ignore[misc]
         self._SyncObj__raftNextIndex[node] = self._journal.last_index + 1
         if self.is_leader():
             self._send_entries(name, force=True)
+        elif self._rivals is not None and log_end is not None:
+            self._rivals[name] = log_end
+            self._stand_first(self._rivals)
+
+    def _stand_first(self, rivals: Mapping[str, LogEnd]) -> None:
+        """Members that just started need not wait for a leader nobody has heard of: the best placed stands at once.
+
+        It is a campaign like any other, PreVote included. A wrong guess costs a message, and it is the only one.
+        """
+        if len(rivals) + 1 < self.majority() or not self.may_vote:
+            return
+        own = self._own_node.id
+        ends = {**rivals, own: (self._journal.last_term, self._journal.last_index)}
+        longest = max(ends.values())
+        if own == min((one for one in ends if ends[one] == longest), key=lambda one: int(one, 16)):
+            self._rivals = None
+            self._SyncObj__raftElectionDeadline = 0.0
 
     def disconnected(self, name: str) -> None:
         """The connection to a member ended. A leader that is gone is not waited for as long as a silent one."""
         self.progress[name].connected = False
         self.progress[name].end_transfer()
+        if self._rivals is not None:
+            self._rivals.pop(name, None)
         self._SyncObj__connectedNodes.discard(self._nodes[name])
         if name == self.leader_name():
             soon = self._clock.monotonic() + self._election * self._rng.uniform(0.1, 0.4)
@@ -307,6 +334,7 @@ class GuardedSyncObj(library.SyncObj):  # type: ignore[misc]
     def heard_leader(self, name: str, term: int) -> None:
         """Row 1: tell the library that a leader lives, with nothing to commit and no log position."""
         self._heard_leader_at = self._clock.monotonic()
+        self._rivals = None
         self._pre_votes = None
         if not self._transfer_election or term > self.term():
             self._campaign_allowed = self._transfer_election = False

@@ -33,6 +33,9 @@ SEND_BUFFER_BYTES = 64 << 20
 PING_SECONDS = 0.5
 SILENCE_SECONDS = 2.0
 REDIAL_CAP_SECONDS = 0.5
+# A member that starts, or was just lost, is often there in a moment; the others wait for it with their first election.
+QUICK_REDIAL_CAP_SECONDS = 0.03
+QUICK_SECONDS = 10.0
 
 
 class LinkFilter(Protocol):
@@ -255,6 +258,7 @@ class PeerTransport:
     async def _dial(self, member: MemberId) -> None:
         backoff = Backoff(0.02, REDIAL_CAP_SECONDS, rng=self._rng)
         loop = asyncio.get_running_loop()
+        alone_since = self.clock.monotonic()
         while True:
             # Asked every time: the address may be updated.
             host, port = self._settings.peers[member]
@@ -271,7 +275,11 @@ class PeerTransport:
                     await connection.closed
                     if connection.member is not None:
                         backoff.reset()
-            await self.clock.sleep(backoff.next())
+                        alone_since = self.clock.monotonic()
+            pause = backoff.next()
+            if self.clock.monotonic() - alone_since < QUICK_SECONDS:
+                pause = min(pause, QUICK_REDIAL_CAP_SECONDS)
+            await self.clock.sleep(pause)
 
     async def _watch_silence(self) -> None:
         ping = encode({"type": "ping"})

@@ -426,3 +426,51 @@ async def test_a_leader_that_learns_a_newer_term_waits_before_it_stands_again(
     for member in world.members.values():
         member.kill()
     await let_callbacks_run()
+
+
+async def test_members_that_start_together_do_not_wait_for_a_timeout(tmp_path: Path) -> None:
+    world = World(tmp_path, 11)
+    for member in world.members.values():
+        member.start()
+    world.connect()
+    world.run(0.1)
+    assert world.leaders == {1: 1}, "the first of equals stands at once, and alone"
+
+    # Started again, it is the one with the most: a leader that lacks what is committed there would not be elected.
+    world.members[MemberId(1)].kill()
+    world.run(4.0)
+    world.connect()
+    for number in range(5):
+        world.propose(b"more%d" % number)
+    world.run(1.0)
+    for member in world.members.values():
+        if member.core is not None:
+            member.kill()
+    for member in world.members.values():
+        member.start()
+    before = max(world.leaders)
+    world.connect()
+    world.run(0.1)
+    assert max(world.leaders) == before + 1
+    assert world.leaders[before + 1] != 1
+    for member in world.members.values():
+        member.kill()
+    await let_callbacks_run()
+
+
+async def test_who_meets_a_leader_does_not_stand(tmp_path: Path) -> None:
+    world = World(tmp_path, 12)
+    late = world.members[MemberId(1)]
+    for member in world.members.values():
+        if member is not late:
+            member.start()
+    world.connect()
+    world.run(0.2)
+    assert world.leaders == {1: 2}
+    late.start()
+    world.connect()
+    world.run(5.0)
+    assert world.leaders == {1: 2}
+    for member in world.members.values():
+        member.kill()
+    await let_callbacks_run()
