@@ -3,10 +3,10 @@
 A handler is bound with the `MethodCounts` of its path and adds to them as it goes; the sums are made at scrape time.
 """
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from kvstore.base.metrics import Samples
-from kvstore.wire.engine import CODE_NAMES, Send
+from kvstore.wire.engine import CODE_NAMES, DirectSend, Send
 
 _SERVER_STREAMS = frozenset(
     {
@@ -41,12 +41,41 @@ class MethodCounts:
     def send(self, send: Send) -> Send:
         """The `send` of a stream, counted."""
 
+        if isinstance(send, DirectSend):
+            return _CountedSend(self, send)
+
         def counted(data: bytes) -> Awaitable[None]:
             self.sent += 1
             self.sent_bytes += len(data)
             return send(data)
 
         return counted
+
+
+class _CountedSend:
+    """A `DirectSend`, counted."""
+
+    __slots__ = ("_counts", "_send")
+
+    def __init__(self, counts: MethodCounts, send: DirectSend) -> None:
+        self._counts = counts
+        self._send = send
+
+    def __call__(self, data: bytes) -> Awaitable[None]:
+        """Count and send."""
+        self._counts.sent += 1
+        self._counts.sent_bytes += len(data)
+        return self._send(data)
+
+    def now(self, data: bytes) -> bool:
+        """Count and send."""
+        self._counts.sent += 1
+        self._counts.sent_bytes += len(data)
+        return self._send.now(data)
+
+    def on_room(self, callback: Callable[[], None]) -> None:
+        """As the other's."""
+        self._send.on_room(callback)
 
 
 class CallCounts:

@@ -1,4 +1,4 @@
-"""Watch servicer: a reader and a writer task per stream.
+"""Watch servicer: a reader per stream, and a writer that is a task only where sending must be awaited.
 
 The reader creates and cancels; the writer sends, and waiting for the client to take is the backpressure. Both put
 control answers and events through one ordered path: control answers wait in a bounded list that the writer empties
@@ -8,6 +8,7 @@ first, so `created` always precedes a watcher's events. A client that half-close
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 
 from kvstore.auth.errors import AuthError, PermissionDenied
 from kvstore.machine.outcome import Event
@@ -26,11 +27,23 @@ from kvstore.service.watch import (
     WatchHub,
     WatchStream,
 )
-from kvstore.wire.engine import CallContext, Send, StreamHandler
+from kvstore.wire.engine import CallContext, DirectSend, Send, StreamHandler
 
 INVALID_WATCH_ID = -1
+_NOTICES_A_TURN = 128
+_MAX_SHARED_BYTES = 4 << 20
 _MAX_CONTROL = 1024
 """Unsent control answers of one stream; the reader stops reading at this many."""
+
+
+@dataclass(slots=True)
+class _Shared:
+    """Messages of one batch that many watchers get: they differ by watch id at most."""
+
+    events: tuple[Event, ...]
+    revision: int
+    messages: dict[tuple[int, bool, bool], list[bytes]] = field(default_factory=dict)
+    size_bytes: int = 0
 
 
 class WatchServicer:
@@ -50,6 +63,7 @@ class WatchServicer:
         self._encoder = encoder
         self.guard = guard
         self._max_response_bytes = max_response_bytes
+        self._shared = _Shared((), 0)
 
     def stream(self) -> dict[str, StreamHandler]:
         """Handlers by method path."""
@@ -60,6 +74,9 @@ class WatchServicer:
         stream = self._hub.open()
         connection = _Connection(self, stream, send, context)
         try:
+            if isinstance(send, DirectSend):
+                await connection.serve(requests, send)
+                return
             async with asyncio.TaskGroup() as group:
                 group.create_task(connection.read(requests), name="watch/reader")
                 group.create_task(connection.write(), name="watch/writer")
@@ -77,6 +94,20 @@ class WatchServicer:
 
     def batch_messages(self, batch: WatchBatch) -> list[bytes]:
         """The batch as one response, or more if it is too large and the watcher takes fragments."""
+        watcher = batch.watcher
+        shared = self._shared
+        if shared.events is not batch.events or shared.revision != batch.revision:
+            shared = self._shared = _Shared(batch.events, batch.revision)
+        at = (watcher.watch_id, watcher.spec.prev_kv, watcher.spec.fragment)
+        messages = shared.messages.get(at)
+        if messages is None:
+            messages = self._make_messages(batch)
+            shared.size_bytes += sum(map(len, messages))
+            if shared.size_bytes <= _MAX_SHARED_BYTES:
+                shared.messages[at] = messages
+        return messages
+
+    def _make_messages(self, batch: WatchBatch) -> list[bytes]:
         watcher = batch.watcher
         encoded = [self._encode(event, watcher.spec.prev_kv) for event in batch.events]
         header = self.header_bytes(batch.revision)
@@ -115,6 +146,66 @@ class _Connection:
         self._has_room = asyncio.Event()
         self._has_room.set()
         # Watchers whose `created` is not sent yet are among the control answers, which go first.
+        self._direct: DirectSend | None = None
+        self._is_waiting = False
+        self._is_pumping = False
+        self._task: asyncio.Task[None] | None = None
+        self._error: Exception | None = None
+
+    async def serve(self, requests: AsyncIterator[bytes], send: DirectSend) -> None:
+        """Read in this task and write from callbacks: an event for a thousand streams wakes no task."""
+        self._direct, self._task = send, asyncio.current_task()
+        send.on_room(self._on_room)
+        self._stream.on_ready(self._pump)
+        try:
+            await self.read(requests)
+            # A client that half-closes keeps its watches.
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            if self._error is None or self._task is None:
+                raise
+            self._task.uncancel()
+            raise self._error from None
+        finally:
+            self._stream.on_ready(None)
+
+    def _on_room(self) -> None:
+        self._is_waiting = False
+        self._pump()
+
+    def _pump(self) -> None:
+        """Send what there is, until the client has no room."""
+        # Room made while sending calls back into here, and order would be lost.
+        if self._is_pumping or self._is_waiting or self._direct is None:
+            return
+        self._is_pumping = True
+        try:
+            self._send_some(self._direct)
+        except Exception as error:
+            self._error = error
+            if self._task is not None:
+                self._task.cancel()
+        finally:
+            self._is_pumping = False
+
+    def _send_some(self, send: DirectSend) -> None:
+        for _ in range(_NOTICES_A_TURN):
+            while self._control:
+                if not send.now(self._control.popleft()):
+                    self._is_waiting = True
+                    return
+            self._has_room.set()
+            notice = self._stream.take()
+            if notice is None:
+                return
+            has_room = True
+            for message in self._messages(notice):
+                has_room = send.now(message)
+            if not has_room:
+                self._is_waiting = True
+                return
+        # One that reads a long past must not hold up the others.
+        self._stream.nudge()
 
     async def read(self, requests: AsyncIterator[bytes]) -> None:
         """Create, cancel, progress: until the client half-closes."""

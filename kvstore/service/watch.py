@@ -102,7 +102,7 @@ class WatchHub:
         self._held: dict[WatchStream, None] = {}
         self._seen_revision = machine.revision
         self._ready: list[WatchStream] = []
-        self._read_at = 0
+        self._read_at = (0, 0)
         self._reads: dict[tuple[bytes, bytes, int], tuple[int, int, tuple[Event, ...]]] = {}
         self.watcher_count = 0
 
@@ -188,10 +188,11 @@ class WatchHub:
 
         Watchers of one range that were woken together share the answer, so that it is read, and encoded, once.
         """
-        newest = self._machine.revision
-        if self._read_at != newest or len(self._reads) > _SHARED_READS:
+        # Compaction takes the versions before from events.
+        state = (self._machine.revision, self._machine.compact_revision)
+        if self._read_at != state or len(self._reads) > _SHARED_READS:
             self._reads.clear()
-            self._read_at = newest
+            self._read_at = state
         at = (key, range_end, revision)
         known = self._reads.get(at)
         if known is None:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 OK = 0
 CANCELLED = 1
@@ -79,6 +79,25 @@ class CallContext(Protocol):
 
 
 Send = Callable[[bytes], Awaitable[None]]
+
+
+@runtime_checkable
+class DirectSend(Protocol):
+    """A `Send` that can be told without waiting, for who sends to thousands of streams and keeps no task for each."""
+
+    def __call__(self, message: bytes) -> Awaitable[None]:
+        """Send; returns when the client has room for it."""
+        ...
+
+    def now(self, message: bytes) -> bool:
+        """Send; False if it waits for the client, and nothing should follow before `on_room` has called."""
+        ...
+
+    def on_room(self, callback: Callable[[], None]) -> None:
+        """Call whenever all that waited has left."""
+        ...
+
+
 UnaryHandler = Callable[[bytes, CallContext], Awaitable[bytes]]
 StreamHandler = Callable[[AsyncIterator[bytes], Send, CallContext], Awaitable[None]]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 
 from kvstore.base.log import get_logger
 from kvstore.wire.engine import CANCELLED, INTERNAL, UNAVAILABLE, WireError
@@ -17,10 +18,39 @@ _QUEUED_BYTES = 64 * 1024
 """Requests of a stream that wait to be taken; beyond, the client gets no more window."""
 
 
+class _DirectSend:
+    """The call's sending end (`kvstore.wire.engine.DirectSend`)."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: "StreamCall") -> None:
+        self._call = call
+
+    def __call__(self, message: bytes) -> Awaitable[None]:
+        """Send; returns when it is on its way or in the windows."""
+        return self._call.send(message)
+
+    def now(self, message: bytes) -> bool:
+        """Send; False if it waits."""
+        return self._call.send_now(message)
+
+    def on_room(self, callback: Callable[[], None]) -> None:
+        """Call when all that waited has left."""
+        self._call.room_callback = callback
+
+
 class StreamCall(Call):
     """Messages both ways, at once."""
 
-    __slots__ = ("_drained", "_has_more", "_messages", "_owed", "_queued_bytes", "_task")
+    __slots__ = (
+        "_drained",
+        "_has_more",
+        "_messages",
+        "_owed",
+        "_queued_bytes",
+        "_task",
+        "room_callback",
+    )
 
     def __init__(
         self,
@@ -38,6 +68,7 @@ class StreamCall(Call):
         self._has_more: asyncio.Future[None] | None = None
         self._drained: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
+        self.room_callback: Callable[[], None] | None = None
 
     def on_open(self, is_end: bool) -> None:
         """Start the handler."""
@@ -88,6 +119,17 @@ class StreamCall(Call):
         for future in waiting:
             if not future.done():
                 future.set_result(None)
+        if self.room_callback is not None:
+            self.room_callback()
+
+    def send_now(self, message: bytes) -> bool:
+        """Send one message; False if it waits for the client. To one who has gone away nothing is sent."""
+        if self._is_ended:
+            return True
+        connection = self.connection
+        if not self.is_answered:
+            connection.send_headers(self, status.OPENING)
+        return connection.send_data(self, PREFIX.pack(0, len(message)), message)
 
     async def send(self, message: bytes) -> None:
         """Send one message; returns when it is on its way or in the windows."""
@@ -147,7 +189,7 @@ class StreamCall(Call):
         if handler is None:
             raise RuntimeError("a stream call without a handler")
         try:
-            await handler(self, self.send, self)
+            await handler(self, _DirectSend(self), self)
         except WireError as error:
             self._refuse(error.code, error.message)
         except asyncio.CancelledError:
