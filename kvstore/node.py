@@ -246,9 +246,13 @@ class Node:
 
     def _on_applied(self, outcomes: Sequence[Any]) -> None:
         self._hub.on_applied(outcomes)
-        self._lease_clock.on_applied(outcomes)
-        self._token_table.on_applied(outcomes)
-        self._upkeep.on_applied(outcomes)
+        # Most entries are puts without a lease, and tell the rest nothing.
+        telling = [outcome for outcome in outcomes if outcome.effects]
+        if telling:
+            self._lease_clock.on_applied(telling)
+        self._token_table.on_applied(telling)
+        if telling:
+            self._upkeep.on_applied(telling)
 
     def _on_leadership(self, is_leader: bool) -> None:
         log.info("leadership gained" if is_leader else "leadership lost")

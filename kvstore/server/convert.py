@@ -14,6 +14,7 @@ from kvstore.machine.outcome import (
 )
 from kvstore.pb import kv_pb2
 from kvstore.pb import rpc_pb2 as pb
+from kvstore.server.header import varint, with_length
 from kvstore.service.watch import WatchSpec
 
 _VALUE = 3
@@ -131,19 +132,35 @@ def delete_to_pb(reply: DeleteRangeReply) -> pb.DeleteRangeResponse:
     )
 
 
-def txn_to_pb(reply: TxnReply, revision: int) -> pb.TxnResponse:
-    """TxnResponse without its own header; the parts carry in theirs the revision they saw.
-
-    Compat: as in etcd, what comes before the first change still has the revision before the transaction.
-    """
-    before = revision - 1 if _has_changed(reply) else revision
-    return _txn_to_pb(reply, before, revision)[0]
-
-
 def _has_changed(part: OpReply) -> bool:
     if isinstance(part, TxnReply):
         return any(_has_changed(step) for step in part.responses)
     return isinstance(part, PutReply) or (isinstance(part, DeleteRangeReply) and part.deleted > 0)
+
+
+def encode_txn(reply: TxnReply, revision: int) -> bytes:
+    """TxnResponse without its own header; the parts carry in theirs the revision they saw.
+
+    Compat: as in etcd, what comes before the first change still has the revision before the transaction. Puts, which
+    may be many, are encoded without building messages.
+    """
+    current = revision - 1 if _has_changed(reply) else revision
+    parts = [b"\x10\x01"] if reply.succeeded else []
+    put_done = b""
+    for part in reply.responses:
+        if isinstance(part, PutReply) and part.prev_kv is None:
+            current = revision
+            if not put_done:
+                header = with_length(b"\x0a", b"\x18" + varint(revision))
+                put_done = with_length(b"\x1a", with_length(b"\x12", header))
+            parts.append(put_done)
+            continue
+        if not isinstance(part, TxnReply) and _has_changed(part):
+            current = revision
+        response = pb.TxnResponse()
+        current = _add_op_reply(response, part, current, revision)
+        parts.append(response.SerializeToString())
+    return b"".join(parts)
 
 
 def _txn_to_pb(reply: TxnReply, current: int, final: int) -> tuple[pb.TxnResponse, int]:

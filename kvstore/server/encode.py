@@ -8,7 +8,7 @@ bounded by bytes and dropped whole when full: cheaper than ageing, and refilled 
 from collections.abc import Iterable
 
 from kvstore.machine.outcome import Event, KeyValue, RangeReply
-from kvstore.server.header import varint
+from kvstore.server.header import varint, with_length
 
 _LIMIT_BYTES = 16 << 20
 _MAX_ENTRY_BYTES = 64 << 10
@@ -29,11 +29,6 @@ def encode_key_value(kv: KeyValue) -> bytes:
     if kv.lease:
         parts += (b"\x30", varint(kv.lease))
     return b"".join(parts)
-
-
-def with_length(tag: bytes, body: bytes) -> bytes:
-    """A length-delimited field."""
-    return tag + varint(len(body)) + body
 
 
 class Encoder:

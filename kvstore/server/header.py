@@ -27,6 +27,11 @@ def varint(number: int) -> bytes:
     return bytes(out)
 
 
+def with_length(tag: bytes, body: bytes) -> bytes:
+    """A length-delimited field."""
+    return tag + varint(len(body)) + body
+
+
 class Header:
     """Makes headers of one member. `term` and `revision` are asked when one is made."""
 

@@ -6,12 +6,12 @@ from kvstore.server.check import check_delete, check_put, check_range, check_txn
 from kvstore.server.convert import (
     delete_from_pb,
     delete_to_pb,
+    encode_txn,
     is_serializable,
     put_from_pb,
     put_to_pb,
     range_from_pb,
     txn_from_pb,
-    txn_to_pb,
 )
 from kvstore.server.encode import Encoder
 from kvstore.server.header import Header
@@ -76,7 +76,7 @@ class KVServicer:
             txn_from_pb(request), context, serializable=is_serializable(request)
         )
         header = self._header.encoded(answer.revision)
-        return header + txn_to_pb(answer.reply, answer.revision).SerializeToString()
+        return header + encode_txn(answer.reply, answer.revision)
 
     async def compact(self, data: bytes, context: CallContext) -> bytes:
         """CompactionRequest -> CompactionResponse."""

@@ -8,8 +8,7 @@ and every member refuses to grow from then on.
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from typing import Generic, NamedTuple, TypeVar, cast
 
 from kvstore.machine.commands import (
     Alarm,
@@ -41,8 +40,7 @@ _PER_WRITE_BYTES = 512
 """What a write may cost beside its key and value; rough, on the safe side."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[R]):
+class Answer(NamedTuple, Generic[R]):
     """A reply and the store's revision for the response header."""
 
     reply: R
@@ -66,10 +64,19 @@ class Quota:
         self.limit_bytes = limit_bytes
         self._is_disk_full = is_disk_full
 
+    def has_room(self, cost: int) -> bool:
+        """Whether `cost` bytes more are no question at all; if not, `check` tells."""
+        machine = self._machine
+        return (
+            not machine.alarms
+            and machine.size_bytes + cost <= self.limit_bytes
+            and not self._is_disk_full()
+        )
+
     async def check(self, command: Command) -> None:
         """Raise NoSpace if `command` would grow the store past the quota, or the alarm is up already."""
         cost = growth_bytes(command)
-        if cost == 0:
+        if cost == 0 or self.has_room(cost):
             return
         if self._is_disk_full() or any(alarm == ALARM_NOSPACE for _, alarm in self._machine.alarms):
             raise NoSpace
@@ -132,7 +139,8 @@ class KVService:
         if self._guard.is_enabled:
             # Nobody else may make a nearly full store raise its alarm.
             caller = await self._guard.require_user(caller)
-        await self._quota.check(cmd)
+        if not self._quota.has_room(len(cmd.key) + len(cmd.value) + _PER_WRITE_BYTES):
+            await self._quota.check(cmd)
         outcome = await self._proposer.submit(cmd, caller)
         return Answer(cast("PutReply", outcome.reply), outcome.revision)
 

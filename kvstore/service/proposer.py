@@ -13,6 +13,8 @@ from kvstore.raft.replicator import Replicator
 from kvstore.service.errors import RequestTooLarge
 from kvstore.service.guard import SYSTEM, Caller, Guard
 
+_REFUSALS = (StoreError, AuthError)
+
 
 @dataclass(frozen=True, slots=True)
 class ProposalLimits:
@@ -66,7 +68,7 @@ class Proposer:
             raise
         finally:
             self.pending_count -= 1
-        if isinstance(outcome.reply, StoreError | AuthError):
+        if isinstance(outcome.reply, _REFUSALS):
             raise outcome.reply
         return outcome
 

@@ -83,6 +83,8 @@ class Core:
         self._forward_again_at = 0.0
         self._settled_term = 0
         self._seen_leader: tuple[int, str | None] = (0, None)
+        self._known_leader: tuple[object, int] = (None, -1)
+        self._leadership = (MemberId(0), 0)
         self._announced_leading = False
         self._rejoin = Rejoin()
         self._expire_at = 0.0
@@ -589,8 +591,12 @@ class Core:
 
     def leadership(self) -> tuple[MemberId, int]:
         """The leader this member knows, 0 for none, and the term."""
-        leader = self.sync.leader_name()
-        return MemberId(0) if leader is None else self._members[leader], self.sync.term()
+        seen = self.sync.leader_and_term()
+        if seen != self._known_leader:
+            leader = self.sync.leader_name()
+            member = MemberId(0) if leader is None else self._members[leader]
+            self._known_leader, self._leadership = seen, (member, self.sync.term())
+        return self._leadership
 
     def status(self) -> RaftStatus:
         """This member's view."""

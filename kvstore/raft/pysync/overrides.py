@@ -135,6 +135,10 @@ class GuardedSyncObj(library.SyncObj):  # type: ignore[misc]
         leader = self._SyncObj__raftLeader
         return None if leader is None else str(leader.id)
 
+    def leader_and_term(self) -> tuple[object, int]:
+        """Whom this member takes for the leader, as the library's own object, and the term."""
+        return self._SyncObj__raftLeader, self._SyncObj__raftCurrentTerm
+
     def term(self) -> int:
         """The current term."""
         return int(self._SyncObj__raftCurrentTerm)

@@ -11,7 +11,7 @@ from kvstore.wire.h2 import status
 from kvstore.wire.h2.connection import Connection
 from kvstore.wire.h2.deadlines import Deadlines
 from kvstore.wire.h2.messages import Assembler
-from kvstore.wire.h2.routing import CallHead
+from kvstore.wire.h2.routing import TIMEOUT_HEADER, CallHead
 from kvstore.wire.h2.stream import Stream
 
 BUG = "internal error, see the member's log"
@@ -71,12 +71,17 @@ class Call(Stream):
 
     def metadata(self, name: str) -> str | None:
         """A header by lower-case name; a binary one is decoded, each byte a character."""
+        texts = self.head.texts
+        if name in texts:
+            return texts[name]
         value = self.head.value(name.encode())
-        if value is None:
-            return None
-        if name.endswith("-bin"):
+        if value is not None and name.endswith("-bin"):
             value = decode_binary(value)
-        return value.decode("latin-1")
+        text = None if value is None else value.decode("latin-1")
+        if name != TIMEOUT_HEADER:
+            # Heads that differ in this one header share the rest; what handlers ask for are a few names.
+            texts[name] = text
+        return text
 
     @property
     def peer(self) -> str:

@@ -20,7 +20,8 @@ from kvstore.wire.h2.hpack import Header
 from kvstore.wire.h2.sending import Block
 
 _GRPC: Final = b"application/grpc"
-_TIMEOUT: Final = b"grpc-timeout"
+TIMEOUT_HEADER: Final = "grpc-timeout"
+_TIMEOUT: Final = TIMEOUT_HEADER.encode()
 _MEMO_HEADS = 512
 _MEMO_HEAD_BYTES = 2048
 
@@ -34,6 +35,7 @@ class CallHead(RequestHead):
         "method_path",
         "refused",
         "stream",
+        "texts",
         "timeout",
         "unary",
     )
@@ -44,6 +46,8 @@ class CallHead(RequestHead):
         self.stream: StreamHandler | None = None
         self.refused: Block | None = None
         self.is_gzip = False
+        self.texts: dict[str, str | None] = {}
+        """Headers that handlers have asked for, as they were told."""
         self.timeout: float | None = None
         self.method_path = self.path.decode("latin-1")
         self.is_grpc = _is_grpc(self.value(b"content-type") or b"")
@@ -61,6 +65,7 @@ class CallHead(RequestHead):
         head.headers, head.content_length = headers, self.content_length
         head.unary, head.stream, head.refused = self.unary, self.stream, None
         head.is_gzip, head.is_grpc, head.method_path = self.is_gzip, self.is_grpc, self.method_path
+        head.texts = self.texts
         head.timeout = seconds
         return head
 

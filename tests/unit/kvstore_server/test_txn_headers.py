@@ -4,7 +4,7 @@ import pytest
 
 from kvstore.machine.outcome import DeleteRangeReply, OpReply, PutReply, RangeReply, TxnReply
 from kvstore.pb import rpc_pb2 as pb
-from kvstore.server.convert import txn_to_pb
+from kvstore.server.convert import encode_txn
 
 READ, PUT, GONE, NONE = RangeReply((), 0), PutReply(), DeleteRangeReply(1), DeleteRangeReply(0)
 
@@ -27,5 +27,5 @@ def revision_of(part: pb.ResponseOp) -> int:
 def test_parts_before_the_first_change_have_the_revision_before_it(
     parts: tuple[OpReply, ...], revisions: list[int]
 ) -> None:
-    response = txn_to_pb(TxnReply(True, parts), 30)
+    response = pb.TxnResponse.FromString(encode_txn(TxnReply(True, parts), 30))
     assert [revision_of(part) for part in response.responses] == revisions
