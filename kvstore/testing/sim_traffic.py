@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from kvstore.client.client import Client
 from kvstore.client.errors import ClientError
 from kvstore.testing.history import History
+from kvstore.testing.perform import perform
 from kvstore.testing.records import (
     Compact,
     Compare,
@@ -31,7 +32,6 @@ from kvstore.testing.records import (
     Txn,
 )
 from kvstore.testing.schedule import Plan
-from kvstore.testing.sim_client import perform
 
 PREFIX, PREFIX_END = b"k/", b"k0"
 

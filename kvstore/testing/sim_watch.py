@@ -16,8 +16,8 @@ from kvstore.client.client import Client
 from kvstore.client.errors import ClientError, Compacted
 from kvstore.pb import rpc_pb2
 from kvstore.testing.history import History
+from kvstore.testing.perform import watch_event
 from kvstore.testing.records import KeyValue, WatchEvent, WatchRecord, WatchResponse
-from kvstore.testing.sim_client import watch_event
 from kvstore.testing.sim_rpc import RpcWorld
 from kvstore.testing.sim_traffic import PREFIX, PREFIX_END
 
