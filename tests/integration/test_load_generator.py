@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cli.bench_cluster import OURS, StoreCluster, etcd_program
@@ -34,18 +35,20 @@ async def test_every_workload_runs_without_errors(cluster: StoreCluster) -> None
         found = await client.get(b"bench/", range_end=b"bench0", count_only=True)
     assert found.count == 1200
     for workload in WORKLOADS:
-        figures = await measure(
-            LoadSpec(
-                endpoints=cluster.endpoints,
-                workload=workload,
-                clients=200 if workload.startswith("fan-out") else 3,
-                connections=2,
-                keys=1200,
-                seconds=0.2,
-                warmup_seconds=0.1,
-                pids=[member.process.pid],
-            )
+        spec = LoadSpec(
+            endpoints=cluster.endpoints,
+            workload=workload,
+            clients=200 if workload.startswith("fan-out") else 3,
+            connections=2,
+            keys=1200,
+            seconds=0.2,
+            warmup_seconds=0.1,
+            pids=[member.process.pid],
         )
+        figures = await measure(spec)
+        if not figures.operations:
+            # A machine at work may take longer to open 200 watches.
+            figures = await measure(msgspec.structs.replace(spec, seconds=10.0))
         assert (workload, figures.errors, figures.first_error) == (workload, 0, "")
         assert figures.operations > 0, workload
         assert figures.p50 <= figures.p99 <= figures.worst, workload
