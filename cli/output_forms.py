@@ -1,8 +1,9 @@
 """The forms of output by name, as `--write-out` takes them."""
 
-from cli.output import Printer, SimplePrinter
+from cli.output import Printer
 from cli.output_data import JsonPrinter
 from cli.output_fields import FieldsPrinter
+from cli.output_simple import SimplePrinter
 from cli.output_table import TablePrinter
 from cli.output_wire import ProtobufPrinter
 
