@@ -37,11 +37,11 @@ from kvstore.local.probe import http_get
 from kvstore.local.process import Process
 from kvstore.local.spawn import CommandSpawner, WarmSpawner, make_spawner
 from kvstore.local.supervisor import NotReady, ProcessSupervisor
-from kvstore.local.topology import fault_socket
+from kvstore.local.topology import STORE_MODULES, fault_socket
 
 _LEASES = {"scheduler-leader": "kube-scheduler", "controllers-leader": "kube-controller-manager"}
 _PRELOAD = {
-    "store": ("kvstore.config", "kvstore.node", "kvstore.raft.pysync.engine", "uvloop"),
+    "store": STORE_MODULES,
     "apiserver": ("controlplane.apiserver.app", "controlplane.storage.kv"),
     "scheduler": ("controlplane.scheduler.app",),
     "controllers": ("controlplane.controllers.app",),
@@ -101,8 +101,7 @@ class LocalCluster:
             settings = resolve_ports(self._asked, self.layout)
             check_ports(settings, self.kinds)
             self._spawner = make_spawner(_preload(self.kinds))
-            if isinstance(self._spawner, WarmSpawner):
-                await self._spawner.start()
+            await self._spawner.start()
             now = datetime.datetime.fromtimestamp(self._clock.time(), datetime.UTC)
             authority = CertificateAuthority(self.layout.certificates, now)
             peers = CertificateAuthority(self.layout.peer_certificates, now)

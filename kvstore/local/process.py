@@ -81,7 +81,7 @@ class Process:
     async def wait_ready(self, timeout_seconds: float) -> bool:
         """Poll the readiness check; False on the deadline or when the child ends first."""
         deadline = self._clock.monotonic() + timeout_seconds
-        pause = 0.03
+        pause = 0.02
         while self.is_running and self._clock.monotonic() < deadline:
             with contextlib.suppress(OSError, asyncio.TimeoutError, ValueError):
                 if await self.spec.ready():
@@ -89,7 +89,7 @@ class Process:
                         self.state = "ready"
                     return True
             await self._clock.sleep(pause)
-            pause = min(0.2, pause * 1.3)
+            pause = min(0.1, pause * 1.2)
         return False
 
     async def wait_ended(self) -> int:

@@ -62,6 +62,11 @@ class Spawner(Protocol):
 class CommandSpawner:
     """Each child is a command of its own."""
 
+    is_open = True
+
+    async def start(self) -> None:
+        """Nothing to start."""
+
     async def spawn(self, argv: Sequence[str], env: Mapping[str, str], log_file: Path) -> Child:
         """Start `argv`. Raises OSError."""
         with log_file.open("ab") as log:
@@ -116,6 +121,11 @@ class WarmSpawner:
         self._children: dict[int, _Fork] = {}
         self._asked: dict[int, asyncio.Future[_Fork]] = {}
         self._ids = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the warm parent is there."""
+        return self._writer is not None
 
     async def start(self) -> None:
         """Start the warm parent; it imports while the caller goes on. Raises OSError."""
@@ -194,5 +204,5 @@ class WarmSpawner:
 
 
 def make_spawner(preload: Sequence[str]) -> CommandSpawner | WarmSpawner:
-    """The quickest spawner that is safe here. Call `start` on a `WarmSpawner`."""
+    """The quickest spawner that is safe here. Call its `start`."""
     return WarmSpawner(preload) if sys.platform == "linux" else CommandSpawner()

@@ -17,9 +17,10 @@ from kvstore.local.certificates import CertificateAuthority
 from kvstore.local.faults import FaultDesk, FaultError
 from kvstore.local.probe import http_get
 from kvstore.local.process import Process
-from kvstore.local.spawn import CommandSpawner, WarmSpawner, make_spawner
+from kvstore.local.spawn import CommandSpawner, Spawner, WarmSpawner, make_spawner
 from kvstore.local.supervisor import NotReady, ProcessSupervisor
 from kvstore.local.topology import (
+    STORE_MODULES,
     MemberAddress,
     SecuritySettings,
     StoreSettings,
@@ -28,13 +29,15 @@ from kvstore.local.topology import (
     store_specs,
 )
 
-PRELOAD = ("kvstore.config", "kvstore.node", "kvstore.raft.pysync.engine", "uvloop")
 LEADER = "leader"
 _IS_LEADER = re.compile(rb"^etcd_server_is_leader (\d)", re.MULTILINE)
 
 
 class StoreCluster:
-    """A cluster of `members` (names) in `state_dir`; plain, or TLS with `authorities` (clients', peers')."""
+    """A cluster of `members` (names) in `state_dir`; plain, or TLS with `authorities` (clients', peers').
+
+    `start_cluster` may be given a spawner that is shared with others; without, the cluster has one of its own.
+    """
 
     def __init__(
         self,
@@ -77,7 +80,9 @@ class StoreCluster:
             raise FaultError(f"{member!r} is no member; there are {', '.join(self.members)}")
         return found
 
-    async def start_cluster(self, timeout_seconds: float = 60.0) -> None:
+    async def start_cluster(
+        self, timeout_seconds: float = 60.0, spawner: Spawner | None = None
+    ) -> None:
         """Start all members and wait until they serve. Raises NotReady; call `stop_cluster` in any case."""
         used: set[int] = set()
         for name in self.members:
@@ -97,10 +102,10 @@ class StoreCluster:
             authority=clients,
             peer_authority=peers,
         )
-        self._spawner = make_spawner(PRELOAD)
-        if isinstance(self._spawner, WarmSpawner):
+        if spawner is None:
+            spawner = self._spawner = make_spawner(STORE_MODULES)
             await self._spawner.start()
-        self._supervisor = ProcessSupervisor([specs], self._clock, self._spawner)
+        self._supervisor = ProcessSupervisor([specs], self._clock, spawner)
         sockets = {name: fault_socket(self.state_dir, name) for name in self.members}
         processes = {name: self.process(name) for name in self.members}
         self._faults = FaultDesk(

@@ -20,7 +20,6 @@ from typing import Any, Literal, Self, TypeVar
 from kvstore.base.clock import Clock, SystemClock
 from kvstore.client.client import Client
 from kvstore.client.errors import ClientError
-from kvstore.client.portal import Portal
 from kvstore.client.types import AlarmKind, ClientTls
 from kvstore.faults.kinds import ClockFault, DiskFault, LinkFault
 from kvstore.local.certificates import CertificateAuthority
@@ -31,6 +30,7 @@ from kvstore.testing.check import linearizable
 from kvstore.testing.check.verdict import check_all
 from kvstore.testing.check.violation import Violation
 from kvstore.testing.history import DigestRecord, FaultRecord, History, Note, StartRecord
+from kvstore.testing.host import Host
 from kvstore.testing.inprocess import InProcessCluster
 from kvstore.testing.record import RecordingClient, RecordingSyncClient
 from kvstore.testing.report import write_report
@@ -53,6 +53,7 @@ class Cluster:
         mode: "inprocess" or "process".
         tls: mutual TLS on client and peer ports.
         settings: of the members; shorter timeouts than a real cluster's by default.
+        host: shared with other clusters, which start quicker then; closed by whoever made it.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Cluster:
         tls: bool = False,
         settings: StoreSettings | None = None,
         clock: Clock | None = None,
+        host: Host | None = None,
     ) -> None:
         if members < 1:
             raise ValueError(f"members={members}: at least one is needed")
@@ -72,7 +74,10 @@ class Cluster:
         self.history = History(info={"mode": mode, "members": str(members)})
         self.tls: ClientTls | None = None
         self._clock = clock or SystemClock()
-        self._portal = Portal("quorate-cluster")
+        self._host = host or Host()
+        self._owns_host = host is None
+        self._portal = self._host.portal
+        self._is_closed = False
         self._numbers = itertools.count(1)
         self._clients: list[RecordingSyncClient] = []
         self._admin: Client | None = None
@@ -98,24 +103,33 @@ class Cluster:
 
     def start(self, timeout_seconds: float = 60.0) -> Self:
         """Start all members and wait until they serve."""
-        self._do(lambda: self._backend.start_cluster(timeout_seconds))
+        self._do(lambda: self._start(timeout_seconds))
         self._admin = self._portal.run(self._open_admin)
         return self
+
+    async def _start(self, timeout_seconds: float) -> None:
+        backend = self._backend
+        if isinstance(backend, StoreCluster):
+            await backend.start_cluster(timeout_seconds, await self._host.spawner())
+        else:
+            await backend.start_cluster(timeout_seconds)
 
     async def _open_admin(self) -> Client:
         return Client(list(self._backend.endpoints.values()), tls=self.tls, timeout_seconds=10.0)
 
     def close(self) -> None:
         """End clients and members. Idempotent."""
-        if not self._portal.is_open:
+        if self._is_closed:
             return
+        self._is_closed = True
         try:
             self._close_clients()
             if self._admin is not None:
                 self._do(self._admin.close)
             self._do(self._backend.stop_cluster)
         finally:
-            self._portal.close()
+            if self._owns_host:
+                self._host.close()
             self.history.close(self._clock.monotonic())
 
     def __enter__(self) -> Self:

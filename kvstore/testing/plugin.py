@@ -27,6 +27,7 @@ import pytest
 
 if TYPE_CHECKING:
     from kvstore.testing.cluster import Cluster
+    from kvstore.testing.host import Host
 
 _MODES = ("inprocess", "process")
 _OWN = ("members", "mode", "tls", "fresh")
@@ -73,6 +74,7 @@ class ClusterPool:
         self._config, self._folders = config, folders
         self._idle: dict[tuple[Any, ...], list[Cluster]] = {}
         self._all: list[Cluster] = []
+        self._host: Host | None = None
 
     def take(self, node: Any, default_members: int | None) -> "tuple[tuple[Any, ...], Cluster]":
         """A cluster as marker, options and ini ask for: its kind, and itself, empty."""
@@ -101,6 +103,9 @@ class ClusterPool:
         """End all."""
         for cluster in list(self._all):
             self._end(cluster)
+        if self._host is not None:
+            self._host.close()
+            self._host = None
 
     def _end(self, cluster: "Cluster") -> None:
         self._all.remove(cluster)
@@ -110,12 +115,15 @@ class ClusterPool:
         from kvstore.local.supervisor import NotReady
         from kvstore.local.topology import StoreSettings
         from kvstore.testing.cluster import Cluster
+        from kvstore.testing.host import Host
         from kvstore.wire.engine import ListenError
 
         try:
             settings = StoreSettings(**{k: v for k, v in wanted.items() if k not in _OWN})
         except (TypeError, ValueError) as error:
             raise pytest.UsageError(f"pytest.mark.quorate: {error}") from error
+        if self._host is None:
+            self._host = Host()
         for left in reversed(range(_START_TRIES)):
             cluster = Cluster(
                 self._folders.mktemp("quorate"),
@@ -123,6 +131,7 @@ class ClusterPool:
                 mode=wanted["mode"],
                 tls=wanted["tls"],
                 settings=settings,
+                host=self._host,
             )
             try:
                 cluster.start()
