@@ -70,6 +70,7 @@ from kvstore.service.watch import WatchHub
 from kvstore.upkeep import Upkeep
 from kvstore.wire.engine import Handlers, Listen, ListenError
 from kvstore.wire.fronts import make_front
+from kvstore.wire.limits import GRPC_OVERHEAD_BYTES
 
 log = get_logger("kvstore.node")
 
@@ -333,7 +334,12 @@ class Node:
             max_txn_ops=config.max_txn_ops,
         )
         watch = WatchServicer(
-            self._hub, header, encoder, guard, max_response_bytes=config.max_request_bytes
+            self._hub,
+            header,
+            encoder,
+            guard,
+            # As in etcd fragments are cut at what a message to the server may have.
+            max_response_bytes=config.max_request_bytes + GRPC_OVERHEAD_BYTES,
         )
         lease = LeaseServicer(
             LeaseService(

@@ -23,7 +23,7 @@ from kvstore.machine.commands import (
 )
 from kvstore.machine.outcome import DeleteRangeReply, PutReply, RangeReply, TxnReply
 from kvstore.mvcc.errors import NoSpace, StoreError
-from kvstore.raft.replicator import ReplicationError
+from kvstore.raft.replicator import NoLeader, OutcomeUnknown, ReplicationError
 from kvstore.service.guard import SYSTEM, Caller, Guard
 from kvstore.service.ports import MachineView
 from kvstore.service.proposer import Proposer
@@ -126,7 +126,7 @@ class KVService:
     ) -> Answer[RangeReply]:
         """Read `cmd`'s range."""
         if not serializable:
-            await self._proposer.confirm_read()
+            await self._confirm_read()
         if self._guard.is_enabled:
             await self._guard.check_range(caller, cmd.key, cmd.range_end)
         reply = self._machine.range(cmd)
@@ -157,7 +157,7 @@ class KVService:
         """Run a transaction; `serializable` matters only if it writes nothing."""
         if not writes(cmd):
             if not serializable:
-                await self._proposer.confirm_read()
+                await self._confirm_read()
             if self._guard.is_enabled:
                 await self._guard.check_txn(caller, cmd)
             reply = self._machine.txn_readonly(cmd)
@@ -173,3 +173,10 @@ class KVService:
     async def compact(self, cmd: Compact, caller: Caller | None = None) -> int:
         """Forget history before `cmd.revision`; the store's revision."""
         return (await self._proposer.submit(cmd, caller)).revision
+
+    async def _confirm_read(self) -> None:
+        """Compat: without a leader etcd's reads time out as those of one that does not answer."""
+        try:
+            await self._proposer.confirm_read()
+        except NoLeader as error:
+            raise OutcomeUnknown from error

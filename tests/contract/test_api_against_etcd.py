@@ -152,3 +152,62 @@ def step(pair: Pair, calls: Any) -> None:
             calls.compacted = compaction.revision
     if calls.sometimes(0.05):
         pair.keep_alive(calls.rng.choice((1, 2, 77, 0)))
+
+
+def test_large_answers_are_cut_alike(pair: Pair) -> None:
+    calls = Cleared()
+    pair.clear(calls)
+    first = calls.now + 1
+    for number in range(12):
+        pair.ask(("KV/Put", pb.PutRequest(key=b"f%d" % number, value=b"-" * 300_000)))
+    for is_cut in (True, False):
+        create = pb.WatchCreateRequest(
+            key=b"f", range_end=b"g", start_revision=first, fragment=is_cut
+        )
+        pair.watch(create_request=create)
+    pair.settle()
+    ours, theirs = (sorted(one.watch.fragments) for one in (pair.ours, pair.theirs))
+    assert ours == theirs
+    assert len(ours) > 2
+
+
+def test_too_large_requests_are_refused_alike(pair: Pair) -> None:
+    for size in (1_572_000, 1_573_000, 1_700_000, 2_500_000):
+        pair.ask(("KV/Put", pb.PutRequest(key=b"large", value=b"-" * size)))
+    ops = [
+        pb.RequestOp(request_put=pb.PutRequest(key=b"%d" % n, value=b"-" * 900_000))
+        for n in range(2)
+    ]
+    pair.ask(("KV/Txn", pb.TxnRequest(success=ops)))
+    assert "etcdserver: request is too large" in pair.refusals
+
+
+def test_leases_end_alike(pair: Pair) -> None:
+    pair.clear(Cleared())
+    pair.watch(create_request=pb.WatchCreateRequest(key=b"e", range_end=b"f", prev_kv=True))
+    # Below the smallest TTL both grant that one.
+    pair.ask(("Lease/LeaseGrant", pb.LeaseGrantRequest(ID=501, TTL=1)))
+    pair.ask(("Lease/LeaseGrant", pb.LeaseGrantRequest(ID=502, TTL=4)))
+    for key in (b"e9", b"e1", b"e5"):
+        pair.ask(("KV/Put", pb.PutRequest(key=key, lease=501)))
+        pair.ask(("KV/Put", pb.PutRequest(key=key + b"x", lease=502)))
+    # A key that moved to another lease, and one that lost its lease, stay.
+    pair.ask(("KV/Put", pb.PutRequest(key=b"e5", lease=502)))
+    pair.ask(("KV/Put", pb.PutRequest(key=b"e9")))
+    for server in (pair.ours, pair.theirs):
+        assert server.watch.wait(lambda s=server: len(s.watch.told[0]) == 1 + 8 + 5, 30)
+    pair.settle()
+    deleted = [(at, kv) for kind, at, kv, _ in pair.ours.watch.told[0][1:] if kind == 1]
+    # Each lease ends in one revision, whatever the number of its keys.
+    assert [at - deleted[0][0] for at, _ in deleted] == [0, 1, 1, 1, 1]
+    for lease_id in (501, 502):
+        pair.ask(("Lease/LeaseTimeToLive", pb.LeaseTimeToLiveRequest(ID=lease_id, keys=True)))
+        pair.keep_alive(lease_id)
+    pair.ask(("KV/Range", pb.RangeRequest(key=b"e", range_end=b"f")))
+
+
+class Cleared:
+    """What `Pair.clear` tells of the revisions."""
+
+    now = 0
+    compacted = 0
