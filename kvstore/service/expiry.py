@@ -13,7 +13,8 @@ from kvstore.base.log import get_logger
 from kvstore.machine.commands import LeaseCheckpoint, LeaseRevoke
 from kvstore.machine.outcome import LeaseGranted, LeaseRevoked, Outcome
 from kvstore.mvcc.errors import LeaseNotFound, StoreError
-from kvstore.raft.replicator import ReplicationError
+from kvstore.raft.replicator import NotLeader, ReplicationError
+from kvstore.service.errors import ServiceError
 from kvstore.service.guard import SYSTEM
 from kvstore.service.ports import MachineView
 from kvstore.service.proposer import Proposer
@@ -28,6 +29,7 @@ _CHECKPOINT_SECONDS = 300.0
 """etcd's interval: shorter leases lose less than this at a fail-over and are not worth an entry."""
 
 _MAX_CHECKPOINTS = 1000
+"""In one entry, which so is far below any sensible --max-request-bytes."""
 
 log = get_logger("kvstore.service.expiry")
 
@@ -40,7 +42,10 @@ class LeaseClock:
         self._proposer = proposer
         self._clock = clock
         self._deadlines: dict[int, float] = {}
+        # One entry a lease, however often it is renewed: a renewal only moves its deadline, and the entry follows when
+        # its time has come.
         self._heap: list[tuple[float, int]] = []
+        self._queued: dict[int, float] = {}
         self._checkpointed: set[int] = set()
         self._next_checkpoint = 0.0
         self.is_primary = False
@@ -50,6 +55,7 @@ class LeaseClock:
         """Start with whole TTLs, or forget all."""
         self._deadlines.clear()
         self._heap.clear()
+        self._queued.clear()
         self._checkpointed.clear()
         self.is_primary = is_leader
         if not is_leader:
@@ -74,7 +80,7 @@ class LeaseClock:
                     self._checkpointed.discard(effect.id)
 
     async def renew(self, lease_id: int) -> int:
-        """Start the lease's TTL anew; the TTL. Raises LeaseNotFound, also for one that is due."""
+        """Start the lease's TTL anew; the TTL. Raises LeaseNotFound, also for one that is due, NotLeader."""
         deadline = self._deadlines.get(lease_id)
         lease = self._machine.lessor.leases.get(lease_id)
         if lease is None or deadline is None or deadline <= self._clock.monotonic():
@@ -83,6 +89,11 @@ class LeaseClock:
             # Otherwise the next leader would start from what was left before this renewal.
             self._checkpointed.discard(lease_id)
             await self._proposer.submit(LeaseCheckpoint(((lease_id, 0),)), SYSTEM)
+            # Meanwhile it may have been revoked, or another member may have come to lead.
+            if not self.is_primary:
+                raise NotLeader
+            if lease_id not in self._deadlines:
+                raise LeaseNotFound
         self._set(lease_id, lease.ttl)
         return lease.ttl
 
@@ -102,14 +113,26 @@ class LeaseClock:
     def _set(self, lease_id: int, seconds: float) -> None:
         deadline = self._clock.monotonic() + seconds
         self._deadlines[lease_id] = deadline
-        heapq.heappush(self._heap, (deadline, lease_id))
+        self._queue(lease_id, deadline)
+
+    def _queue(self, lease_id: int, deadline: float) -> None:
+        queued = self._queued.get(lease_id)
+        if queued is None or deadline < queued:
+            self._queued[lease_id] = deadline
+            heapq.heappush(self._heap, (deadline, lease_id))
 
     async def _revoke_due(self) -> None:
         now = self._clock.monotonic()
         due: list[int] = []
         while self._heap and self._heap[0][0] <= now and len(due) < _MAX_REVOKES_A_TICK:
-            deadline, lease_id = heapq.heappop(self._heap)
-            if self._deadlines.get(lease_id) == deadline:
+            queued, lease_id = heapq.heappop(self._heap)
+            if self._queued.get(lease_id) != queued:
+                continue
+            del self._queued[lease_id]
+            deadline = self._deadlines.get(lease_id)
+            if deadline is not None and deadline > now:
+                self._queue(lease_id, deadline)
+            elif deadline is not None:
                 due.append(lease_id)
         for position, lease_id in enumerate(due):
             try:
@@ -127,23 +150,24 @@ class LeaseClock:
         for lease_id in lease_ids:
             deadline = self._deadlines.get(lease_id)
             if deadline is not None:
-                heapq.heappush(self._heap, (deadline, lease_id))
+                self._queue(lease_id, deadline)
 
     async def _checkpoint(self) -> None:
         now = self._clock.monotonic()
         if now < self._next_checkpoint:
             return
         self._next_checkpoint = now + _CHECKPOINT_SECONDS
+        leases = self._machine.lessor.leases
         remaining = [
-            (lease_id, max(1, int(self._deadlines[lease_id] - now)))
-            for lease_id in sorted(self._deadlines)
-            if self._machine.lessor.leases[lease_id].ttl > _CHECKPOINT_SECONDS
+            (lease_id, max(1, int(deadline - now)))
+            for lease_id, deadline in sorted(self._deadlines.items())
+            if (lease := leases.get(lease_id)) is not None and lease.ttl > _CHECKPOINT_SECONDS
         ]
         for start in range(0, len(remaining), _MAX_CHECKPOINTS):
             part = tuple(remaining[start : start + _MAX_CHECKPOINTS])
             try:
                 await self._proposer.submit(LeaseCheckpoint(part), SYSTEM)
                 self._checkpointed.update(lease_id for lease_id, _ in part)
-            except (ReplicationError, StoreError) as error:
+            except (ReplicationError, StoreError, ServiceError) as error:
                 log.warning("lease checkpoint failed", error=repr(error))
                 return
