@@ -284,6 +284,35 @@ async def client_reads(cluster: StoreCluster, name: str) -> bool:
         return bool((await client.get(b"k")).kvs)
 
 
+async def test_a_new_leader_gives_leases_their_whole_time(three: StoreCluster) -> None:
+    leader = await three.leader()
+    follower = next(name for name in NAMES if name != leader)
+    async with client_of(three, follower) as client:
+        lease = (await client.lease_grant(8)).id
+        await client.put(b"leased", b"1", lease=lease)
+
+        async def is_older() -> bool:
+            return (await client.lease_time_to_live(lease)).ttl <= 5
+
+        await until(is_older, "some of its time is over")
+        await three.kill([leader])
+
+        async def is_young() -> bool:
+            return (await client.lease_time_to_live(lease)).ttl >= 6
+
+        await until(is_young, "its whole time again", 10)
+        # Through a follower, where the new leader is another one, or the leader itself.
+        assert (await client.lease_keep_alive(lease)).ttl == 8
+
+        async def is_gone() -> bool:
+            return not (await client.get(b"leased")).kvs
+
+        assert not await is_gone()
+        await until(is_gone, "its end")
+        assert (await client.lease_time_to_live(lease)).ttl == -1
+    assert await three.start([leader]) == []
+
+
 async def test_14571_permissions_are_the_same_on_a_member_filled_from_a_snapshot(
     three: StoreCluster,
 ) -> None:
