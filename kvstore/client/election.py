@@ -17,12 +17,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from kvstore.client.errors import ClientError, Compacted, DeadlineExceeded, NotTheOwner
+from kvstore.client.errors import Compacted, DeadlineExceeded, NotTheOwner
 from kvstore.client.lease import LeaseKeeper
 from kvstore.client.ops import prefix_end
-from kvstore.client.queueing import Place
+from kvstore.client.queueing import InLine, Place
 from kvstore.client.types import (
-    Compare,
     Key,
     KeyValue,
     OpGet,
@@ -35,10 +34,8 @@ from kvstore.client.types import (
 if TYPE_CHECKING:
     from kvstore.client.client import Client
 
-_LEAVE_SECONDS = 2.0
 
-
-class Election:
+class Election(InLine):
     """See the module."""
 
     def __init__(
@@ -50,32 +47,13 @@ class Election:
         lease: LeaseKeeper | None = None,
     ) -> None:
         self._client = client
-        self._place = Place(client, name, ttl_seconds=ttl_seconds, lease=lease)
+        super().__init__(Place(client, name, ttl_seconds=ttl_seconds, lease=lease))
         self._is_leader = False
-
-    @property
-    def key(self) -> bytes:
-        """The key that stands for this candidate; empty before `campaign`."""
-        return self._place.key
-
-    @property
-    def revision(self) -> int:
-        """The fencing token: the creation revision of `key`, higher than that of every earlier leader."""
-        return self._place.revision
-
-    @property
-    def lost(self) -> asyncio.Event:
-        """Set when the lease is gone, or may be: stop leading."""
-        return self._place.lost
 
     @property
     def is_leader(self) -> bool:
         """True while we surely lead."""
         return self._is_leader and self._place.lease.is_valid
-
-    def is_mine(self) -> Compare:
-        """The condition that this candidacy still stands, for transactions."""
-        return self._place.is_mine()
 
     async def campaign(self, value: Key, *, timeout_seconds: float | None = None) -> None:
         """Stand, and return when elected. DeadlineExceeded, NotTheOwner if the lease ends first."""
@@ -167,10 +145,3 @@ class Election:
         if not (await self._place.change(value)).succeeded:
             self._is_leader = False
             raise NotTheOwner("election: not leader")
-
-    async def _give_up(self) -> None:
-        try:
-            async with asyncio.timeout(_LEAVE_SECONDS):
-                await self._place.leave()
-        except (ClientError, TimeoutError):
-            return  # The lease ends by itself, and the key with it.

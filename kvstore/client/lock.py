@@ -14,17 +14,14 @@ from typing import TYPE_CHECKING
 
 from kvstore.client.errors import ClientError, DeadlineExceeded
 from kvstore.client.lease import LeaseKeeper
-from kvstore.client.queueing import Place
-from kvstore.client.types import Compare, Key
+from kvstore.client.queueing import InLine, Place
+from kvstore.client.types import Key
 
 if TYPE_CHECKING:
     from kvstore.client.client import Client
 
-# How long an attempt that failed may take to clean up behind itself.
-_LEAVE_SECONDS = 2.0
 
-
-class Lock:
+class Lock(InLine):
     """See the module; not reentrant, but it can be taken again after its release."""
 
     def __init__(
@@ -35,32 +32,13 @@ class Lock:
         ttl_seconds: int = 60,
         lease: LeaseKeeper | None = None,
     ) -> None:
-        self._place = Place(client, name, ttl_seconds=ttl_seconds, lease=lease)
+        super().__init__(Place(client, name, ttl_seconds=ttl_seconds, lease=lease))
         self._is_held = False
-
-    @property
-    def key(self) -> bytes:
-        """The key that stands for this holder; empty before `acquire`."""
-        return self._place.key
-
-    @property
-    def revision(self) -> int:
-        """The fencing token: the creation revision of `key`, higher than that of every earlier holder."""
-        return self._place.revision
-
-    @property
-    def lost(self) -> asyncio.Event:
-        """Set when the lease is gone, or may be: stop what needs the lock."""
-        return self._place.lost
 
     @property
     def is_held(self) -> bool:
         """True while we surely hold it."""
         return self._is_held and self._place.lease.is_valid
-
-    def is_mine(self) -> Compare:
-        """The condition that this lock is still held, for transactions."""
-        return self._place.is_mine()
 
     async def acquire(self, *, timeout_seconds: float | None = None) -> None:
         """Wait for the lock. DeadlineExceeded after `timeout_seconds`; NotTheOwner if the lease ends first."""
@@ -96,13 +74,6 @@ class Lock:
         """Let the next one have it. Idempotent."""
         self._is_held = False
         await self._place.leave()
-
-    async def _give_up(self) -> None:
-        try:
-            async with asyncio.timeout(_LEAVE_SECONDS):
-                await self._place.leave()
-        except (ClientError, TimeoutError):
-            return  # The lease ends by itself, and the key with it.
 
     async def __aenter__(self) -> "Lock":
         await self.acquire()

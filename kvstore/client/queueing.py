@@ -11,7 +11,7 @@ etcdctl and programs in Go stand in the same line.
 import asyncio
 from typing import TYPE_CHECKING
 
-from kvstore.client.errors import Compacted, NotTheOwner
+from kvstore.client.errors import ClientError, Compacted, NotTheOwner
 from kvstore.client.lease import LeaseKeeper
 from kvstore.client.ops import prefix_end
 from kvstore.client.types import (
@@ -30,6 +30,9 @@ from kvstore.client.types import (
 
 if TYPE_CHECKING:
     from kvstore.client.client import Client
+
+# How long an attempt that failed may take to clean up behind itself.
+_LEAVE_SECONDS = 2.0
 
 
 class Place:
@@ -108,6 +111,7 @@ class Place:
             await self.lost.wait()
             await watcher.aclose()
 
+        failure: ClientError | None = None
         async with asyncio.TaskGroup() as group:
             guard = group.create_task(until_lost())
             try:
@@ -116,9 +120,14 @@ class Place:
                         break
             except Compacted:
                 return  # Whether it is gone is to be read anew.
+            except ClientError as error:
+                # Raised below: out of a group it would come as a group of errors, which nobody catches.
+                failure = error
             finally:
                 await watcher.aclose()
                 guard.cancel()
+        if failure is not None:
+            raise failure
         if self.lost.is_set():
             raise NotTheOwner("the lease ended while it waited")
 
@@ -138,3 +147,36 @@ class Place:
         finally:
             if not self._shares_lease:
                 await self.lease.stop()
+
+
+class InLine:
+    """What a lock and a candidacy have in common: a place, and what it is worth."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    @property
+    def key(self) -> bytes:
+        """The key that stands for us; empty while we stand in no line."""
+        return self._place.key
+
+    @property
+    def revision(self) -> int:
+        """The fencing token: the creation revision of `key`, higher than that of whoever was at the head before."""
+        return self._place.revision
+
+    @property
+    def lost(self) -> asyncio.Event:
+        """Set when the lease is gone, or may be: stop what needs the lock or the lead."""
+        return self._place.lost
+
+    def is_mine(self) -> Compare:
+        """The condition that our key is still there, for transactions."""
+        return self._place.is_mine()
+
+    async def _give_up(self) -> None:
+        try:
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                await self._place.leave()
+        except (ClientError, TimeoutError):
+            return  # The lease ends by itself, and the key with it.
