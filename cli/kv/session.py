@@ -117,7 +117,7 @@ class Session:
 def guarded(coroutine: Coroutine[Any, Any, T]) -> T:
     """The result of `coroutine`; errors become a sentence on standard error and an exit code."""
     try:
-        return asyncio.run(coroutine)
+        return asyncio.run(_alone(coroutine))
     except UnsupportedOutputError as error:
         fail(str(error), EXIT_BAD_FEATURE)
     except NotConnected as error:
@@ -138,6 +138,17 @@ def guarded(coroutine: Coroutine[Any, Any, T]) -> T:
         fail(str(error))
     except KeyboardInterrupt:
         raise Exit(EXIT_SIGNAL) from None
+
+
+async def _alone(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Its result, or its error: of several that a group of tasks ended with, the first."""
+    try:
+        return await coroutine
+    except BaseExceptionGroup as group:
+        first: BaseException = group
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
 
 
 def write(data: bytes) -> None:

@@ -54,7 +54,6 @@ class LateHttp:
         self._make = make
         self._is_needed = is_needed
         self._face: HttpFace | None = None
-        self._is_stopped = False
 
     async def start(self) -> tuple[Listen, ...]:
         """Bind the metrics addresses, if there are any. Raises ListenError."""
@@ -66,7 +65,6 @@ class LateHttp:
 
     async def stop(self) -> None:
         """Close everything."""
-        self._is_stopped = True
         if self._face is not None:
             await self._face.stop()
 
