@@ -30,9 +30,8 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clock."""
 
-    def monotonic(self) -> float:
-        """Seconds since an arbitrary start."""
-        return time.monotonic()  # noqa: TID251
+    # Asked fifty times for each write: without a call in between.
+    monotonic = staticmethod(time.monotonic)  # noqa: TID251
 
     def time(self) -> float:
         """Unix time in seconds."""

@@ -60,8 +60,12 @@ def node_name(member_id: int) -> str:
 class _Member(Node):  # type: ignore[misc]
     """The library walks sets of nodes: hashed by their number, in an order that is the same in every process."""
 
+    def __init__(self, id: str) -> None:
+        super().__init__(id)
+        self._number = int(id, 16)
+
     def __hash__(self) -> int:
-        return int(self.id, 16)
+        return self._number
 
 
 class GuardedSyncObj(library.SyncObj):  # type: ignore[misc]
@@ -128,7 +132,7 @@ class GuardedSyncObj(library.SyncObj):  # type: ignore[misc]
 
     def is_leader(self) -> bool:
         """Whether this member leads, as far as it knows."""
-        return self.role() == LEADER
+        return bool(self._SyncObj__raftState == LEADER)
 
     def leader_name(self) -> str | None:
         """The node id of the leader known here."""
