@@ -268,6 +268,24 @@ def _true(*_: Any) -> bool:
     return True
 
 
+def _stock() -> Sequence[Patch]:
+    """Votes and entries that no fsync covers, messages of any term, snapshots of any age, reads without a round."""
+    return [
+        (guards, "ack_counts", _true),
+        (guards, "reset_counts", _true),
+        (guards, "may_leave", _true),
+        (guards, "snapshot_is_news", _true),
+        (guards, "keeps_suffix", lambda *_: False),
+        (guards, "countable_index", lambda last, durable: last),
+        (guards, "vote_counts", _true),
+        (guards, "may_vote_now", _true),
+        *_truncate_always(),
+        *_forget_votes(),
+        *_skip_sync(".log")(),
+        *_read_here_without_asking(),
+    ]
+
+
 def _guard(name: str, replacement: Any) -> Callable[[], Sequence[Patch]]:
     return lambda: [(guards, name, replacement)]
 
@@ -283,21 +301,22 @@ MUTANTS: dict[str, Mutant] = {
     "commit-from-any-heartbeat": Mutant(
         "row 1: a heartbeat without log position advances the commit index",
         _commit_from_any_heartbeat,
-        _SPLITS,
-        changes=_SNAPSHOTS | {"traffic": ("put", "get")},
+        ("island",),
+        2.0,
+        _SNAPSHOTS | _BUSY | {"traffic": ("put", "get")},
     ),
     "truncate-always": Mutant(
         "row 2: AppendEntries deletes what follows, matching or not",
         _truncate_always,
-        ("reset", "loss", "slow-network", "isolate"),
-        0.5,
+        ("late-copies", "seesaw:rest power", "power-loss-all"),
+        0.8,
         _BUSY,
     ),
     "acknowledge-own-end": Mutant(
         "row 2: a follower acknowledges its own log end, not what the message covered",
         _acknowledge_own_end,
-        _SPLITS,
-        0.8,
+        ("island",),
+        2.0,
         _BUSY,
     ),
     "acks-of-any-term": Mutant(
@@ -310,14 +329,14 @@ MUTANTS: dict[str, Mutant] = {
                 lambda covered, _, __, durable, vote: vote and covered <= durable,
             ),
         ],
-        _SPLITS,
+        ("late-copies", "island", "seesaw:leader kill"),
         0.6,
         _BUSY,
     ),
     "old-snapshot-installs": Mutant(
         "row 4: a snapshot is installed although newer state is here",
         _guard("snapshot_is_news", _true),
-        ("isolate", "split", "reset", "slow-network", "loss"),
+        ("late-copies", "isolate"),
         0.8,
         _SNAPSHOTS | _BUSY,
     ),
@@ -330,7 +349,7 @@ MUTANTS: dict[str, Mutant] = {
     "snapshot-checksums-ignored": Mutant(
         "row 5: a damaged snapshot is loaded",
         _no_checksums(snapshots),
-        ("bit-flip",),
+        ("bit-flip:snap",),
         0.8,
         _SNAPSHOTS | _BUSY,
     ),
@@ -368,8 +387,8 @@ MUTANTS: dict[str, Mutant] = {
     "leader-counts-unsynced": Mutant(
         "row 7: the leader counts itself before its fsync",
         _guard("countable_index", lambda last, durable: last),
-        ("power-loss-all", "slow-disk", "isolate", "power-loss"),
-        0.5,
+        ("seesaw:leader slow",),
+        4.0,
         _BUSY,
     ),
     "start-trusts-page-cache": Mutant(
@@ -382,21 +401,21 @@ MUTANTS: dict[str, Mutant] = {
     "commit-index-remembered": Mutant(
         "row 8: the commit index is kept on disk, the log perhaps not",
         _remember_commit_index,
-        ("crash-at-file-operation", "power-loss-all"),
-        0.4,
+        ("slow-disk", "power-loss", "power-loss-all"),
+        0.5,
         _BUSY,
     ),
     "compact-before-snapshot": Mutant(
         "row 9: the log is compacted before the snapshot is durable",
         _compact_before_snapshot,
-        _POWER,
-        0.6,
-        _SNAPSHOTS,
+        ("slow-disk", "power-loss", "kill"),
+        0.5,
+        _SNAPSHOTS | _BUSY,
     ),
     "stale-resets-count": Mutant(
         "row 12: a reset that answers an old message rewinds again",
         _guard("reset_counts", _true),
-        ("reset", "loss", "slow-network", "isolate"),
+        ("late-copies", "reset", "isolate"),
         0.5,
         _BUSY,
     ),
@@ -420,15 +439,15 @@ MUTANTS: dict[str, Mutant] = {
     "old-answers-prove-leadership": Mutant(
         "#20418: after a pause, answers to old messages prove leadership",
         _old_answers_prove_leadership,
-        ("pause", "isolate", "slow-network"),
-        0.8,
+        ("frozen-leader",),
+        3.0,
         _BUSY,
     ),
     "hand-over-of-any-term": Mutant(
         "row 15: a leader takes proposals that were handed over for another term",
         _accept_any_hand_over,
-        ("isolate", "reset", "slow-network", "kill", "pause"),
-        0.5,
+        ("relay",),
+        4.0,
         _BUSY,
     ),
     "proposed-again-too-early": Mutant(
@@ -446,7 +465,11 @@ MUTANTS: dict[str, Mutant] = {
         {"members": 5},
     ),
     "vote-for-shorter-log": Mutant(
-        "a vote is given whatever the candidate holds", _vote_for_anybody, _SPLITS, 0.6, _BUSY
+        "a vote is given whatever the candidate holds",
+        _vote_for_anybody,
+        ("seesaw:rest stay",),
+        4.0,
+        _BUSY,
     ),
     "emptied-member-votes": Mutant(
         "a member that lost its data votes before it has it again",
@@ -469,6 +492,13 @@ MUTANTS: dict[str, Mutant] = {
         0.8,
         {"members": 3} | _BUSY,
     ),
+    "stock": Mutant(
+        "all guards and all durability at once: what the library does by itself",
+        _stock,
+        ("island", "kill", "power-loss"),
+        1.0,
+        _BUSY,
+    ),
     "log-checksums-ignored": Mutant(
         "row 22: records of the log are believed without a checksum",
         _no_checksums(segment),
@@ -488,8 +518,8 @@ MUTANTS: dict[str, Mutant] = {
     "deposed-leader-keeps-leases": Mutant(
         "a leader promises a renewal without asking whether it still leads",
         _deposed_leader_keeps_leases,
-        ("isolate", "split", "cut"),
-        1.0,
-        _LEASES | {"clients": 4},
+        ("island",),
+        2.0,
+        _LEASES | {"clients": 4, "think_seconds": 0.1},
     ),
 } | ETCD_MUTANTS

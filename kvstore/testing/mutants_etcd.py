@@ -29,7 +29,12 @@ def _index_behind_data() -> Sequence[Patch]:
         state.applied_index -= 1
         return original(state)
 
-    return [(snapshot, "write", write)]
+    begin = snapshots.SnapshotStore.writer
+
+    def writer(self: Any, index: int, term: int) -> Any:
+        return begin(self, index - 1, term)
+
+    return [(snapshot, "write", write), (snapshots.SnapshotStore, "writer", writer)]
 
 
 def _auth_not_restored() -> Sequence[Patch]:

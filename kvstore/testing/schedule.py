@@ -79,12 +79,13 @@ KINDS = (
     "frozen-leader",
     "seesaw",
     "old-leader-fills",
+    "relay",
 )
 
 MESSAGES = ("response_vote", "response_vote", "append_entries", "next_node_idx", "snapshot")
 """Of which the sending is a moment to die at: a promise was just given."""
 
-SEESAWS = ("leader kill", "leader slow", "leader power", "rest kill", "rest power")
+SEESAWS = ("leader kill", "leader slow", "leader power", "rest kill", "rest power", "rest stay")
 """Who loses its process or its power when the seesaw turns."""
 
 TRAFFIC = (
@@ -146,6 +147,10 @@ def _who(rng: random.Random, size: int) -> str:
 
 
 def _fault(rng: random.Random, kind: str, size: int, at: float) -> Fault:
+    """A fault of `kind`; "kind:where" says where, too."""
+    kind, _, where = kind.partition(":")
+    if where:
+        return msgspec.structs.replace(_fault(rng, kind, size, at), where=where)
     who = _who(rng, size)
     short, long = round(rng.uniform(0.05, 1.5), 3), round(rng.uniform(0.5, 6.0), 3)
     values: dict[str, Callable[[], Fault]] = {
@@ -187,6 +192,8 @@ def _fault(rng: random.Random, kind: str, size: int, at: float) -> Fault:
         "seesaw": lambda: Fault(
             at, kind, "leader", 5.0, float(rng.randrange(2)), rng.choice(SEESAWS)
         ),
+        "relay": lambda: Fault(at, kind, "leader", 4.0),
+        "late-copies": lambda: Fault(at, kind, "", 4.0, 0.15),
         "old-leader-fills": lambda: Fault(
             at, kind, "leader", 4.0, rng.choice((0.2, 0.4, 0.7, 1.0))
         ),

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from kvstore.testing.world import World
 
 RESTART_SECONDS = 0.7
+COPIED = frozenset(
+    ("append_entries", "next_node_idx", "request_vote", "response_vote", "snapshot", "snapshot_ack")
+)
+"""Messages that may arrive twice: Raft's own, which the guards look at."""
 
 
 class SimMember:
@@ -48,6 +52,8 @@ class SimMember:
         """Emptied, and not known to hold everything again."""
         self.crash_is_power_loss = False
         self.crash_lasts = RESTART_SECONDS
+        self.late_copies = 0.0
+        """How likely a message arrives twice."""
         self.dies_at_message = ""
         self.on_message_sent: Callable[[], None] = lambda: None
         self.is_damaged = False
@@ -105,7 +111,19 @@ class SimMember:
             self.raft_settings(), machine, self.clock, rng, files, settings.segment_bytes
         )
         self._watch_votes(replicator)
+        self._copy_messages(replicator)
         return replicator
+
+    def _copy_messages(self, replicator: Any) -> None:
+        received = replicator.received
+        rng = self.world.rng(f"copies/{self.name}/{self.boots}")
+
+        def copying(member: MemberId, message: dict[str, Any]) -> None:
+            received(member, message)
+            if self.late_copies and message["type"] in COPIED and rng.random() < self.late_copies:
+                self.world.loop.call_later(rng.uniform(0.0, 3.0), received, member, message)
+
+        replicator.received = copying
 
     def _watch_votes(self, replicator: Any) -> None:
         """Note whom each vote that leaves is for: one a term, whatever happens in between."""

@@ -7,6 +7,7 @@ that lags, all within two seconds. Each scene arranges one such meeting; what be
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from kvstore.raft.replicator import MemberId
 from kvstore.testing.schedule import Fault
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from kvstore.testing.world import World
 
 Undo = Callable[[], None]
+VISITORS = 3
+"""Clients that come to a leader of which the others know that it leads no more."""
 
 
 class Scenes:
@@ -26,6 +29,8 @@ class Scenes:
             "frozen-leader": self._frozen_leader,
             "seesaw": self._seesaw,
             "old-leader-fills": self._old_leader_fills,
+            "relay": self._relay,
+            "late-copies": self._late_copies,
         }
 
     def _others(self, *known: "SimMember") -> list["SimMember"]:
@@ -60,8 +65,11 @@ class Scenes:
             for other in self._others(member):
                 self._world.network.reset_between(member.name, other.name)
         self._cut(pairs)
+        visitors = self._world.visit(member, VISITORS)
 
         def undo() -> None:
+            for one in visitors:
+                one.is_over = True
             self._slow(pairs, fault.value)
             self._mend(pairs)
             self._world.later(1.0, self._slow, pairs, 0.0)
@@ -89,8 +97,8 @@ class Scenes:
     def _seesaw(self, fault: Fault, member: "SimMember") -> Undo:
         """First a minority lags; then whoever acknowledged meanwhile is away, or lost its power, and the others go on.
 
-        `where` names who loses what: the leader or the one that kept up, its process or its power. A leader that
-        loses power has a slow disk before.
+        `where` names who loses what: the leader or the one that kept up, its process or its power, if anything. "leader
+        slow" is a leader whose disk is slow before it loses its power.
         """
         others = self._others(member)
         half = max(1, len(others) // 2)
@@ -106,7 +114,7 @@ class Scenes:
         second = self._pairs(away, [*self._world.members])
 
         def turn() -> None:
-            struck = [member] if who == "leader" else current
+            struck = [member] if who == "leader" else current if what != "stay" else []
             self._cut(second)
             for one in struck:
                 one.kill(is_power_loss=what != "kill", lasts=0.05)
@@ -143,6 +151,42 @@ class Scenes:
             self._mend(cuts)
 
         self._world.later(0.5 + fault.value, mislead)
+        return undo
+
+    def _relay(self, fault: Fault, member: "SimMember") -> Undo:
+        """What was handed to a leader is long under way, while another leads and hands the lead back."""
+        others = self._others(member)
+        slow = [(one.name, member.name) for one in others[1:]]
+        self._slow(slow, 3.0)
+        self._world.later(0.3, self._move, member, others[0])
+        self._world.later(1.0, self._move, others[0], member)
+        return lambda: self._slow(slow, 0.0)
+
+    def _move(self, source: "SimMember", target: "SimMember") -> None:
+        booted, process = source.booted, source.process
+        if booted is None or process is None:
+            return
+
+        async def move() -> None:
+            try:
+                await booted.replicator.transfer_leadership(MemberId(target.number), 2.0)
+            except Exception as error:
+                self._world.trace(f"not moved {type(error).__name__}")
+
+        self._world.loop.spawn(process, move(), "move-leader")
+
+    def _late_copies(self, fault: Fault, _: "SimMember") -> Undo:
+        """Some messages arrive a second time, late and out of order.
+
+        TCP does not do that, so no seed of its own does either; the guards must not need to know.
+        """
+        for member in self._world.members:
+            member.late_copies = fault.value
+
+        def undo() -> None:
+            for member in self._world.members:
+                member.late_copies = 0.0
+
         return undo
 
 

@@ -39,7 +39,7 @@ from kvstore.testing.schedule import Fault, Plan
 from kvstore.testing.sim_client import connect
 from kvstore.testing.sim_faults import Nemesis
 from kvstore.testing.sim_host import SimMember
-from kvstore.testing.sim_loop import SimLoop
+from kvstore.testing.sim_loop import SimLoop, current_process
 from kvstore.testing.sim_member import member_name
 from kvstore.testing.sim_network import SimNetwork
 from kvstore.testing.sim_oracle import Oracle
@@ -106,8 +106,8 @@ class World:
         self._leaders: dict[int, str] = {}
         self._votes: dict[tuple[str, int], str] = {}
         self._oracle = Oracle()
-        disk_rng = self.rng("jobs")
-        self.loop.job_starts_after = lambda: disk_rng.uniform(5e-5, 5e-4)
+        self._job_rng = self.rng("jobs")
+        self.loop.job_starts_after = self._job_waits
         self.members = [member_class(self, number) for number in range(1, plan.members + 1)]
         self.loop.job_took = self._job_took
         self.nemesis = Nemesis(self)
@@ -142,6 +142,12 @@ class World:
 
     def _on_bug(self, path: str, error: BaseException) -> None:
         self.violate("no-internal-errors", f"{path} raised {error!r}")
+
+    def _job_waits(self) -> float:
+        """A slow disk also begins late: what is not written when the power goes is lost."""
+        process = current_process()
+        slow = next((one.disk.slow_seconds for one in self.members if one.process is process), 0.0)
+        return self._job_rng.uniform(5e-5, 5e-4) + self._job_rng.uniform(0.0, slow)
 
     def _job_took(self) -> float:
         return sum(member.disk.take_spent() for member in self.members)
@@ -261,8 +267,15 @@ class World:
             self.loop.time,
             self._on_outcome,
         )
+        self._running.insert(len(self.clients), self.loop.create_task(one.run(), name=name))
         self.clients.append(one)
-        self._running.append(self.loop.create_task(one.run(), name=name))
+
+    def visit(self, member: SimMember, count: int) -> list[TrafficClient]:
+        """More clients, which ask `member` first."""
+        known = len(self.clients)
+        for number in range(known, known + count):
+            self._start_client(f"v{number}", member.number - 1)
+        return self.clients[known:]
 
     def _start_watcher(self, name: str, number: int) -> None:
         rng = self.rng(name)
