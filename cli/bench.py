@@ -54,6 +54,7 @@ def compare(
     only: Annotated[
         list[str] | None, typer.Option("--only", help="A workload; again for more. [default: all]")
     ] = None,
+    load: Annotated[bool, typer.Option(help="Measure the workloads.")] = True,
     life: Annotated[
         bool, typer.Option(help="Measure start, fail-over, memory and restart too.")
     ] = True,
@@ -71,7 +72,7 @@ def compare(
     theirs = (etcd,) if etcd else etcd_program()
     if theirs is None:
         typer.echo("etcd is not installed: ours alone is measured", err=True)
-    options = SuiteOptions(rounds, seconds, tuple(only or ()), life, puts)
+    options = SuiteOptions(rounds, seconds, tuple(only or ()), load, life, puts)
     directory = Path(tempfile.mkdtemp(prefix="quorate-bench-"))
     typer.echo(HEAD)
     try:

@@ -78,6 +78,7 @@ class SuiteOptions:
     seconds: float = 2.0
     names: tuple[str, ...] = ()
     """Only cases whose workload is named; empty means all."""
+    is_load_measured: bool = True
     is_life_measured: bool = True
     puts: int = 0
     """How many puts the memory-with-compaction row writes; 0 leaves the row out."""
@@ -102,7 +103,7 @@ class Suite:
             for case in CASES
             if not self._options.names or case.workload in self._options.names
         ]
-        if cases:
+        if cases and self._options.is_load_measured:
             await self._run_cases(cases)
         if self._options.is_life_measured:
             await self._run_life()

@@ -77,6 +77,7 @@ log = get_logger("kvstore.node")
 _TRANSFER_SECONDS = 0.5
 _FRONT_GRACE_SECONDS = 0.3
 _PUBLISH_RETRY_SECONDS = 0.1
+_WARM_AFTER_SECONDS = 1.0
 
 
 class DataDirLock:
@@ -293,6 +294,8 @@ class Node:
             metrics_addresses=[str(one) for one in self.metrics_addresses],
             version=VERSION,
         )
+        # Not at once: the other members may still be starting on the same processors.
+        await self._clock.sleep(_WARM_AFTER_SECONDS)
         await warm()
 
     async def _hand_over(self) -> None:
