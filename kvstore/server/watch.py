@@ -189,13 +189,15 @@ class _Connection:
             self._is_pumping = False
 
     def _send_some(self, send: DirectSend) -> None:
+        stream = self._stream
         for _ in range(_NOTICES_A_TURN):
-            while self._control:
-                if not send.now(self._control.popleft()):
-                    self._is_waiting = True
-                    return
-            self._has_room.set()
-            notice = self._stream.take()
+            if self._control:
+                while self._control:
+                    if not send.now(self._control.popleft()):
+                        self._is_waiting = True
+                        return
+                self._has_room.set()
+            notice = stream.take() if stream.has_news else None
             if notice is None:
                 return
             has_room = True

@@ -178,6 +178,7 @@ class WatchHub:
         self._ready = ready[_STREAMS_A_TURN:]
         if self._ready:
             asyncio.get_running_loop().call_soon(self._call_ready)
+        self.check_jump()
         for stream in ready[:_STREAMS_A_TURN]:
             stream.call()
 
@@ -299,6 +300,11 @@ class WatchStream:
     def nudge(self) -> None:
         """Make `wait` return, because the caller has something of its own to send."""
         self._signal()
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `take` has something to look at."""
+        return bool(self._dirty or self._periodic or self._is_progress_wanted)
 
     def on_ready(self, callback: Callable[[], None] | None) -> None:
         """Call when `take` may have something, instead of ending a `wait`; None = no more."""

@@ -21,18 +21,15 @@ _QUEUED_BYTES = 64 * 1024
 class _DirectSend:
     """The call's sending end (`kvstore.wire.engine.DirectSend`)."""
 
-    __slots__ = ("_call",)
+    __slots__ = ("_call", "now")
 
     def __init__(self, call: "StreamCall") -> None:
         self._call = call
+        self.now = call.send_now
 
     def __call__(self, message: bytes) -> Awaitable[None]:
         """Send; returns when it is on its way or in the windows."""
         return self._call.send(message)
-
-    def now(self, message: bytes) -> bool:
-        """Send; False if it waits."""
-        return self._call.send_now(message)
 
     def on_room(self, callback: Callable[[], None]) -> None:
         """Call when all that waited has left."""
