@@ -8,7 +8,7 @@ delivers messages, calls `turn` when woken or when the deadline it returned has 
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -17,6 +17,7 @@ from kvstore.base.files import Files, is_full
 from kvstore.raft.journal import Entry, Flush, Journal
 from kvstore.raft.proposals import Pack, Proposals, decode_entry, encode_entry
 from kvstore.raft.pysync import guards
+from kvstore.raft.pysync.drivers import Shell
 from kvstore.raft.pysync.guards import Message
 from kvstore.raft.pysync.handed_in import HandedIn, is_pack_of
 from kvstore.raft.pysync.overrides import GuardedSyncObj, node_name
@@ -41,24 +42,6 @@ log = structlog.get_logger(__name__)
 EXPIRY_SECONDS = 0.02
 # How often a disk in use is asked for space, and a write for which there was none is tried again.
 SPACE_SECONDS = 1.0
-
-
-class Shell(Protocol):
-    """What the core asks of its surroundings."""
-
-    def send(self, member: MemberId, message: Message) -> bool:
-        """Send to a connected member; False if it was not taken."""
-        ...
-
-    def offload(
-        self, lane: str, work: Callable[[], Any], done: Callable[[Any], None] | None = None
-    ) -> None:
-        """Run `work` in the thread of `lane`, in order, then `done(result)` on the loop. An error is fatal."""
-        ...
-
-    def wake(self) -> None:
-        """Have `turn` called soon."""
-        ...
 
 
 class Core:
@@ -438,13 +421,11 @@ class Core:
     def _set_disk_full(self, is_full_now: bool) -> None:
         if is_full_now != self.is_disk_full:
             self.is_disk_full = is_full_now
+            folder = str(self._settings.data_dir)
             if is_full_now:
-                log.error(
-                    "the disk is full: this member refuses to grow",
-                    dir=str(self._settings.data_dir),
-                )
+                log.error("the disk is full: this member refuses to grow", dir=folder)
             else:
-                log.info("the disk has space again", dir=str(self._settings.data_dir))
+                log.info("the disk has space again", dir=folder)
 
     def _notice_leadership(self) -> None:
         seen = (self.sync.term(), self.sync.leader_name())
@@ -600,7 +581,6 @@ class Core:
 
     def status(self) -> RaftStatus:
         """This member's view."""
-        leader = self.sync.leader_name()
         match: dict[MemberId, int] = {}
         if self.sync.is_leader():
             match = {
@@ -608,7 +588,7 @@ class Core:
             }
         return RaftStatus(
             member_id=self._settings.member_id,
-            leader_id=MemberId(0) if leader is None else self._members[leader],
+            leader_id=self.leadership()[0],
             term=self.sync.term(),
             commit_index=self.sync.commit_index(),
             applied_index=self.sync.last_applied(),

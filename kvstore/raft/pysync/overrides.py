@@ -8,11 +8,11 @@ All of it fits one version of the library, which `library.check_library` compare
 
 import random
 from collections.abc import Mapping
-from typing import Protocol
 
 from kvstore.base.clock import Clock
 from kvstore.raft.journal import Entry, Journal
 from kvstore.raft.pysync import guards
+from kvstore.raft.pysync.drivers import Owner
 from kvstore.raft.pysync.guards import Message
 from kvstore.raft.pysync.imported import Node, SyncObjConf, library
 from kvstore.raft.pysync.library import LibraryGlobals, LibraryJournal, LibraryTransport
@@ -26,30 +26,6 @@ LogEnd = tuple[int, int]
 APPEND_BYTES = 1 << 20
 # Applying pauses after this long, so that heartbeats go on while a long log is replayed.
 APPLY_SLICE_SECONDS = 0.02
-
-
-class Owner(Protocol):
-    """What the guarded object asks of the one that drives it."""
-
-    def send(self, node_id: str, message: Message) -> bool:
-        """Send at once; False if it was not taken."""
-        ...
-
-    def hold(self, node_id: str, message: Message, covered: int) -> None:
-        """Send when term, vote and the log up to `covered` are durable."""
-        ...
-
-    def apply_entry(self, entry: Entry) -> None:
-        """Apply a committed entry."""
-        ...
-
-    def send_snapshot(self, node_id: str, progress: Progress) -> None:
-        """Go on sending the snapshot to a member whose next entry is compacted."""
-        ...
-
-    def answered(self, node_id: str, number: int) -> None:
-        """A member answered message `number` in this term."""
-        ...
 
 
 def node_name(member_id: int) -> str:

@@ -1,0 +1,51 @@
+"""What the protocol asks of whoever drives it, level by level: the library of the core, the core of the shell."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from kvstore.raft.journal import Entry
+from kvstore.raft.pysync.guards import Message
+from kvstore.raft.pysync.progress import Progress
+from kvstore.raft.replicator import MemberId
+
+
+class Owner(Protocol):
+    """What the guarded object asks of the one that drives it."""
+
+    def send(self, node_id: str, message: Message) -> bool:
+        """Send at once; False if it was not taken."""
+        ...
+
+    def hold(self, node_id: str, message: Message, covered: int) -> None:
+        """Send when term, vote and the log up to `covered` are durable."""
+        ...
+
+    def apply_entry(self, entry: Entry) -> None:
+        """Apply a committed entry."""
+        ...
+
+    def send_snapshot(self, node_id: str, progress: Progress) -> None:
+        """Go on sending the snapshot to a member whose next entry is compacted."""
+        ...
+
+    def answered(self, node_id: str, number: int) -> None:
+        """A member answered message `number` in this term."""
+        ...
+
+
+class Shell(Protocol):
+    """What the core asks of its surroundings."""
+
+    def send(self, member: MemberId, message: Message) -> bool:
+        """Send to a connected member; False if it was not taken."""
+        ...
+
+    def offload(
+        self, lane: str, work: Callable[[], Any], done: Callable[[Any], None] | None = None
+    ) -> None:
+        """Run `work` in the thread of `lane`, in order, then `done(result)` on the loop. An error is fatal."""
+        ...
+
+    def wake(self) -> None:
+        """Have `turn` called soon."""
+        ...
