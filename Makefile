@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check fmt protos sim sim-mutants chaos bench down clean
+.PHONY: help setup run demo test check fmt protos sim sim-mutants chaos bench foreign down clean
 
 help: ## this text
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ chaos: $(STAMP) ## break real members under checked load: make chaos SEED=7 DURA
 
 bench: $(STAMP) ## the store beside etcd, where installed
 	@$(BIN)/quorate bench compare
+
+foreign: $(STAMP) ## other clients' own tests against etcd and here: make foreign ETCD=/path/to/etcd SUITES="aetcd etcd3gw"
+	$(BIN)/python tests/foreign/run_suites.py --etcd $(or $(ETCD),$(shell command -v etcd)) $(SUITES)
 
 down: ## stop the cluster that was started here
 	@$(BIN)/quorate down

@@ -81,6 +81,7 @@ SUITES = {
                 "pifpaf",
                 "setuptools<70",
             ),
+            fixed_port=True,
             environment={"TEST_ETCD_VERSION": "v3.5.1"},
         ),
         Suite(
@@ -88,6 +89,7 @@ SUITES = {
             "0.12.1",
             ("tests",),
             ("pytest<8", "hypothesis<5", "tenacity<7", "mock", "pifpaf", "setuptools<70"),
+            fixed_port=True,
             environment={"TEST_ETCD_VERSION": "v3.5.1"},
         ),
         Suite(
