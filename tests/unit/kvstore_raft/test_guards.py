@@ -119,3 +119,11 @@ APPEND = {
 )
 def test_only_known_messages_pass(message: object, known: bool) -> None:
     assert guards.is_known_message(message) is known
+
+
+@pytest.mark.parametrize(
+    ("said", "end"),
+    [([3, 7], (3, 7)), (None, None), ([3], None), (["3", 7], None), ((3, 7), None), ("37", None)],
+)
+def test_where_a_log_ends_is_believed_only_as_two_numbers(said: object, end: object) -> None:
+    assert guards.log_end(said) == end
