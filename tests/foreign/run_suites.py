@@ -114,15 +114,7 @@ SUITES = {
             fixed_port=True,
             conftest=ETCETRA_FIXTURE,
         ),
-        Suite("etcd-sdk-python", "0.0.7", ("tests",), ("pytest", "hypothesis", "mock", "pifpaf")),
         Suite("httpetcd", "0.3.3", ("httpetcd/tests",), ("pytest",), fixed_port=True),
-        Suite(
-            "aioetcd3",
-            "1.13",
-            ("test",),
-            ("pytest<8", "asynctest", "setuptools<70"),
-            fixed_port=True,
-        ),
         Suite(
             "etcd3-py",
             "0.1.6",
@@ -134,14 +126,19 @@ SUITES = {
         Suite(
             "tooz",
             "9.1.0",
-            ("tooz/tests",),
-            ("pytest", "testtools", "oslotest", "fixtures", "testscenarios", "etcd3gw", "ddt"),
-        ),
-        Suite(
-            "pifpaf",
-            "3.4.0",
-            ("pifpaf/tests", "-k", "etcd"),
-            ("pytest", "testtools", "fixtures", "requests"),
+            ("tooz/tests/test_coordination.py", "tooz/tests/drivers/test_etcd3gw.py"),
+            (
+                "pytest",
+                "testtools",
+                "oslotest",
+                "fixtures",
+                "testscenarios",
+                "etcd3gw",
+                "ddt",
+                "sysv_ipc",
+                "pymemcache",
+                "redis",
+            ),
         ),
     )
 }
@@ -260,8 +257,6 @@ def run(suite: Suite, label: str, program: Path, tools: Path, scratch: Path) -> 
                 "ETCD_ENDPOINT": clients[0],
                 "TOOZ_TEST_HTTP_URL": clients[0],
                 "TOOZ_TEST_ETCD_PORT": clients[0].rpartition(":")[2],
-                "TOOZ_TEST_ETCD3GW": "1",
-                "TOOZ_TEST_URLS": f"etcd3+{clients[0]}",
                 "TOOZ_TEST_URL": f"etcd3+{clients[0]}",
             }
             command = [
