@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from kvstore.raft.replicator import MemberId, NoLeader, OutcomeUnknown, TooManyRequests
+from kvstore.raft.replicator import MemberId, NoLeader, NotLeader, OutcomeUnknown, TooManyRequests
 
 Pack = tuple[int, int, list[int], list[bytes]]
 """(member id, boot nonce, sequence numbers, commands) as handed over and as found in entries."""
@@ -40,13 +40,20 @@ def decode_entry(data: bytes) -> list[Pack]:
 
 
 class _Pending:
-    __slots__ = ("command", "deadline", "future", "handed_term")
+    __slots__ = ("command", "deadline", "future", "handed_term", "only_in_term")
 
-    def __init__(self, command: bytes, deadline: float, future: asyncio.Future[Any]) -> None:
+    def __init__(
+        self, command: bytes, deadline: float, future: asyncio.Future[Any], only_in_term: int
+    ) -> None:
         self.command = command
         self.deadline = deadline
         self.future = future
+        self.only_in_term = only_in_term
         self.handed_term = 0
+
+
+def _term_over(pending: _Pending) -> NotLeader:
+    return NotLeader(f"term {pending.only_in_term}, which this was for, is over")
 
 
 class Proposals:
@@ -72,8 +79,11 @@ class Proposals:
         """Whether something may be handed over."""
         return bool(self._waiting)
 
-    def submit(self, command: bytes, deadline: float) -> asyncio.Future[Any]:
-        """Queue `command` until `deadline`; who does not wait any more cancels the future. Raises TooManyRequests."""
+    def submit(self, command: bytes, deadline: float, only_in_term: int = 0) -> asyncio.Future[Any]:
+        """Queue `command` until `deadline`; who does not wait any more cancels the future. Raises TooManyRequests.
+
+        With `only_in_term` it is handed over in that term or ends as NotLeader, and never a second time.
+        """
         if len(self._pending) >= self._max_in_flight or (
             self._pending and self._bytes + len(command) > MAX_BYTES_IN_FLIGHT
         ):
@@ -81,7 +91,7 @@ class Proposals:
         self._next += 1
         number = self._next
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._pending[number] = _Pending(command, deadline, future)
+        self._pending[number] = _Pending(command, deadline, future, only_in_term)
         self._bytes += len(command)
         self._waiting.append(number)
         return future
@@ -100,6 +110,9 @@ class Proposals:
             if pending.future.done():
                 # Its caller has gone away.
                 self._forget(waiting.popleft(), pending)
+                continue
+            if pending.only_in_term not in (0, term):
+                self._fail(waiting.popleft(), _term_over(pending))
                 continue
             total += len(pending.command) + 16
             if numbers and total > max_bytes:
@@ -120,6 +133,10 @@ class Proposals:
                 self._queue_again(number, pending)
 
     def _queue_again(self, number: int, pending: _Pending) -> None:
+        if pending.only_in_term:
+            # Whoever leads now may know better than who asked for it.
+            self._fail(number, _term_over(pending))
+            return
         pending.handed_term = 0
         self._waiting.appendleft(number)
 

@@ -165,8 +165,14 @@ class Replicator(Protocol):
         """Leave in order: hand leadership over if possible, answer waiting callers, close files."""
         ...
 
-    def propose(self, command: bytes, timeout_seconds: float) -> Awaitable[Any]:
-        """Replicate and apply `command`; the applier's result for it. See the module's guarantees."""
+    def propose(
+        self, command: bytes, timeout_seconds: float, *, only_in_term: int = 0
+    ) -> Awaitable[Any]:
+        """Replicate and apply `command`; the applier's result for it. See the module's guarantees.
+
+        With `only_in_term`, a term that this member leads, it enters the log in that term or not at all: NotLeader.
+        For what only a leader may decide, and only as long as it is one.
+        """
         ...
 
     def read_index(self, timeout_seconds: float) -> Awaitable[int]:

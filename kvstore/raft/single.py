@@ -42,7 +42,9 @@ class SingleReplicator:
             for callback in self._leadership:
                 callback(False)
 
-    async def propose(self, command: bytes, timeout_seconds: float) -> Any:
+    async def propose(
+        self, command: bytes, timeout_seconds: float, *, only_in_term: int = 0
+    ) -> Any:
         """Apply `command` now."""
         self._check_running()
         self._index += 1

@@ -2,7 +2,9 @@
 
 Deadlines live only here, in monotonic time of the leading member, and are never replicated; that a lease ended is true
 only once `LeaseRevoke` went through the log. A new leader gives every lease its whole TTL again (or what the last
-checkpoint left of it), so a lease can live longer than its TTL after a fail-over, and never shorter.
+checkpoint left of it), so a lease can live longer than its TTL after a fail-over, and never shorter. What this clock
+proposes is worth something only in the term it leads: a deposed leader's revocation that got to the log later would end
+a lease which the next leader has renewed (etcd's #15247).
 """
 
 import heapq
@@ -48,6 +50,7 @@ class LeaseClock:
         self._queued: dict[int, float] = {}
         self._checkpointed: set[int] = set()
         self._next_checkpoint = 0.0
+        self._term = 0
         self.is_primary = False
         self.expired_count = 0
 
@@ -60,6 +63,7 @@ class LeaseClock:
         self.is_primary = is_leader
         if not is_leader:
             return
+        self._term = self._proposer.term()
         self._next_checkpoint = self._clock.monotonic() + _CHECKPOINT_SECONDS
         for lease_id, lease in self._machine.lessor.leases.items():
             remaining = getattr(lease, "remaining", 0) or 0
@@ -88,7 +92,9 @@ class LeaseClock:
         if lease_id in self._checkpointed:
             # Otherwise the next leader would start from what was left before this renewal.
             self._checkpointed.discard(lease_id)
-            await self._proposer.submit(LeaseCheckpoint(((lease_id, 0),)), SYSTEM)
+            await self._proposer.submit(
+                LeaseCheckpoint(((lease_id, 0),)), SYSTEM, only_in_term=self._term
+            )
             # Meanwhile it may have been revoked, or another member may have come to lead.
             if not self.is_primary:
                 raise NotLeader
@@ -136,7 +142,7 @@ class LeaseClock:
                 due.append(lease_id)
         for position, lease_id in enumerate(due):
             try:
-                await self._proposer.submit(LeaseRevoke(lease_id), SYSTEM)
+                await self._proposer.submit(LeaseRevoke(lease_id), SYSTEM, only_in_term=self._term)
                 self.expired_count += 1
                 log.debug("lease expired", lease_id=lease_id)
             except StoreError:
@@ -166,7 +172,7 @@ class LeaseClock:
         for start in range(0, len(remaining), _MAX_CHECKPOINTS):
             part = tuple(remaining[start : start + _MAX_CHECKPOINTS])
             try:
-                await self._proposer.submit(LeaseCheckpoint(part), SYSTEM)
+                await self._proposer.submit(LeaseCheckpoint(part), SYSTEM, only_in_term=self._term)
                 self._checkpointed.update(lease_id for lease_id, _ in part)
             except (ReplicationError, StoreError, ServiceError) as error:
                 log.warning("lease checkpoint failed", error=repr(error))

@@ -46,8 +46,9 @@ class Proposer:
         caller: Caller | None = None,
         *,
         timeout_seconds: float | None = None,
+        only_in_term: int = 0,
     ) -> Outcome:
-        """The outcome of `command`, which `caller` wants, durable on a majority.
+        """The outcome of `command`, which `caller` wants, durable on a majority; in one term only, if that is given.
 
         Raises StoreError, AuthError, ReplicationError, RequestTooLarge.
         """
@@ -61,7 +62,9 @@ class Proposer:
         self.pending_count += 1
         try:
             outcome: Outcome = await self._replicator.propose(
-                data, timeout_seconds or self.limits.timeout_seconds
+                data,
+                timeout_seconds or self.limits.timeout_seconds,
+                only_in_term=only_in_term,
             )
         except Exception:
             self.failed_count += 1
@@ -71,6 +74,10 @@ class Proposer:
         if isinstance(outcome.reply, _REFUSALS):
             raise outcome.reply
         return outcome
+
+    def term(self) -> int:
+        """The current term as this member knows it."""
+        return self._replicator.leadership()[1]
 
     async def confirm_read(self, timeout_seconds: float | None = None) -> None:
         """Return once a read of local state is linearizable. Raises NoLeader or OutcomeUnknown."""

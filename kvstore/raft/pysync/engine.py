@@ -118,7 +118,9 @@ class PySyncReplicator:
         for lane in self._lanes.values():
             lane.stop()
 
-    def propose(self, command: bytes, timeout_seconds: float) -> Awaitable[Any]:
+    def propose(
+        self, command: bytes, timeout_seconds: float, *, only_in_term: int = 0
+    ) -> Awaitable[Any]:
         """Replicate and apply `command`."""
         try:
             self._check_running()
@@ -127,7 +129,7 @@ class PySyncReplicator:
                     f"a command of {len(command)} bytes is above {self._settings.max_pack_bytes}"
                 )
             deadline = self._wake_until(timeout_seconds)
-            return self._core.proposals.submit(command, deadline)
+            return self._core.proposals.submit(command, deadline, only_in_term)
         except (Stopped, ValueError, TooManyRequests) as error:
             return _failed(error)
 

@@ -111,13 +111,13 @@ def etcd35() -> str | None:
     return str(Path(named) / "etcd") if named else None
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A member of this store."""
+    """A member of this store; new for each file, since answers carry revisions that both sides must count alike."""
     yield from _run([sys.executable, "-m", "kvstore"], tmp_path_factory.mktemp("ours"), "ours")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A real etcd 3.5."""
     binary = etcd35()

@@ -5,7 +5,7 @@ import pytest
 from kvstore.raft.proposals import Pack, Proposals
 from kvstore.raft.pysync.handed_in import HandedIn
 from kvstore.raft.read_index import ReadIndex
-from kvstore.raft.replicator import MemberId, NoLeader, OutcomeUnknown
+from kvstore.raft.replicator import MemberId, NoLeader, NotLeader, OutcomeUnknown
 
 ME, OTHER = MemberId(1), MemberId(2)
 
@@ -135,3 +135,39 @@ def test_what_is_handed_in_is_bounded_and_leaves_in_order() -> None:
     assert queue.take(50, at_least_one=True) == [pack(2, 40)]
     assert queue.clear() == [(OTHER, pack(3, 40), 3)]
     assert len(queue) == 0
+
+
+async def test_what_is_for_one_term_is_handed_over_in_it() -> None:
+    proposals = Proposals(MemberId(1), 5, 10, lambda: 0.0)
+    future = proposals.submit(b"revoke", 10.0, only_in_term=3)
+    pack = proposals.take(1000, 3)
+    assert pack is not None
+    proposals.resolve(pack, ["done"])
+    assert await future == "done"
+
+
+async def test_what_is_for_one_term_is_not_handed_over_in_the_next() -> None:
+    proposals = Proposals(MemberId(1), 5, 10, lambda: 0.0)
+    revoke = proposals.submit(b"revoke", 10.0, only_in_term=3)
+    put = proposals.submit(b"put", 10.0)
+    pack = proposals.take(1000, 4)
+    assert pack is not None
+    assert pack[3] == [b"put"]
+    with pytest.raises(NotLeader, match="term 3"):
+        await revoke
+    assert not put.done()
+
+
+async def test_what_is_for_one_term_is_not_handed_over_again() -> None:
+    proposals = Proposals(MemberId(1), 5, 10, lambda: 0.0)
+    revoke = proposals.submit(b"revoke", 10.0, only_in_term=3)
+    put = proposals.submit(b"put", 10.0)
+    proposals.take(1000, 3)
+    # Both were in the log of a leader that was deposed before they were committed.
+    proposals.settle(4)
+    with pytest.raises(NotLeader):
+        await revoke
+    pack = proposals.take(1000, 4)
+    assert pack is not None
+    assert pack[3] == [b"put"]
+    assert not put.done()

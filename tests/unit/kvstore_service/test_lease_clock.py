@@ -24,10 +24,15 @@ class Proposer:
 
     def __init__(self) -> None:
         self.proposed: list[Any] = []
+        self.terms: list[int] = []
         self.during: Any = lambda: None
 
-    async def submit(self, command: Any, caller: Any) -> None:
+    def term(self) -> int:
+        return 7
+
+    async def submit(self, command: Any, caller: Any, *, only_in_term: int) -> None:
         self.proposed.append(command)
+        self.terms.append(only_in_term)
         self.during()
 
 
@@ -46,6 +51,7 @@ async def test_a_renewal_starts_the_lease_anew_and_says_so_to_the_next_leader() 
     assert await leases.renew(1) == 600
     assert leases.remaining_seconds(1) == 600
     assert proposer.proposed == [LeaseCheckpoint(((1, 0),))]
+    assert proposer.terms == [7], "in the term that this clock leads, or not at all"
 
 
 async def test_a_lease_that_is_revoked_while_it_is_renewed_is_gone() -> None:
