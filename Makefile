@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check fmt protos sim sim-mutants chaos bench foreign down clean
+.PHONY: help setup run demo test check fmt protos sim sim-mutants chaos fuzz bench foreign down clean
 
 help: ## this text
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ sim-mutants: $(STAMP) ## is the search good enough to find known mistakes? make 
 
 chaos: $(STAMP) ## break real members under checked load: make chaos SEED=7 DURATION=10m
 	$(BIN)/quorate chaos $(if $(SEED),--seed $(SEED)) --duration $(or $(DURATION),60s) $(CHAOS_ARGS)
+
+fuzz: $(STAMP) ## coverage-guided fuzzing of the HTTP/2 core: make fuzz SECONDS=60
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
+	$(BIN)/python tests/fuzz/fuzz_h2.py -max_total_time=$(or $(SECONDS),60) -timeout=10
 
 bench: $(STAMP) ## the store beside etcd, where installed
 	@$(BIN)/quorate bench compare
