@@ -363,8 +363,10 @@ def masked(output: bytes) -> str:
     """Without what differs between two clusters: ids, ports, times, sizes, hashes, positions in the log."""
     if output.startswith(b"NAME:"):
         return "USAGE"
-    # Protobuf: the header with its ids, whose length varies.
-    output = re.sub(rb"\A\n.\x08.*?\x18", b"HEADER", output, flags=re.DOTALL)
+    # Protobuf: the header with its two ids, whole varints, for any byte may be in them.
+    varint = rb"[\x80-\xff]*[\x00-\x7f]"
+    header = rb"\A\n.\x08" + varint + rb"\x10" + varint + rb"\x18"
+    output = re.sub(header, b"HEADER", output, flags=re.DOTALL)
     text = output.decode("utf-8", errors="backslashreplace")
     text = re.sub(r"127\.0\.0\.1:\d+", "ADDRESS", text)
     text = re.sub(r"\b[0-9]{15,20}\b", "ID", text)
