@@ -29,9 +29,6 @@ META_BODY: Final = struct.Struct("<LLLLQQQQQ")
 """magic, version, page size, flags, root bucket's page, its sequence, free list's page, pages in all, transaction"""
 CHECKSUM: Final = struct.Struct("<Q")
 
-NO_FREELIST: Final = 0xFFFF_FFFF_FFFF_FFFF
-"""In place of the free list's page: it was not written and must be found by looking."""
-
 
 class BadFile(ValueError):
     """The bytes are no whole bbolt file; the text says where and what."""
