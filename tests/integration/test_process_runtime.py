@@ -154,6 +154,8 @@ async def test_a_killed_agent_takes_its_containers_along(tmp_path: Path) -> None
         assert first.stdout is not None
         assert first.stdout.readline() == "killed 0\n"
         grouped, escaped, leader = await until(pids)
+        # Its number is written when it is forked: it has left the group only once it leads a session.
+        await until(lambda: os.getsid(escaped) == escaped)
         first.kill()
         first.wait()
         # The kernel kills the first process, the watchdog the group; what left the group stays …
