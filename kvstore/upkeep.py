@@ -22,6 +22,10 @@ from kvstore.service.reclaimer import Reclaimer
 
 log = get_logger("kvstore.upkeep")
 
+_SETTLE_SECONDS = 1.0
+_SETTLED_AT_ONCE = 512
+_SETTLE_PAUSE_SECONDS = 0.002
+
 
 class Upkeep:
     """See the module."""
@@ -38,13 +42,22 @@ class Upkeep:
         self._config, self._settings, self._machine = config, settings, machine
         self.disk = DiskWatch(machine, replicator, proposer, clock, config.member_id)
         self.reclaimer = Reclaimer(machine.reclaim, clock)
+        self._clock = clock
         machine.on_restore(self._peers_moved)
 
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._settle(), name="settle")
             group.create_task(self.disk.run(), name="disk")
             group.create_task(self.reclaimer.run(), name="reclaimer")
+
+    async def _settle(self) -> None:
+        """Hash what was written, a little at a time, so that whoever asks for a digest finds it made."""
+        while True:
+            await self._clock.sleep(_SETTLE_SECONDS)
+            while self._machine.settle(_SETTLED_AT_ONCE):
+                await self._clock.sleep(_SETTLE_PAUSE_SECONDS)
 
     def on_applied(self, outcomes: Iterable[Any]) -> None:
         """An entry was applied."""

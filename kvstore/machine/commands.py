@@ -26,7 +26,7 @@ MAX_TXN_DEPTH = 64
 """How deep transactions may nest. What applies them is recursive, and a crash there would repeat on every member."""
 
 
-class Put(msgspec.Struct, frozen=True, array_like=True, tag="p"):
+class Put(msgspec.Struct, frozen=True, array_like=True, tag="p", gc=False):
     """Write `key`. `lease` 0 means none. With `ignore_*` the current value or lease is kept."""
 
     key: bytes
@@ -37,7 +37,7 @@ class Put(msgspec.Struct, frozen=True, array_like=True, tag="p"):
     ignore_lease: bool = False
 
 
-class DeleteRange(msgspec.Struct, frozen=True, array_like=True, tag="d"):
+class DeleteRange(msgspec.Struct, frozen=True, array_like=True, tag="d", gc=False):
     """Delete `[key, range_end)`; `range_end` empty = that key, b"\\0" = from `key` on (etcd's rules)."""
 
     key: bytes
@@ -45,7 +45,7 @@ class DeleteRange(msgspec.Struct, frozen=True, array_like=True, tag="d"):
     prev_kv: bool = False
 
 
-class Range(msgspec.Struct, frozen=True, array_like=True, tag="r"):
+class Range(msgspec.Struct, frozen=True, array_like=True, tag="r", gc=False):
     """Read `[key, range_end)`. `revision` 0 = newest. Sort numbers are etcd's enums.
 
     sort_order: 0 none, 1 ascend, 2 descend. sort_target: 0 key, 1 version, 2 create, 3 mod, 4 value.
@@ -65,7 +65,7 @@ class Range(msgspec.Struct, frozen=True, array_like=True, tag="r"):
     max_create_revision: int = 0
 
 
-class Compare(msgspec.Struct, frozen=True, array_like=True):
+class Compare(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One condition. target: 0 version, 1 create, 2 mod, 3 value, 4 lease. result: 0 =, 1 >, 2 <, 3 !=.
 
     `number` serves all targets but value, which has `value`.

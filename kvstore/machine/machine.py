@@ -193,6 +193,10 @@ class StateMachine:
         """
         return self._store.digest(revision), self._store.compact_revision
 
+    def settle(self, limit_versions: int) -> bool:
+        """Do a part of what `digest` is owed; whether more is left. For a shell with idle time."""
+        return self._store.settle(limit_versions)
+
     def reclaim(self, limit_events: int = 4096) -> bool:
         """Free what compaction made unreachable, a bounded part; whether more is left. Changes nothing readable.
 
@@ -321,6 +325,8 @@ class StateMachine:
                 return result
 
     def _txn(self, command: Txn) -> Reply:
+        if txn.is_plain(command):
+            return txn.run_plain(self._store, self._lessor, command)
         if is_too_deep(command):
             return TxnTooDeep()
         branch = txn.decide(self._store, command)

@@ -2,7 +2,9 @@
 
 Revisions are contiguous and each has at least one event, so a revision is found by its offset. The revision that was
 compacted to is still there, as in etcd a watch may start at it; its events have lost `prev`, which lies before it.
-Kept beside each revision is the running sum of version hashes, from which digests at a past revision come.
+Kept beside each revision is the running sum of version hashes, from which digests at a past revision come. Hashing a
+version costs as much as all else that filing it does, so it is put off: somebody calls `settle` when there is time, and
+what asks for a sum first gets it made.
 """
 
 from array import array
@@ -17,11 +19,14 @@ from kvstore.mvcc.ranges import KeyRange
 Batch = tuple[int, tuple[Event, ...]]
 """A revision and events of it."""
 
+_OWED_AT_MOST = 1 << 17
+"""Versions whose hashes may be put off: a tenth of a second of work."""
+
 
 class History:
     """Events from the compacted revision (inclusive) to the current one."""
 
-    __slots__ = ("_first", "_revisions", "_sums", "compact_revision")
+    __slots__ = ("_first", "_owed", "_revisions", "_sums", "compact_revision")
 
     def __init__(
         self,
@@ -32,7 +37,9 @@ class History:
     ) -> None:
         self._first = first_revision
         self._revisions: list[tuple[Event, ...]] = [first_events]
+        # Of the oldest revisions; the sums of those behind them are not made yet.
         self._sums = array("Q", (first_sum,))
+        self._owed = 0
         self.compact_revision = compact_revision
 
     @property
@@ -45,14 +52,32 @@ class History:
         """The newest revision."""
         return self._first + len(self._revisions) - 1
 
+    @property
+    def owed(self) -> int:
+        """How many versions are not in any sum yet."""
+        return self._owed
+
     def append(self, events: tuple[Event, ...]) -> None:
         """The events of the next revision."""
-        total = self._sums[-1] + hash_version(events[0].kv)
-        if len(events) > 1:
-            for event in events[1:]:
-                total += hash_version(event.kv)
         self._revisions.append(events)
-        self._sums.append(total & MASK)
+        self._owed += len(events)
+        if self._owed > _OWED_AT_MOST:
+            self.settle(len(events))
+
+    def settle(self, limit_events: int) -> None:
+        """Make sums that are owed, of about `limit_events` events."""
+        sums, revisions = self._sums, self._revisions
+        total, position = sums[-1], len(sums)
+        done = 0
+        while position < len(revisions) and done < limit_events:
+            events = revisions[position]
+            for event in events:
+                total += hash_version(event.kv)
+            total &= MASK
+            sums.append(total)
+            done += len(events)
+            position += 1
+        self._owed -= done
 
     def since(self, key: bytes, range_end: bytes, revision: int, limit_events: int) -> list[Batch]:
         """Whole revisions from `revision` on that touch the range, oldest first.
@@ -95,10 +120,16 @@ class History:
 
     def sum_at(self, revision: int) -> int:
         """Sum of the hashes of all versions written up to `revision`."""
+        self._settle_up_to(revision)
         return self._sums[revision - self._first]
+
+    def _settle_up_to(self, revision: int) -> None:
+        while len(self._sums) <= revision - self._first:
+            self.settle(1)
 
     def compact(self, revision: int) -> Sequence[tuple[Event, ...]]:
         """Forget what is before `revision`; the events of it and of all that went, for the store to clean up after."""
+        self._settle_up_to(revision)
         offset = revision - self._first
         touched = self._revisions[: offset + 1]
         kept = tuple(Event(event.kv, event.is_delete) for event in touched[-1])
@@ -118,17 +149,20 @@ class History:
         self._first = other._first
         self._revisions = other._revisions
         self._sums = other._sums
+        self._owed = other._owed
         self.compact_revision = other.compact_revision
 
     def check_invariants(self) -> None:
         """Raise AssertionError if revisions, sums and bounds do not agree."""
-        assert len(self._revisions) == len(self._sums)
+        assert 0 < len(self._sums) <= len(self._revisions)
+        assert self._owed == sum(len(events) for events in self._revisions[len(self._sums) :])
         assert self._first == max(1, self.compact_revision)
         total = self._sums[0]
         for offset, events in enumerate(self._revisions):
             revision = self._first + offset
             if offset:
                 assert events, f"revision {revision} has no events"
+            if 0 < offset < len(self._sums):
                 total = (total + sum_of(event.kv for event in events)) & MASK
                 assert self._sums[offset] == total, f"wrong sum at revision {revision}"
             for event in events:

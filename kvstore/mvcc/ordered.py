@@ -2,6 +2,9 @@
 
 One flat list makes an insert move megabytes once there are a million keys; a tree makes ranges slow. With blocks an
 insert moves at most one block, and a range is a few slices.
+
+New keys gather aside, in no order, until somebody asks for an order or there are many: who only writes, as a start
+that reads its log back, pays for one sort of thousands instead of thousands of searches.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -11,11 +14,17 @@ from itertools import pairwise
 _BLOCK = 1024
 """A block is split at twice this: inserts move at most 16 KiB, and a million keys are about a thousand blocks."""
 
+_FEW = 16
+"""So many new keys of a block are inserted one by one; more are sorted into it."""
+
+_GATHERED_AT_MOST = 8 * _BLOCK
+"""New keys that gather: sorting that many in takes a few milliseconds."""
+
 
 class OrderedKeys:
     """Distinct keys in byte order."""
 
-    __slots__ = ("_blocks", "_firsts", "_length")
+    __slots__ = ("_blocks", "_firsts", "_gathered", "_length")
 
     def __init__(self, keys: Iterable[bytes] = ()) -> None:
         ordered = sorted(keys)
@@ -25,28 +34,65 @@ class OrderedKeys:
         # The lower bound of each block; the first block takes everything below the second.
         self._firsts: list[bytes] = [b"", *(block[0] for block in self._blocks[1:])]
         self._length = len(ordered)
+        self._gathered: set[bytes] = set()
 
     def __len__(self) -> int:
-        return self._length
+        return self._length + len(self._gathered)
 
     def __iter__(self) -> Iterator[bytes]:
+        self._sort_in()
         for block in self._blocks:
             yield from block
 
     def add(self, key: bytes) -> None:
         """Insert `key`, which must not be there."""
-        position = bisect_right(self._firsts, key) - 1
+        gathered = self._gathered
+        gathered.add(key)
+        if len(gathered) >= _GATHERED_AT_MOST:
+            self._sort_in()
+
+    def add_all(self, keys: Iterable[bytes]) -> None:
+        """Insert `keys`, distinct ones that must not be there."""
+        self._gathered.update(keys)
+        if len(self._gathered) >= _GATHERED_AT_MOST:
+            self._sort_in()
+
+    def _sort_in(self) -> None:
+        """Bring what gathered to its place."""
+        if not self._gathered:
+            return
+        keys = sorted(self._gathered)
+        self._gathered.clear()
+        self._length += len(keys)
+        start = 0
+        while start < len(keys):
+            position = bisect_right(self._firsts, keys[start]) - 1
+            block = self._blocks[position]
+            is_last = position + 1 == len(self._firsts)
+            stop = len(keys) if is_last else bisect_left(keys, self._firsts[position + 1], start)
+            if stop - start <= _FEW:
+                for key in keys[start:stop]:
+                    insort(block, key)
+            else:
+                # Two sorted runs: that is one merge.
+                block += keys[start:stop]
+                block.sort()
+            start = stop
+            if len(block) > 2 * _BLOCK:
+                self._split(position)
+
+    def _split(self, position: int) -> None:
+        """Cut a block that grew too long into some of the usual size."""
         block = self._blocks[position]
-        insort(block, key)
-        self._length += 1
-        if len(block) > 2 * _BLOCK:
-            upper = block[_BLOCK:]
-            del block[_BLOCK:]
-            self._blocks.insert(position + 1, upper)
-            self._firsts.insert(position + 1, upper[0])
+        parts = [block[start : start + _BLOCK] for start in range(0, len(block), _BLOCK)]
+        self._blocks[position : position + 1] = parts
+        self._firsts[position + 1 : position + 1] = [part[0] for part in parts[1:]]
 
     def remove(self, key: bytes) -> None:
         """Remove `key`; raises KeyError if it is not there."""
+        if key in self._gathered:
+            self._gathered.discard(key)
+            return
         position = bisect_right(self._firsts, key) - 1
         block = self._blocks[position]
         offset = bisect_left(block, key)
@@ -63,6 +109,8 @@ class OrderedKeys:
         """Keys in `[low, high)` in order; `high` None = no bound."""
         if high is not None and high <= low:
             return []
+        if self._gathered:
+            self._sort_in()
         first, start, last, stop = self._bounds(low, high)
         block = self._blocks[first]
         if first == last:
@@ -77,6 +125,8 @@ class OrderedKeys:
         """The first `limit` of `between`, and how many there are: at the cost of those and of the blocks' number."""
         if high is not None and high <= low:
             return [], 0
+        if self._gathered:
+            self._sort_in()
         first, start, last, stop = self._bounds(low, high)
         blocks = self._blocks
         if first == last:

@@ -119,6 +119,43 @@ class Store:
         self._pending.append(Event(kv, False, prev))
         return prev
 
+    def put_all(self, writes: Iterable[tuple[bytes, bytes]]) -> list[KeyValue]:
+        """Write many keys without a lease, as `put` one after the other; those that were on one, as they were.
+
+        One plain loop: what loads a store, and what reads such a load back at a start, is made of this.
+        """
+        revision = self.revision + 1
+        all_versions, add_event = self._versions, self._pending.append
+        new: list[bytes] = []
+        leased: list[KeyValue] = []
+        size = 0
+        for key, value in writes:
+            versions = all_versions.get(key)
+            if versions is None:
+                kv = KeyValue(key, value, revision, revision, 1)
+                all_versions[key] = [kv]
+                new.append(key)
+                add_event(Event(kv))
+            else:
+                last = versions[-1]
+                # One bytes object for all versions of a key.
+                key = last.key
+                if last.version:
+                    kv = KeyValue(key, value, last.create_revision, revision, last.version + 1)
+                    add_event(Event(kv, False, last))
+                    if last.lease:
+                        leased.append(last)
+                else:
+                    self._dead.remove(key)
+                    new.append(key)
+                    kv = KeyValue(key, value, revision, revision, 1)
+                    add_event(Event(kv))
+                versions.append(kv)
+            size += len(key) + len(value) + VERSION_OVERHEAD_BYTES
+        self._keys.add_all(new)
+        self.size_bytes += size
+        return leased
+
     def delete(self, key: bytes) -> KeyValue | None:
         """Delete `key` in the open revision; its last version, or None if it was not there."""
         versions = self._versions.get(key)
@@ -171,6 +208,11 @@ class Store:
             # An empty revision must count too.
             limit_events -= len(events) or 1
         return bool(garbage)
+
+    def settle(self, limit_versions: int) -> bool:
+        """Do some of what `digest` would have to do first; whether more is left. Changes nothing that can be read."""
+        self.history.settle(limit_versions)
+        return self.history.owed > 0
 
     def digest(self, revision: int = 0) -> int:
         """32-bit hash of all that can be read at `revision` (0 = newest) and before; raises why it cannot be read."""

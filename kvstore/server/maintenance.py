@@ -110,7 +110,7 @@ class MaintenanceServicer:
     async def hash(self, _data: bytes, context: CallContext) -> bytes:
         """HashRequest -> HashResponse: of the newest state, users and roles included, as etcd's is of all it has."""
         await self._guard.require_admin(context)
-        found, _compact = self._service.digest(0)
+        found, _compact = await self._service.digest(0)
         found ^= self._guard.auth.digest()
         response = pb.HashResponse(header=self._header.message(), hash=found & 0xFFFF_FFFF)
         return response.SerializeToString()
@@ -119,7 +119,7 @@ class MaintenanceServicer:
         """HashKVRequest -> HashKVResponse: equal on all members at equal revisions."""
         await self._guard.require_admin(context)
         request = pb.HashKVRequest.FromString(data)
-        found, compact_revision = self._service.digest(request.revision)
+        found, compact_revision = await self._service.digest(request.revision)
         response = pb.HashKVResponse(
             header=self._header.message(),
             hash=found & 0xFFFF_FFFF,

@@ -6,6 +6,7 @@ members is fixed at the first start, their peer addresses can be updated; names 
 member says of itself through the log.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from kvstore.service.guard import Caller
 from kvstore.service.ports import MachineView
 from kvstore.service.proposer import Proposer
 
+_SETTLED_AT_ONCE = 4096
 _TRANSFER_SECONDS = 3.0
 
 _HEALTH_SECONDS = 2.0
@@ -203,6 +205,10 @@ class ClusterService:
             f"{what} is not supported: the members of a cluster are fixed by --initial-cluster at its first start"
         )
 
-    def digest(self, revision: int) -> tuple[int, int]:
+    async def digest(self, revision: int) -> tuple[int, int]:
         """(hash of the state at `revision`, compacted revision); 0 = newest. May raise StoreError."""
+        is_owed = True
+        while is_owed:
+            is_owed = self._machine.settle(_SETTLED_AT_ONCE)
+            await asyncio.sleep(0)
         return self._machine.digest(revision)

@@ -97,6 +97,10 @@ class MachineView(Protocol):
         """Run a transaction that writes nothing."""
         ...
 
+    def settle(self, limit_versions: int) -> bool:
+        """Do a part of what `digest` is owed; whether more is left."""
+        ...
+
     def digest(self, revision: int) -> tuple[int, int]:
         """(hash of the state at `revision`, compacted revision); 0 = newest."""
         ...
