@@ -340,8 +340,10 @@ class Journal:
         elif header.number != previous.number + 1 or header.next_group != self._group:
             raise DamagedData(path, 0, f"the segment before number {header.number} is missing")
         offset, ends_group, highest = segment.HEADER_BYTES, True, 0
-        group = self._group - 1
+        group, group_start = self._group - 1, offset
         for record in segment.records(data):
+            if ends_group:
+                group_start = offset
             expected = group + 1 if ends_group else group
             if record.group != expected:
                 raise DamagedData(path, offset, f"group {record.group} follows group {group}")
@@ -358,17 +360,18 @@ class Journal:
         self._segments.append(_Segment(path, header.number, highest, len(data)))
         if is_last:
             self._descriptor, self._offset = self._files.open(path), offset
-            self._make_durable(data[:offset])
+            self._make_durable(data[group_start:offset], group_start)
             if torn or not ends_group:
                 self._cut_tail(offset, len(data), ends_group)
 
-    def _make_durable(self, read: bytes) -> None:
-        """Write again what was read: it may be in the page cache only.
+    def _make_durable(self, last_group: bytes, offset: int) -> None:
+        """Write the last group again as it was read: it may be in the page cache only.
 
         So it is when the last process was killed before its fsync ended, and also after one that failed: Linux then
-        takes the pages for clean, and a later fsync leaves them out. From here on they count as durable.
+        takes the pages for clean, and a later fsync leaves them out. From here on they count as durable. A group
+        before the last needs nothing: its successor was written only after its own fsync had ended well.
         """
-        self._files.write_at(self._descriptor, read, 0)
+        self._files.write_at(self._descriptor, last_group, offset)
         self._files.sync(self._descriptor)
         self._files.sync_directory(self._directory)
 

@@ -393,7 +393,7 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "start-trusts-page-cache": Mutant(
         "what a start reads back counts as durable without being written again",
-        lambda: [(journal.Journal, "_make_durable", lambda self, read: None)],
+        lambda: [(journal.Journal, "_make_durable", lambda self, *read: None)],
         (*_POWER, "failing-sync", "slow-disk"),
         0.5,
         _BUSY,
