@@ -4,38 +4,30 @@
     python -m kvstore.testing.sim --seed 7 --trace trace.txt         one seed again, every event in a file
     python -m kvstore.testing.sim --mutants                          is the search good enough to find known mistakes?
 
-Ends with 1 if a promise was broken. A failing seed prints the command that repeats it, and its schedule of faults
-shrunk to the shortest that still fails.
+Ends with 1 if a promise was broken. All seeds are run; those that failed are listed at the end, each with the command
+that repeats it, and the first of them with their schedule of faults shrunk to the shortest that still fails.
 """
 
 import argparse
-import multiprocessing
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
 from msgspec.structs import replace
 
 from kvstore.testing.check.verdict import check_all
+from kvstore.testing.check.violation import Violation
 from kvstore.testing.mutants import MUTANTS, switched_off
 from kvstore.testing.schedule import Fault, Plan, make_plan
 from kvstore.testing.shrink import shortest_failing
+from kvstore.testing.sim_many import Task, run_many
 from kvstore.testing.world import RunReport, World
 
 _SHRINK_RUNS = 150
-
-
-class _Result:
-    """What is left of a run when it comes back from another process."""
-
-    def __init__(self, report: RunReport) -> None:
-        self.plan = report.plan
-        self.violations = [str(one) for one in report.violations]
-        self.trace_hash = report.trace_hash
-        self.virtual_seconds = report.virtual_seconds
-        self.counts = report.counts
+_SHRINK_FAILURES = 5
+"""Of many failures so many are shrunk."""
 
 
 def run_plan(plan: Plan, mutant: str = "", trace: TextIO | None = None) -> RunReport:
@@ -53,19 +45,6 @@ def plan_of(seed: int, mutant: str = "", members: int = 0, seconds: float = 0.0)
     return MUTANTS[mutant].bend(plan) if mutant else plan
 
 
-def _run_one(task: tuple[int, str, int, float]) -> _Result:
-    seed, mutant, members, seconds = task
-    return _Result(run_plan(plan_of(seed, mutant, members, seconds), mutant))
-
-
-def _results(tasks: Sequence[tuple[int, str, int, float]], jobs: int) -> Iterator[_Result]:
-    if jobs <= 1:
-        yield from map(_run_one, tasks)
-        return
-    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=200) as pool:
-        yield from pool.imap(_run_one, tasks)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit code."""
     options = _parser().parse_args(arguments)
@@ -77,30 +56,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _one_seed(options, out)
     mutant = options.mutant[0] if options.mutant else ""
     tasks = [
-        (seed, mutant, options.members, options.seconds)
+        Task(seed, mutant, options.members, options.seconds)
         for seed in range(options.first, options.first + options.seeds)
     ]
-    started, virtual, done, failed = _now(), 0.0, 0, 0
-    totals: dict[str, int] = {}
-    for result in _results(tasks, options.jobs):
-        done += 1
-        virtual += result.virtual_seconds
-        for name, count in result.counts.items():
-            totals[name] = totals.get(name, 0) + count
-        if options.verbose:
-            out.write(f"seed {result.plan.seed} {result.trace_hash}\n")
-        if result.violations:
-            failed += 1
-            _report_failure(result.plan, result.violations, mutant, options, out)
-            if options.stop_after and failed >= options.stop_after:
-                break
-    elapsed = max(1e-9, _now() - started)
-    out.write(
-        f"{done} seeds, {failed} with violations; {virtual:.0f} virtual seconds in {elapsed:.1f} s "
-        f"= {virtual / elapsed:.0f} a second, {done / elapsed * 60:.0f} seeds a minute\n"
+    totals = run_many(
+        tasks, options.jobs, out, verbose=options.verbose, stop_after=options.stop_after
     )
-    out.write("  ".join(f"{name} {count}" for name, count in totals.items()) + "\n")
-    return 1 if failed else 0
+    for number, result in enumerate(totals.failed):
+        shrinks = options.shrink and number < _SHRINK_FAILURES
+        _report_failure(result.task, result.plan, result.violations, shrinks, out)
+    return 1 if totals.failed else 0
 
 
 def _now() -> float:
@@ -131,28 +96,22 @@ def _one_seed(options: argparse.Namespace, out: TextIO) -> int:
         + "\n"
     )
     if report.violations and not options.only:
-        _report_failure(plan, [str(one) for one in report.violations], mutant, options, out)
+        task = Task(options.seed, mutant, options.members, options.seconds)
+        _report_failure(task, plan, report.violations, options.shrink, out)
     for one in report.violations if options.only else []:
         out.write(f"  {one}\n")
     return 1 if report.violations else 0
 
 
 def _report_failure(
-    plan: Plan,
-    violations: Sequence[str],
-    mutant: str,
-    options: argparse.Namespace,
-    out: TextIO,
+    task: Task, plan: Plan | None, violations: Sequence[Violation], shrinks: bool, out: TextIO
 ) -> None:
-    command = f"python -m kvstore.testing.sim --seed {plan.seed}"
-    command += f" --mutant {mutant}" if mutant else ""
-    command += f" --members {options.members}" if options.members else ""
-    command += f" --seconds {options.seconds:g}" if options.seconds else ""
-    out.write(f"seed {plan.seed} FAILED; repeat it with: {command}\n")
+    command = task.command()
+    out.write(f"seed {task.seed} FAILED; repeat it with: {command}\n")
     for violation in violations[:5]:
         out.write(f"  {violation}\n")
-    if options.shrink:
-        numbers = shrink(plan, violations[0].partition(":")[0], mutant)
+    if shrinks and plan is not None:
+        numbers = shrink(plan, violations[0].property, task.mutant)
         chosen = ",".join(str(number) for number in numbers)
         out.write(f"  shortest schedule, {len(numbers)} of {len(plan.faults)} faults:\n")
         for number in numbers:

@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+_MOST_CALLBACKS = 2_000_000
+"""So many in one instant are a loop that never ends."""
 _OWNER: contextvars.ContextVar["Process | None"] = contextvars.ContextVar("process", default=None)
 
 
@@ -29,7 +31,7 @@ class Process:
         self.name = name
         self.is_dead = False
         self.is_paused = False
-        self.parked: list[asyncio.Handle] = []
+        self.parked: list[_Handle] = []
         self.steps_left: int | None = None
         """Kill before so many more callbacks have run; None = do not count."""
         self.on_steps_over: Callable[[], None] = lambda: None
@@ -47,12 +49,46 @@ def current_process() -> Process | None:
     return _OWNER.get()
 
 
+_Job = tuple[Callable[[], Any], Callable[[Any, "Exception | None"], None]]
+"""Work of a thread, and who is told what came of it."""
+
+
 class _Lane:
-    """A thread of an executor: one job after the other."""
+    """A thread: one job after the other."""
 
     def __init__(self) -> None:
-        self.jobs: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
+        self.jobs: deque[_Job] = deque()
         self.is_busy = False
+
+
+class _Handle:
+    """What asyncio's handles are for who holds one: `cancel` and `when`. Most of a run's objects are these."""
+
+    __slots__ = ("args", "at", "callback", "context", "is_cancelled")
+
+    def __init__(
+        self,
+        callback: Any,
+        args: tuple[Any, ...],
+        context: contextvars.Context | None,
+        at: float,
+    ) -> None:
+        self.callback, self.args, self.at = callback, args, at
+        self.context = contextvars.copy_context() if context is None else context
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        """Do not run."""
+        self.is_cancelled = True
+        self.callback, self.args = None, ()
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self.is_cancelled
+
+    def when(self) -> float:
+        """When a timer fires."""
+        return self.at
 
 
 class SimLoop(asyncio.BaseEventLoop):
@@ -64,17 +100,17 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def __init__(self) -> None:
         super().__init__()
-        self._now = 0.0
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self.now = 0.0
+        """What `time` says; the loop alone sets it."""
+        self._timers: list[tuple[float, int, _Handle]] = []
         self._order = 0
-        self._soon: deque[asyncio.Handle] = deque()
+        self._soon: deque[_Handle] = deque()
         self.tasks: list[asyncio.Task[Any]] = []
         self.errors: list[BaseException] = []
         """What fell out of callbacks of living processes: each is a bug."""
         self.job_starts_after: Callable[[], float] = lambda: 0.0
         self.job_took: Callable[[], float] = lambda: 0.0
         self.network: Any = None
-        self.callbacks_run = 0
         self.set_task_factory(self._make_task)
         self.set_exception_handler(self._note_error)
 
@@ -82,13 +118,13 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
-        return self._now
+        return self.now
 
     def call_soon(  # type: ignore[override]
         self, callback: Any, *args: Any, context: contextvars.Context | None = None
-    ) -> asyncio.Handle:
+    ) -> _Handle:
         """Run after what is ready now."""
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = _Handle(callback, args, context, self.now)
         self._soon.append(handle)
         return handle
 
@@ -100,21 +136,22 @@ class SimLoop(asyncio.BaseEventLoop):
         callback: Any,
         *args: Any,
         context: contextvars.Context | None = None,
-    ) -> asyncio.TimerHandle:
+    ) -> _Handle:
         """Run `delay` seconds from now."""
-        return self.call_at(self._now + delay, callback, *args, context=context)
-
-    def call_at(  # type: ignore[override]
-        self, when: float, callback: Any, *args: Any, context: contextvars.Context | None = None
-    ) -> asyncio.TimerHandle:
-        """Run at `when`."""
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        when = self.now + delay
+        handle = _Handle(callback, args, context, when)
         self._order += 1
         heapq.heappush(self._timers, (when, self._order, handle))
         return handle
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Cancelled timers are skipped when their time comes."""
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: contextvars.Context | None = None
+    ) -> _Handle:
+        """Run at `when`. Cancelled timers are skipped when their time comes."""
+        handle = _Handle(callback, args, context, when)
+        self._order += 1
+        heapq.heappush(self._timers, (when, self._order, handle))
+        return handle
 
     def _make_task(self, loop: Any, coro: Any, **options: Any) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, **options)
@@ -127,51 +164,59 @@ class SimLoop(asyncio.BaseEventLoop):
         return task
 
     def _note_error(self, _: Any, what: dict[str, Any]) -> None:
-        error = what.get("exception")
-        if isinstance(error, Killed) or "handle" not in what:
-            # An error that nobody asked for is no error of a callback.
-            return
-        self.errors.append(error or RuntimeError(str(what.get("message"))))
+        """Errors that nobody asked for are no errors of a callback; those are noted by `_run_ready`."""
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
         """Run `func` within virtual time, in its executor's order; an executor here has one thread."""
-        process = _OWNER.get()
         future: asyncio.Future[Any] = self.create_future()
-        if process is None:
-            raise RuntimeError("only processes have threads")
-        lane = process.lanes.setdefault(executor, _Lane())
-        lane.jobs.append((lambda: func(*args), future))
-        if not lane.is_busy:
-            lane.is_busy = True
-            self.call_later(self.job_starts_after(), self._run_job, lane, process)
+
+        def ended(result: Any, error: Exception | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+
+        self.run_job(executor, lambda: func(*args), ended)
         return future
 
-    def _run_job(self, lane: _Lane, process: Process) -> None:
-        job, future = lane.jobs.popleft()
+    def run_job(
+        self, thread: Any, work: Callable[[], Any], ended: Callable[[Any, Exception | None], None]
+    ) -> None:
+        """Run `work` in `thread` after what that was given before; tell `ended` when it took its time."""
+        process = _OWNER.get()
+        if process is None:
+            raise RuntimeError("only processes have threads")
+        lane = process.lanes.get(thread)
+        if lane is None:
+            lane = process.lanes[thread] = _Lane()
+        lane.jobs.append((work, ended))
+        if not lane.is_busy:
+            lane.is_busy = True
+            self.call_later(self.job_starts_after(), self._run_job, lane)
+
+    def _run_job(self, lane: _Lane) -> None:
+        job, ended = lane.jobs.popleft()
         result, error = None, None
         try:
             result = job()
         except Exception as raised:
             error = raised
-        self.call_later(self.job_took(), self._end_job, lane, process, future, result, error)
+        self.call_later(self.job_took(), self._end_job, lane, ended, result, error)
 
     def _end_job(
         self,
         lane: _Lane,
-        process: Process,
-        future: asyncio.Future[Any],
+        ended: Callable[[Any, Exception | None], None],
         result: Any,
         error: Exception | None,
     ) -> None:
-        if not future.done():
-            if error is None:
-                future.set_result(result)
-            else:
-                future.set_exception(error)
         if lane.jobs:
-            self.call_later(self.job_starts_after(), self._run_job, lane, process)
+            self.call_later(self.job_starts_after(), self._run_job, lane)
         else:
             lane.is_busy = False
+        ended(result, error)
 
     async def create_server(  # type: ignore[override]
         self, factory: Any, host: Any = None, port: Any = None, **_: Any
@@ -202,34 +247,49 @@ class SimLoop(asyncio.BaseEventLoop):
     def run_until_time(self, end: float, is_over: Callable[[], bool] = lambda: False) -> None:
         """Run all callbacks up to virtual time `end`, or until `is_over` says so between two instants."""
         asyncio.events._set_running_loop(self)
+        timers, soon, pop = self._timers, self._soon, heapq.heappop
         try:
             while not is_over():
-                self._run_ready()
-                if not self._timers or self._timers[0][0] > end:
+                if soon:
+                    self._run_ready()
+                if not timers or timers[0][0] > end:
                     break
-                self._now = max(self._now, self._timers[0][0])
-                while self._timers and self._timers[0][0] <= self._now:
-                    self._soon.append(heapq.heappop(self._timers)[2])
-            self._now = max(self._now, end) if not is_over() else self._now
+                now = self.now = max(self.now, timers[0][0])
+                while timers and timers[0][0] <= now:
+                    handle = pop(timers)[2]
+                    if not handle.is_cancelled:
+                        soon.append(handle)
+            self.now = max(self.now, end) if not is_over() else self.now
         finally:
             asyncio.events._set_running_loop(None)
 
     def _run_ready(self) -> None:
-        soon = self._soon
-        limit = self.callbacks_run + 2_000_000
+        next_one, soon, owner_of = self._soon.popleft, self._soon, _OWNER
+        run = 0
         while soon:
-            handle = soon.popleft()
-            if handle.cancelled():
+            handle = next_one()
+            if handle.is_cancelled:
                 continue
-            process = handle._context.get(_OWNER)  # type: ignore[attr-defined]
-            if process is not None and not self._may_run(process, handle):
+            process = handle.context.get(owner_of)
+            if (
+                process is not None
+                and (process.is_dead or process.is_paused or process.steps_left is not None)
+                and not self._may_run(process, handle)
+            ):
                 continue
-            self.callbacks_run += 1
-            if self.callbacks_run > limit:
-                raise RuntimeError(f"time stands still at {self._now}: {handle!r} runs for ever")
-            handle._run()
+            run += 1
+            if run > _MOST_CALLBACKS:
+                raise RuntimeError(f"time stands still at {self.now}: {handle.callback!r}")
+            try:
+                handle.context.run(handle.callback, *handle.args)
+            except Killed:
+                pass
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                self.errors.append(error)
 
-    def _may_run(self, process: Process, handle: asyncio.Handle) -> bool:
+    def _may_run(self, process: Process, handle: _Handle) -> bool:
         if process.is_dead:
             return False
         if process.is_paused:

@@ -84,12 +84,12 @@ class SimClock:
     def set_rate(self, rate: float) -> None:
         """Run at `rate` from now on."""
         self._base = self.monotonic()
-        self._since = self._loop.time()
+        self._since = self._loop.now
         self._rate = rate
 
     def monotonic(self) -> float:
         """This clock's seconds."""
-        return self._base + (self._loop.time() - self._since) * self._rate
+        return self._base + (self._loop.now - self._since) * self._rate
 
     def time(self) -> float:
         """This clock's time of day."""
@@ -140,6 +140,14 @@ class WatchedMachine(StateMachine):
         return outcomes
 
 
+class SimLane(ExecutorLane):
+    """A member's worker thread in virtual time."""
+
+    def submit(self, work: Callable[[], Any], ended: Any) -> None:
+        """Run `work` after all that was submitted before."""
+        self._loop.run_job(self, work, ended)  # type: ignore[attr-defined]
+
+
 ReplicatorFactory = Callable[[RaftSettings, StateMachine, Clock, random.Random, SimFiles], Any]
 
 
@@ -152,7 +160,7 @@ def pysync_replicator(
     segment_bytes: int,
 ) -> PySyncReplicator:
     """The product's engine with small segments, so that rolling and dropping them happens all the time."""
-    replicator = PySyncReplicator(settings, machine, clock, rng, files=files, lane=ExecutorLane)
+    replicator = PySyncReplicator(settings, machine, clock, rng, files=files, lane=SimLane)
     journal = replicator._core.journal
     journal._segment_bytes = journal._space._segment_bytes = segment_bytes
     return replicator

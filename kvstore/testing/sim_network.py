@@ -59,8 +59,8 @@ class SimNetwork:
 
     def delay(self, source: str, target: str) -> float:
         """How long one packet takes now."""
-        link = self.link(source, target)
-        seconds = self.rng.uniform(1e-4, 1.5e-3)
+        link = self._links.get((source, target)) or self.link(source, target)
+        seconds = 1e-4 + 1.4e-3 * self.rng.random()
         if link.slow_seconds:
             seconds += self.rng.uniform(0.0, link.slow_seconds)
         while link.loss and self.rng.random() < link.loss:
@@ -119,7 +119,7 @@ class SimNetwork:
             remote.connection_made(far)
 
         self.loop.call_later(self.delay(source, host), accepted, context=context)
-        there.ready_at = self.loop.time() + 0.002
+        there.ready_at = self.loop.now + 0.002
         protocol.connection_made(near)
         return near, protocol
 
@@ -164,6 +164,7 @@ class _Pipe:
         self.receiver: Process | None = None
         self.transport: SimTransport | None = None
         """The receiving end."""
+        self._link = network.link(source, target)
         self._waiting: list[bytes | None] = []
         self.ready_at = 0.0
         self.bytes_waiting = 0
@@ -180,14 +181,14 @@ class _Pipe:
 
     def pump(self) -> None:
         network = self.network
-        if not self._waiting or network.link(self.source, self.target).is_cut:
+        if not self._waiting or self._link.is_cut:
             return
         waiting, self._waiting = self._waiting, []
-        loop = network.loop
+        loop, context = network.loop, self._context()
         for data in waiting:
-            at = max(self.ready_at, loop.time() + network.delay(self.source, self.target))
+            at = max(self.ready_at, loop.now + network.delay(self.source, self.target))
             self.ready_at = at
-            loop.call_at(at, self._arrive, data, context=self._context())
+            loop.call_at(at, self._arrive, data, context=context)
 
     def _context(self) -> contextvars.Context:
         return self.receiver.context if self.receiver is not None else self.network.neutral
@@ -196,7 +197,7 @@ class _Pipe:
         if self._is_gone:
             return
         self.bytes_waiting -= len(data or b"")
-        if self.network.link(self.source, self.target).is_cut:
+        if self._link.is_cut:
             # The cut came while it was under way.
             self._waiting.append(data)
             self.bytes_waiting += len(data or b"")
@@ -207,7 +208,7 @@ class _Pipe:
         if data is None:
             self.forget()
             transport.lost()
-        elif transport.protocol is not None and not transport.is_closing():
+        elif transport.protocol is not None and not transport._is_closing:
             self.network.on_message(self.source, self.target, len(data))
             transport.protocol.data_received(data)
 

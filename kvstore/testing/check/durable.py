@@ -7,7 +7,7 @@ have ended, where `members_agree_after` is the time from which no member may be 
 """
 
 from kvstore.testing.check import words
-from kvstore.testing.check.facts import INFINITY, deletes, has_written
+from kvstore.testing.check.facts import INFINITY, deletes, has_written, puts
 from kvstore.testing.check.violation import Violation
 from kvstore.testing.history import History
 from kvstore.testing.model import in_range
@@ -36,11 +36,18 @@ def check(history: History, *, members_agree_after: float = INFINITY) -> list[Vi
         for one in operations
         if not isinstance(one.outcome, Failed) and list(deletes(one.request))
     ]
+    leased = {
+        put.key
+        for one in operations
+        if not isinstance(one.outcome, Ok | Failed)
+        for put in puts(one.request)
+        if put.lease
+    }
     violations: list[Violation] = []
     for read in _reads(operations, members_agree_after):
         if len(violations) >= _MOST:
             break
-        violations += _missing(read, newest, removals)
+        violations += _missing(read, newest, removals, leased)
     return violations[:_MOST]
 
 
@@ -98,6 +105,7 @@ def _missing(
     read: Operation,
     newest: dict[bytes, list[tuple[int, Put, Operation]]],
     removals: list[Operation],
+    leased: set[bytes],
 ) -> list[Violation]:
     request, outcome = read.request, read.outcome
     if not (
@@ -119,7 +127,9 @@ def _missing(
         kv = shown.get(key)
         if kv is not None and kv.mod_revision >= revision:
             continue
-        if kv is None and (put.lease or put.ignore_lease or _may_be_gone(key, revision, removals)):
+        # A put of unknown outcome may have come after it, and have gone with its lease.
+        ends = put.lease or put.ignore_lease or key in leased
+        if kv is None and (ends or _may_be_gone(key, revision, removals)):
             continue
         now = "is not there" if kv is None else f"is {words.found(kv)}"
         violations.append(

@@ -173,6 +173,22 @@ def test_what_was_acknowledged_stays():
     assert {one.property for one in check_all(read())} == {"durable", "linearizable"}
 
 
+def test_a_put_of_unknown_outcome_may_have_taken_the_key_with_its_lease():
+    # Found by seed 6025: the put came after the acknowledged one, and its lease ended.
+    def gone(put):
+        history = History()
+        written = Ok(2, PutReply())
+        history.append(Operation(1, "x", Put(b"b", b"1"), 0, 1, written))
+        history.append(Operation(2, "y", put, 2, 6, Unknown("DeadlineExceeded", "")))
+        outcome = Ok(4, RangeReply((), 0))
+        history.append(Operation(3, "z", Range(b"a", b"z"), 10, 11, outcome))
+        return durable.check(history)
+
+    assert gone(Put(b"b", b"2", 7)) == []
+    assert "the key is not there" in told(gone(Put(b"b", b"2")))
+    assert "the key is not there" in told(gone(Put(b"c", b"2", 7)))
+
+
 def test_members_have_equal_digests():
     history = History()
     history.append(DigestRecord(1, "m1", 5, 0xAB))
