@@ -25,6 +25,8 @@ Entry = tuple[bytes, int, int]
 """(data, index, term)"""
 
 SEGMENT_BYTES = 16 << 20
+# The first segment of a new log: its zeros are written while a start waits for them.
+FIRST_SEGMENT_BYTES = 4 << 20
 # Index 1 is an entry that every log has and nobody writes: PySyncObj counts from it.
 FIRST_BASE = (1, 0)
 _TERM_HEAD = struct.Struct("<8sII")
@@ -245,7 +247,7 @@ class Journal:
 
     def needs_spare(self) -> bool:
         """Whether `check_space` should be called soon: it writes the zeros of the next segment ahead."""
-        return self._space.spare is None and self._offset * 2 > self._segment_bytes
+        return self._space.spare is None and self._offset * 2 > self._segments[-1].size
 
     def check_space(self) -> bool:
         """Whether the disk has space, the next segment's included; blocks, for a worker thread."""
@@ -254,7 +256,8 @@ class Journal:
     def _roll(self, end: tuple[int, int], needed: int) -> None:
         """Start a new segment; its name appears only when header and zeros are durable."""
         number = self._segments[-1].number + 1 if self._segments else 1
-        size = max(self._segment_bytes, segment.HEADER_BYTES + needed)
+        usual = self._segment_bytes if self._segments else FIRST_SEGMENT_BYTES
+        size = max(min(usual, self._segment_bytes), segment.HEADER_BYTES + needed)
         header = segment.SegmentHeader(number, *end, self._group).encode()
         path = self._directory / f"{number:016x}.log"
         if self._space.spare is not None and size == self._segment_bytes:
