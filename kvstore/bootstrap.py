@@ -6,8 +6,9 @@ As in etcd, a directory that was used before wins over `--initial-cluster`. One 
 
 import os
 import stat
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from kvstore import identity as identities
 from kvstore.base.log import get_logger

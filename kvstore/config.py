@@ -6,9 +6,10 @@ which etcd refuses a value. Files named here are looked at, nothing is written: 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
+
+import msgspec
 
 from kvstore.base.durations import parse_duration
 from kvstore.config_members import Members, listens_of, read_members
@@ -41,8 +42,7 @@ class ConfigError(Exception):
         self.is_usage = is_usage
 
 
-@dataclass(frozen=True, slots=True)
-class MemberConfig:
+class MemberConfig(msgspec.Struct, frozen=True):
     """One member, ready to build."""
 
     name: str
@@ -67,14 +67,14 @@ class MemberConfig:
     progress_notify_seconds: float
     log_level: str
     warnings: tuple[str, ...] = ()
-    peer_names: Mapping[str, MemberId] = field(default_factory=dict)
+    peer_names: Mapping[str, MemberId] = msgspec.field(default_factory=dict)
     """All members' ids by name."""
     fault_socket: Path | None = None
     """Where faults are switched (`kvstore.faults.control`); None: they cannot be."""
     wal_dir: Path | None = None
     force_new_cluster: bool = False
     max_concurrent_streams: int = DEFAULT_MAX_CONCURRENT_STREAMS
-    keepalive: Keepalive = field(default_factory=Keepalive)
+    keepalive: Keepalive = msgspec.field(default_factory=Keepalive)
     grpc_engine: "GrpcEngine" = "http2"
     enable_gateway: bool = True
     cors: tuple[str, ...] = ("*",)
@@ -83,7 +83,7 @@ class MemberConfig:
     auth_token_ttl_seconds: float = 300.0
     log_format: Literal["json", "console"] = "json"
     log_outputs: tuple[str, ...] = ("stderr",)
-    auto_tls: AutoTls = field(default_factory=AutoTls)
+    auto_tls: AutoTls = msgspec.field(default_factory=AutoTls)
     """What certificates are to be made before the member starts."""
 
 
@@ -156,9 +156,8 @@ def from_flags(flags: Flags) -> MemberConfig:
 
 
 def _with_warnings(config: MemberConfig, warnings: Sequence[str]) -> MemberConfig:
-    from dataclasses import replace
 
-    return replace(config, warnings=tuple(dict.fromkeys(warnings)))
+    return msgspec.structs.replace(config, warnings=tuple(dict.fromkeys(warnings)))
 
 
 def _http_listens(

@@ -1,8 +1,9 @@
 """Who is in the cluster and where one listens: URL flags and `--initial-cluster`, with etcd's rules and words."""
 
 import ipaddress
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+import msgspec
 
 from kvstore.flags import Flags, url_problem
 from kvstore.raft.replicator import MemberId, PeerTls
@@ -10,8 +11,7 @@ from kvstore.service.cluster import member_id_of
 from kvstore.wire.engine import Listen, ServerTls
 
 
-@dataclass(frozen=True, slots=True)
-class Members:
+class Members(msgspec.Struct, frozen=True):
     """The members that the flags name."""
 
     peer_urls: dict[MemberId, tuple[str, ...]]

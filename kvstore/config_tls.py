@@ -3,8 +3,9 @@
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from kvstore.base.tls_options import openssl_suites
 from kvstore.flags import Flags
@@ -15,8 +16,7 @@ FIXTURES = "fixtures"
 """Where etcd keeps self-signed certificates inside the data directory."""
 
 
-@dataclass(frozen=True, slots=True)
-class AutoTls:
+class AutoTls(msgspec.Struct, frozen=True):
     """Which certificates are to be made, in which folder, for how long."""
 
     client: Path | None = None

@@ -4,7 +4,6 @@ Written once when a member first starts or is restored, and again when peer URLs
 wins over `--initial-cluster` at every later start. The file is JSON so that an operator can read it.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -22,8 +21,7 @@ class _Form(msgspec.Struct, forbid_unknown_fields=False):
     peer_urls: dict[str, list[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """One member's place in its cluster."""
 
     member_id: MemberId

@@ -13,9 +13,10 @@ import math
 import secrets
 import string
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard
+
+import msgspec
 
 from kvstore.auth.errors import TokenSigning
 from kvstore.auth.store import Identity
@@ -32,8 +33,7 @@ _METHODS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TokenSettings:
+class TokenSettings(msgspec.Struct, frozen=True):
     """What `--auth-token` says. `kind` is "simple", "jwt", or "" for no tokens at all."""
 
     kind: str = "simple"

@@ -14,7 +14,6 @@ versions of a key follow from it. What `write` yields is pinned when it is calle
 
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, cast
 from zlib import crc32
 
@@ -58,17 +57,16 @@ class Tail(msgspec.Struct, frozen=True, array_like=True):
     checksum: int = 0
 
 
-@dataclass(slots=True)
-class State:
+class State(msgspec.Struct):
     """What a snapshot holds."""
 
     applied_index: int = 0
-    store: Store = field(default_factory=Store)
-    lessor: Lessor = field(default_factory=Lessor)
-    alarms: set[tuple[int, int]] = field(default_factory=set)
-    members: dict[int, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
-    auth: AuthState = field(default_factory=AuthState)
-    peer_urls: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    store: Store = msgspec.field(default_factory=Store)
+    lessor: Lessor = msgspec.field(default_factory=Lessor)
+    alarms: set[tuple[int, int]] = msgspec.field(default_factory=set)
+    members: dict[int, tuple[str, tuple[str, ...]]] = msgspec.field(default_factory=dict)
+    auth: AuthState = msgspec.field(default_factory=AuthState)
+    peer_urls: dict[int, tuple[str, ...]] = msgspec.field(default_factory=dict)
     downgrade: str = ""
 
 

@@ -11,7 +11,6 @@ written aside, fsynced and renamed. See `segment` for how a torn tail differs fr
 
 import struct
 import zlib
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -33,16 +32,14 @@ _TERM_HEAD = struct.Struct("<8sII")
 _TERM_MAGIC = b"QUORTRM1"
 
 
-@dataclass(slots=True)
-class _Segment:
+class _Segment(msgspec.Struct):
     path: Path
     number: int
     highest_index: int
     size: int
 
 
-@dataclass(slots=True)
-class Flush:
+class Flush(msgspec.Struct):
     """What one fsync covers."""
 
     operations: list[tuple[int, int, int, bytes]]
@@ -53,9 +50,8 @@ class Flush:
     durable_target: int = 0
 
 
-@dataclass(slots=True)
-class _Queue:
-    operations: list[tuple[int, int, int, bytes]] = field(default_factory=list)
+class _Queue(msgspec.Struct):
+    operations: list[tuple[int, int, int, bytes]] = msgspec.field(default_factory=list)
     meta_dirty: bool = False
     drop_prefix: bool = False
 

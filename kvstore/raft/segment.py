@@ -14,7 +14,8 @@ A flipped bit in the very last group cannot be told from a torn write and is cut
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 RECORD_MAGIC = b"QRr\x01"
 SEGMENT_MAGIC = b"QUORLOG1"
@@ -35,8 +36,7 @@ HEADER_BYTES = 64
 ALIGNMENT = 8
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentHeader:
+class SegmentHeader(msgspec.Struct, frozen=True):
     """`number` orders segments; the rest is the log's end and the next group when it was opened."""
 
     number: int
@@ -58,8 +58,7 @@ class SegmentHeader:
         return packed.ljust(HEADER_BYTES, b"\0")
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """One operation on the log; `end` is the offset just behind it in its segment."""
 
     kind: int

@@ -8,8 +8,9 @@ starts at byte 0, and is verified as a whole before its name appears. Only the n
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from kvstore.raft.files import Files
 from kvstore.raft.replicator import DamagedData
@@ -23,8 +24,7 @@ _COUNT = struct.Struct("<Q")
 MAX_FRAME_BYTES = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """A finished file: the state after entry `index`, which had `term`."""
 
     index: int

@@ -6,7 +6,8 @@ Values are read when a scrape asks, so keeping them costs the hot path nothing; 
 import os
 import resource
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from kvstore.base.histogram import Histogram
 from kvstore.base.metrics import Metrics, Samples
@@ -16,8 +17,7 @@ from kvstore.server.maintenance import VERSION
 from kvstore.service.ports import MachineView
 
 
-@dataclass(frozen=True, slots=True)
-class MemberCounts:
+class MemberCounts(msgspec.Struct, frozen=True):
     """Numbers that parts of a member keep for themselves, read by name."""
 
     watchers: Callable[[], float]

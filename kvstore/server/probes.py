@@ -6,7 +6,8 @@ by name (etcd 3.5.11 and later), and each check has a path of its own.
 """
 
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+
+import msgspec
 
 from kvstore.mvcc.errors import StoreError
 from kvstore.raft.replicator import ReplicationError
@@ -19,8 +20,7 @@ LIVE_CHECKS = ("serializable_read",)
 READY_CHECKS = ("data_corruption", "serializable_read", "linearizable_read")
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """What the checks said: a line each."""
 
     is_well: bool

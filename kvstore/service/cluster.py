@@ -9,8 +9,9 @@ member says of itself through the log.
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+import msgspec
 
 from kvstore.machine.commands import Alarm, MemberPeerUrls
 from kvstore.machine.outcome import AlarmReply
@@ -47,8 +48,7 @@ def cluster_id_of(member_ids: Sequence[MemberId]) -> int:
     return int.from_bytes(hashlib.sha1(joined).digest()[:8], "big")
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     """One member. `name` and `client_urls` are empty until it has been up once."""
 
     id: MemberId

@@ -7,8 +7,9 @@ Revision: every five minutes all but the newest N revisions.
 """
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
@@ -25,8 +26,7 @@ _REVISION_CHECK_SECONDS = 300.0
 _LONGEST_SECONDS = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class CompactionSettings:
+class CompactionSettings(msgspec.Struct, frozen=True):
     """`retention`: seconds for `periodic`, number of revisions for `revision`; 0 = off."""
 
     mode: Literal["periodic", "revision"] = "periodic"

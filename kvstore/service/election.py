@@ -5,7 +5,8 @@ member. A campaign that is cut short gives its candidacy up, see `lock`.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from kvstore.base.tasks import Supervisor
 from kvstore.machine.outcome import KeyValue
@@ -29,8 +30,7 @@ Tell = Callable[[int, KeyValue], Awaitable[None]]
 """(header revision, leader's key-value)"""
 
 
-@dataclass(frozen=True, slots=True)
-class Leadership:
+class Leadership(msgspec.Struct, frozen=True):
     """Proof of a leadership."""
 
     key: bytes

@@ -6,8 +6,9 @@ says a lease was kept: a deposed one must not promise what the new one will not 
 """
 
 import random
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from kvstore.base.clock import Clock
 from kvstore.machine.commands import LeaseGrant, LeaseRevoke
@@ -26,8 +27,7 @@ MAX_TTL_SECONDS = 9_000_000_000
 _RETRY_SECONDS = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class TimeToLive:
+class TimeToLive(msgspec.Struct, frozen=True):
     """`remaining` -1 = no such lease. `keys` only if asked for."""
 
     remaining: int

@@ -6,8 +6,9 @@ background, for whoever was cancelled cannot wait for it.
 
 import contextlib
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from kvstore.base.tasks import Supervisor
 from kvstore.service.recipes import (
@@ -22,8 +23,7 @@ from kvstore.service.watch import WatchHub
 SESSION_EXPIRED = "mutex: session is expired"
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """A lock that is held: its key, and the store's revision when it was seen to be."""
 
     key: bytes

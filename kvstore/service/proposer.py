@@ -3,7 +3,7 @@
 Every use case that writes goes through `Proposer.submit`; nothing else calls `Replicator.propose`.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from kvstore.auth.errors import AuthError
 from kvstore.machine.commands import Command, Plain, encode
@@ -16,8 +16,7 @@ from kvstore.service.guard import SYSTEM, Caller, Guard
 _REFUSALS = (StoreError, AuthError)
 
 
-@dataclass(frozen=True, slots=True)
-class ProposalLimits:
+class ProposalLimits(msgspec.Struct, frozen=True):
     """Bounds of one proposal."""
 
     max_request_bytes: int = 1_572_864

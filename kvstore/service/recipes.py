@@ -8,8 +8,9 @@ watch hub directly, at keys that the caller has just been allowed to read.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from kvstore.machine.outcome import Event, KeyValue
 from kvstore.service.watch import WatchBatch, WatchCompacted, WatchHub, WatchSpec, WatchStream
@@ -22,16 +23,14 @@ class RecipeError(Exception):
     """A lock or an election refuses; the message is etcd's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """A key (or none), and the store's revision when it was looked up."""
 
     revision: int
     kv: KeyValue | None
 
 
-@dataclass(frozen=True, slots=True)
-class Entered:
+class Entered(msgspec.Struct, frozen=True):
     """A contender's key: the one just made, or the one it had. `oldest` is the first of the prefix, if asked for."""
 
     revision: int

@@ -1,6 +1,6 @@
 """Bounds that both fronts share, with etcd's names and defaults where etcd has them."""
 
-from dataclasses import dataclass
+import msgspec
 
 GRPC_OVERHEAD_BYTES = 512 * 1024
 """etcd allows a message this much more than a request, for its envelope."""
@@ -10,8 +10,7 @@ DEFAULT_MAX_CONCURRENT_STREAMS = 16_384
 unbounded number would let one connection take all memory, and no client known opens more than some thousands."""
 
 
-@dataclass(frozen=True, slots=True)
-class Keepalive:
+class Keepalive(msgspec.Struct, frozen=True):
     """etcd's --grpc-keepalive-min-time, -interval and -timeout."""
 
     min_time_seconds: float = 5.0

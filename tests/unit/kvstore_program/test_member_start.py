@@ -6,11 +6,11 @@ import json
 import socket
 import ssl
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import structlog
+from msgspec.structs import replace
 
 from kvstore import self_signed
 from kvstore.base import zap_log
