@@ -3,10 +3,11 @@
 A handler is bound with the `MethodCounts` of its path and adds to them as it goes; the sums are made at scrape time.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
 
 from kvstore.base.metrics import Samples
-from kvstore.wire.engine import CODE_NAMES, DirectSend, Send
+from kvstore.wire.engine import CODE_NAMES, DirectSend, Fan, Send
 
 _SERVER_STREAMS = frozenset(
     {
@@ -20,7 +21,16 @@ _SERVER_STREAMS = frozenset(
 class MethodCounts:
     """The numbers of one method."""
 
-    __slots__ = ("is_stream", "path", "received", "received_bytes", "sent", "sent_bytes", "started")
+    __slots__ = (
+        "_fans",
+        "is_stream",
+        "path",
+        "received",
+        "received_bytes",
+        "sent",
+        "sent_bytes",
+        "started",
+    )
 
     def __init__(self, path: str, is_stream: bool) -> None:
         self.path = path
@@ -30,6 +40,16 @@ class MethodCounts:
         self.received_bytes = 0
         self.sent = 0
         self.sent_bytes = 0
+        self._fans: dict[Fan, _CountedFan] = {}
+
+    def fan(self, fan: Fan | None) -> Fan | None:
+        """A fan, counted: the same one for all streams of the method."""
+        if fan is None:
+            return None
+        counted = self._fans.get(fan)
+        if counted is None:
+            counted = self._fans[fan] = _CountedFan(self, fan)
+        return counted
 
     async def requests(self, requests: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The requests of a stream, counted."""
@@ -52,14 +72,34 @@ class MethodCounts:
         return counted
 
 
+class _CountedFan:
+    """A `Fan`, counted."""
+
+    __slots__ = ("_counts", "_fan")
+
+    def __init__(self, counts: MethodCounts, fan: Fan) -> None:
+        self._counts = counts
+        self._fan = fan
+
+    def send(self, targets: Sequence[Any], messages: Sequence[bytes]) -> list[int]:
+        """Send, and count what was sent."""
+        refused = self._fan.send(targets, messages)
+        streams = len(targets) - len(refused)
+        self._counts.sent += streams * len(messages)
+        self._counts.sent_bytes += streams * sum(map(len, messages))
+        return refused
+
+
 class _CountedSend:
     """A `DirectSend`, counted."""
 
-    __slots__ = ("_counts", "_send")
+    __slots__ = ("_counts", "_send", "fan", "target")
 
     def __init__(self, counts: MethodCounts, send: DirectSend) -> None:
         self._counts = counts
         self._send = send
+        self.fan = counts.fan(send.fan)
+        self.target = send.target
 
     def __call__(self, data: bytes) -> Awaitable[None]:
         """Count and send."""

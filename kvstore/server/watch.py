@@ -3,12 +3,15 @@
 The reader creates and cancels; the writer sends, and waiting for the client to take is the backpressure. Both put
 control answers and events through one ordered path: control answers wait in a bounded list that the writer empties
 first, so `created` always precedes a watcher's events. A client that half-closes keeps its watches (as in etcd).
+
+What many streams get at once goes past both: the hub has the batch made once (`_Outlet`) and the front sends it to all.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from kvstore.auth.errors import AuthError, PermissionDenied
 from kvstore.machine.outcome import Event
@@ -27,7 +30,8 @@ from kvstore.service.watch import (
     WatchHub,
     WatchStream,
 )
-from kvstore.wire.engine import CallContext, DirectSend, Send, StreamHandler
+from kvstore.service.watch_groups import Variant
+from kvstore.wire.engine import CallContext, DirectSend, Fan, Send, StreamHandler
 
 INVALID_WATCH_ID = -1
 _NOTICES_A_TURN = 128
@@ -64,6 +68,14 @@ class WatchServicer:
         self.guard = guard
         self._max_response_bytes = max_response_bytes
         self._shared = _Shared((), 0)
+        self._outlets: dict[Fan, _Outlet] = {}
+
+    def outlet(self, fan: Fan) -> "_Outlet":
+        """The outlet of all streams of a front."""
+        outlet = self._outlets.get(fan)
+        if outlet is None:
+            outlet = self._outlets[fan] = _Outlet(self, fan)
+        return outlet
 
     def stream(self) -> dict[str, StreamHandler]:
         """Handlers by method path."""
@@ -107,6 +119,22 @@ class WatchServicer:
                 shared.messages[at] = messages
         return messages
 
+    def shared_messages(
+        self, variant: Variant, events: tuple[Event, ...], revision: int
+    ) -> list[bytes] | None:
+        """A message for each watch of a variant; None if some must be cut."""
+        header = self.header_bytes(revision)
+        bodies: dict[bool, bytes] = {}
+        for with_prev in {with_prev for _, with_prev in variant.watches}:
+            body = b"".join([self._encode(event, with_prev) for event in events])
+            if variant.may_fragment and len(body) > self._max_response_bytes:
+                return None
+            bodies[with_prev] = body
+        return [
+            watch_response(header, watch_id, (bodies[with_prev],))
+            for watch_id, with_prev in variant.watches
+        ]
+
     def _make_messages(self, batch: WatchBatch) -> list[bytes]:
         watcher = batch.watcher
         encoded = [self._encode(event, watcher.spec.prev_kv) for event in batch.events]
@@ -132,6 +160,14 @@ class WatchServicer:
         return self._encoder.event(event, with_prev)
 
 
+class _Outlet:
+    """Batches for many streams of one front (`kvstore.service.watch_groups.Outlet`)."""
+
+    def __init__(self, servicer: WatchServicer, fan: Fan) -> None:
+        self.messages = servicer.shared_messages
+        self.send = fan.send
+
+
 class _Connection:
     """One client stream."""
 
@@ -151,12 +187,15 @@ class _Connection:
         self._is_pumping = False
         self._task: asyncio.Task[None] | None = None
         self._error: Exception | None = None
+        fan = send.fan if isinstance(send, DirectSend) else None
+        self.outlet = None if fan is None else servicer.outlet(fan)
+        self.target: Any = send.target if isinstance(send, DirectSend) else None
 
     async def serve(self, requests: AsyncIterator[bytes], send: DirectSend) -> None:
         """Read in this task and write from callbacks: an event for a thousand streams wakes no task."""
         self._direct, self._task = send, asyncio.current_task()
         send.on_room(self._on_room)
-        self._stream.on_ready(self._pump)
+        self._stream.own(self)
         try:
             await self.read(requests)
             # A client that half-closes keeps its watches.
@@ -167,13 +206,19 @@ class _Connection:
             self._task.uncancel()
             raise self._error from None
         finally:
-            self._stream.on_ready(None)
+            self._stream.own(None)
 
     def _on_room(self) -> None:
         self._is_waiting = False
-        self._pump()
+        self.on_ready()
 
-    def _pump(self) -> None:
+    def on_error(self, error: Exception) -> None:
+        """End the stream with an error."""
+        self._error = error
+        if self._task is not None:
+            self._task.cancel()
+
+    def on_ready(self) -> None:
         """Send what there is, until the client has no room."""
         # Room made while sending calls back into here, and order would be lost.
         if self._is_pumping or self._is_waiting or self._direct is None:
@@ -182,9 +227,7 @@ class _Connection:
         try:
             self._send_some(self._direct)
         except Exception as error:
-            self._error = error
-            if self._task is not None:
-                self._task.cancel()
+            self.on_error(error)
         finally:
             self._is_pumping = False
 

@@ -5,18 +5,26 @@ whole revisions from `machine.history` when its stream has room to send them. So
 cursor, and compaction past a dirty cursor is one well-defined cancel. A clean cursor has seen everything up to the
 hub's revision, which is why it survives compaction and what a progress notification may report.
 
+Watchers in step with each other share even that: an event marks their group, and the hub sends it to all of them in one
+go (`kvstore.service.watch_groups`). Whoever cannot be served so becomes dirty, and nothing is different for him.
+
 A state restored from a snapshot arrives without `on_applied`; the jump in revisions shows it, and wakes everybody.
 Compat: a watch from a compacted revision is answered `created`, then `canceled` with the compacted revision (etcd 3.4).
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from kvstore.machine.outcome import Event, Outcome
 from kvstore.service.ports import MachineView
+from kvstore.service.watch_groups import Group, Seat, Seating, StreamOwner, Variants
 from kvstore.service.watch_index import WatchIndex
+from kvstore.service.watch_notices import DuplicateWatchId as DuplicateWatchId
+from kvstore.service.watch_notices import Notice as Notice
+from kvstore.service.watch_notices import WatchBatch as WatchBatch
+from kvstore.service.watch_notices import WatchCompacted as WatchCompacted
+from kvstore.service.watch_notices import WatchProgress as WatchProgress
+from kvstore.service.watch_notices import WatchSpec as WatchSpec
 
 _STREAMS_A_TURN = 500
 _SHARED_READS = 1024
@@ -24,57 +32,10 @@ BATCH_EVENTS = 1000
 """Events a batch holds before it is cut at a revision; etcd uses the same for watchers that lag."""
 
 
-@dataclass(frozen=True, slots=True)
-class WatchSpec:
-    """What to watch. `start_revision` 0 = from now on. `watch_id` 0 = choose one."""
-
-    key: bytes
-    range_end: bytes = b""
-    start_revision: int = 0
-    watch_id: int = 0
-    prev_kv: bool = False
-    progress_notify: bool = False
-    fragment: bool = False
-    no_put: bool = False
-    no_delete: bool = False
-
-
-class WatchBatch(NamedTuple):
-    """Events of one watcher, in order, whole revisions. `revision` is the store's, for the header."""
-
-    watcher: "Watcher"
-    events: tuple[Event, ...]
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class WatchCompacted:
-    """The watcher is cancelled: what it had to see next is gone."""
-
-    watcher: "Watcher"
-    compact_revision: int
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class WatchProgress:
-    """Everything up to `revision` was delivered; `watcher` None = on all watchers of the stream."""
-
-    watcher: "Watcher | None"
-    revision: int
-
-
-Notice = WatchBatch | WatchCompacted | WatchProgress
-
-
-class DuplicateWatchId(Exception):
-    """The stream has a watcher of this id."""
-
-
 class Watcher:
-    """One cursor. `next_revision` is the oldest revision it has not seen."""
+    """One cursor. `next_revision` is the oldest revision it has not seen; while it is clean, one that it had not."""
 
-    __slots__ = ("is_dirty", "next_revision", "spec", "stream", "was_sent", "watch_id")
+    __slots__ = ("is_dirty", "next_revision", "seat", "spec", "stream", "was_sent", "watch_id")
 
     def __init__(
         self, watch_id: int, spec: WatchSpec, next_revision: int, stream: "WatchStream"
@@ -84,6 +45,8 @@ class Watcher:
         self.next_revision = next_revision
         self.stream = stream
         self.is_dirty = False
+        self.seat: Seat | None = None
+        """Its place among those who are served together; None if it is none of them."""
         self.was_sent = False
         """Whether events went out since the last progress tick, which then need not say anything."""
 
@@ -97,11 +60,14 @@ class WatchHub:
 
     def __init__(self, machine: MachineView) -> None:
         self._machine = machine
-        self._index: WatchIndex[Watcher] = WatchIndex()
+        variants: Variants = {}
+        self._index = WatchIndex(lambda key, range_end: Group(key, range_end, variants))
         self._streams: dict[WatchStream, None] = {}
         self._held: dict[WatchStream, None] = {}
         self._seen_revision = machine.revision
         self._ready: list[WatchStream] = []
+        self.seating = Seating(machine, self.read, BATCH_EVENTS, _unseat)
+        self._is_call_due = False
         self._read_at = (0, 0)
         self._reads: dict[tuple[bytes, bytes, int], tuple[int, int, tuple[Event, ...]]] = {}
         self.watcher_count = 0
@@ -114,6 +80,7 @@ class WatchHub:
     @property
     def behind_count(self) -> int:
         """Watchers that have not been told all there is."""
+        self.seating.clear()
         return sum(stream.behind_count for stream in self._streams)
 
     def open(self) -> "WatchStream":
@@ -130,15 +97,23 @@ class WatchHub:
                 if revision > self._seen_revision + 1:
                     self._wake_all()
                 self._seen_revision = max(revision, self._seen_revision)
-                for event in outcome.events:
-                    for watcher in self._index.touched(event.kv.key):
-                        _mark(watcher, revision)
+                if self.watcher_count:
+                    for event in outcome.events:
+                        for group in self._index.touched(event.kv.key):
+                            self._touch(group, revision)
         if self._machine.revision != self._seen_revision:
             self.check_jump()
         if self._held:
             for stream in self._held:
                 stream.nudge()
             self._held.clear()
+
+    def _touch(self, group: Group, revision: int) -> None:
+        for watcher in group.others:
+            _mark(watcher, revision)
+        if group.seats and not group.since:
+            self.seating.touch(group, revision)
+            self._call_later()
 
     def check_jump(self) -> None:
         """Notice a state that was replaced (snapshot) and let every watcher look. Called now and then."""
@@ -155,30 +130,45 @@ class WatchHub:
 
     def attach(self, watcher: Watcher) -> None:
         """Index a new watcher; it is dirty if there is a past to read."""
-        self._index.add(watcher.spec.key, watcher.spec.range_end, watcher)
+        revision, spec = self._machine.revision, watcher.spec
+        group = self._index.entry(spec.key, spec.range_end)
+        # One from the future would keep those who sit with it from being served together until then.
+        group.add(watcher, is_in_step=watcher.next_revision <= revision + 1)
         self.watcher_count += 1
-        if watcher.next_revision <= self._machine.revision:
+        if watcher.next_revision <= revision:
             watcher.is_dirty = True
             watcher.stream.wake(watcher)
 
     def detach(self, watcher: Watcher) -> None:
         """Forget a watcher."""
-        self._index.remove(watcher.spec.key, watcher.spec.range_end, watcher)
+        spec = watcher.spec
+        group = self._index.entry(spec.key, spec.range_end)
+        group.remove(watcher)
+        if group.is_empty:
+            self._index.remove(spec.key, spec.range_end)
         self.watcher_count -= 1
 
     def call_soon(self, stream: "WatchStream") -> None:
         """Have the stream's owner called with the others that became ready in this turn of the loop."""
-        if not self._ready:
-            asyncio.get_running_loop().call_soon(self._call_ready)
         self._ready.append(stream)
+        self._call_later()
+
+    def _call_later(self) -> None:
+        if not self._is_call_due:
+            self._is_call_due = True
+            asyncio.get_running_loop().call_soon(self._call_ready)
 
     def _call_ready(self) -> None:
+        self._is_call_due = False
+        self.check_jump()
+        # First: a stream that is called reads what its seats have not been told, and then cannot be served with others.
+        if self.seating.touched:
+            self.seating.serve()
         ready = self._ready
         # Others get their turn in between when there are thousands.
         self._ready = ready[_STREAMS_A_TURN:]
         if self._ready:
-            asyncio.get_running_loop().call_soon(self._call_ready)
-        self.check_jump()
+            self._call_later()
         for stream in ready[:_STREAMS_A_TURN]:
             stream.call()
 
@@ -212,9 +202,16 @@ class WatchHub:
         self._held[stream] = None
 
     def _wake_all(self) -> None:
+        self.seating.clear()
         for stream in self._streams:
             for watcher in stream.watchers.values():
                 _mark(watcher, self._seen_revision + 1)
+
+
+def _unseat(seat: Seat, since: int) -> None:
+    """Let each watcher of a seat read for itself from `since` on. It stays seated for what comes after."""
+    for watcher in seat.watchers.values():
+        _mark(watcher, since)
 
 
 def _mark(watcher: Watcher, revision: int) -> None:
@@ -241,7 +238,7 @@ class WatchStream:
         # Compat: an id whose watch compaction ended stays taken until the client cancels it.
         self._ended: set[int] = set()
         self._event = asyncio.Event()
-        self._on_ready: Callable[[], None] | None = None
+        self.owner: StreamOwner | None = None
         self._is_called = False
 
     @property
@@ -286,6 +283,8 @@ class WatchStream:
     def want_periodic_progress(self) -> None:
         """Called by the hub's tick."""
         for watcher in self.watchers.values():
+            if watcher.seat is not None:
+                watcher.seat.settle_told()
             if watcher.spec.progress_notify and not watcher.was_sent:
                 self._periodic[watcher] = None
             watcher.was_sent = False
@@ -306,12 +305,17 @@ class WatchStream:
         """Whether `take` has something to look at."""
         return bool(self._dirty or self._periodic or self._is_progress_wanted)
 
-    def on_ready(self, callback: Callable[[], None] | None) -> None:
-        """Call when `take` may have something, instead of ending a `wait`; None = no more."""
-        self._on_ready = callback
+    def own(self, owner: StreamOwner | None) -> None:
+        """Call `owner` when `take` may have something, instead of ending a `wait`; None = no more."""
+        self.owner = owner
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether its owner has sent all there is and was not told of more."""
+        return not (self._is_called or self._dirty or self.owner is None)
 
     def _signal(self) -> None:
-        if self._on_ready is None:
+        if self.owner is None:
             self._event.set()
         elif not self._is_called:
             self._is_called = True
@@ -320,8 +324,13 @@ class WatchStream:
     def call(self) -> None:
         """The hub says: it is time."""
         self._is_called = False
-        if self._on_ready is not None:
-            self._on_ready()
+        if self.owner is not None:
+            self.owner.on_ready()
+
+    def fail(self, error: Exception) -> None:
+        """The hub says: something broke while this stream was served."""
+        if self.owner is not None:
+            self.owner.on_error(error)
 
     async def wait(self) -> None:
         """Until `take` may have something."""
@@ -331,6 +340,8 @@ class WatchStream:
         """The next thing to send, or None. The caller sends it before it takes another."""
         # A replaced state would otherwise let progress speak of revisions nobody was shown.
         self._hub.check_jump()
+        if self._hub.seating.touched:
+            self._hub.seating.settle(self)
         while self._dirty:
             watcher = next(iter(self._dirty))
             # Others get their turn before this one's next batch.
@@ -380,6 +391,9 @@ class WatchStream:
         else:
             watcher.next_revision = max(watcher.next_revision, revision + 1)
             watcher.is_dirty = False
+            if watcher.seat is not None:
+                # Its group may have been touched before this read, and must not tell it again.
+                watcher.seat.next_revision = watcher.next_revision
         if spec.no_put or spec.no_delete:
             events = tuple([event for event in events if watcher.wants(event)])
         if not events:

@@ -1,14 +1,15 @@
-"""Which watchers a key touches, without asking each one.
+"""Which ranges a key touches, without asking each one.
 
 Three shapes, by what clients really send: one key (a hash look-up), a prefix (a look-up for each prefix length in
-use) and any other range (asked one by one). Watchers of one range share an entry, so that thousands on the same
+use) and any other range (asked one by one). All who watch one range share its entry, so that thousands on the same
 prefix cost one look-up.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
-W = TypeVar("W")
+G = TypeVar("G")
+K = TypeVar("K")
 
 
 def prefix_end(prefix: bytes) -> bytes:
@@ -28,52 +29,55 @@ def in_range(key: bytes, start: bytes, range_end: bytes) -> bool:
     return start <= key < range_end
 
 
-class WatchIndex(Generic[W]):
-    """Watchers by key range."""
+class WatchIndex(Generic[G]):
+    """What is kept for each key range; `make` makes it."""
 
-    def __init__(self) -> None:
-        self._by_key: dict[bytes, dict[W, None]] = {}
-        self._by_prefix: dict[int, dict[bytes, dict[W, None]]] = {}
-        self._by_range: dict[tuple[bytes, bytes], dict[W, None]] = {}
+    def __init__(self, make: Callable[[bytes, bytes], G]) -> None:
+        self._make = make
+        self._by_key: dict[bytes, G] = {}
+        self._by_prefix: dict[int, dict[bytes, G]] = {}
+        self._by_range: dict[tuple[bytes, bytes], G] = {}
 
-    def add(self, key: bytes, range_end: bytes, watcher: W) -> None:
-        """Let `touched(k)` yield `watcher` for every k in the range."""
+    def entry(self, key: bytes, range_end: bytes) -> G:
+        """The entry of a range, made if there is none: from now on among what `touched` finds."""
         if not range_end:
-            self._by_key.setdefault(key, {})[watcher] = None
-        elif key and range_end == prefix_end(key) and range_end != b"\0":
-            self._by_prefix.setdefault(len(key), {}).setdefault(key, {})[watcher] = None
-        else:
-            self._by_range.setdefault((key, range_end), {})[watcher] = None
+            return self._at(self._by_key, key, key, range_end)
+        if _is_prefix(key, range_end):
+            return self._at(self._by_prefix.setdefault(len(key), {}), key, key, range_end)
+        return self._at(self._by_range, (key, range_end), key, range_end)
 
-    def remove(self, key: bytes, range_end: bytes, watcher: W) -> None:
-        """Undo `add`."""
+    def remove(self, key: bytes, range_end: bytes) -> None:
+        """Forget a range. Idempotent."""
         if not range_end:
-            _drop(self._by_key, key, watcher)
-        elif key and range_end == prefix_end(key) and range_end != b"\0":
+            self._by_key.pop(key, None)
+        elif _is_prefix(key, range_end):
             prefixes = self._by_prefix.get(len(key), {})
-            _drop(prefixes, key, watcher)
+            prefixes.pop(key, None)
             if not prefixes:
                 self._by_prefix.pop(len(key), None)
         else:
-            _drop(self._by_range, (key, range_end), watcher)
+            self._by_range.pop((key, range_end), None)
 
-    def touched(self, key: bytes) -> Iterator[W]:
-        """All watchers whose range holds `key`."""
-        yield from self._by_key.get(key, ())
+    def touched(self, key: bytes) -> list[G]:
+        """The entries of all ranges that hold `key`."""
+        entry = self._by_key.get(key)
+        found = [] if entry is None else [entry]
         for length, prefixes in self._by_prefix.items():
             if len(key) >= length:
-                yield from prefixes.get(key[:length], ())
-        for (start, range_end), watchers in self._by_range.items():
+                entry = prefixes.get(key[:length])
+                if entry is not None:
+                    found.append(entry)
+        for (start, range_end), entry in self._by_range.items():
             if in_range(key, start, range_end):
-                yield from watchers
+                found.append(entry)
+        return found
+
+    def _at(self, table: dict[K, G], at: K, key: bytes, range_end: bytes) -> G:
+        entry = table.get(at)
+        if entry is None:
+            entry = table[at] = self._make(key, range_end)
+        return entry
 
 
-K = TypeVar("K")
-
-
-def _drop(table: dict[K, dict[W, None]], at: K, watcher: W) -> None:
-    watchers = table.get(at)
-    if watchers is not None:
-        watchers.pop(watcher, None)
-        if not watchers:
-            del table[at]
+def _is_prefix(key: bytes, range_end: bytes) -> bool:
+    return bool(key) and range_end == prefix_end(key) and range_end != b"\0"

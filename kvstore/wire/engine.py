@@ -6,10 +6,10 @@ exception is a bug, logged by the front and answered Internal without its text.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 OK = 0
 CANCELLED = 1
@@ -81,12 +81,33 @@ class CallContext(Protocol):
 Send = Callable[[bytes], Awaitable[None]]
 
 
+class Fan(Protocol):
+    """Sends the same messages to many streams of a front at once."""
+
+    def send(self, targets: Sequence[Any], messages: Sequence[bytes]) -> list[int]:
+        """Send all messages to each target (`DirectSend.target`) that has room for all.
+
+        The positions of the others, which have been sent nothing.
+        """
+        ...
+
+
 @runtime_checkable
 class DirectSend(Protocol):
     """A `Send` that can be told without waiting, for who sends to thousands of streams and keeps no task for each."""
 
     def __call__(self, message: bytes) -> Awaitable[None]:
         """Send; returns when the client has room for it."""
+        ...
+
+    @property
+    def fan(self) -> Fan | None:
+        """What sends to this stream and others at once; None if nothing does."""
+        ...
+
+    @property
+    def target(self) -> Any:
+        """What `fan` knows this stream by."""
         ...
 
     def now(self, message: bytes) -> bool:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 _LINGERING: Final = 1024
 """Streams that we ended first are remembered, for their frames may still be under way."""
 
-_FLUSH_BYTES = 256 * 1024
+FLUSH_BYTES = 256 * 1024
+"""Output that is not kept until the end of the turn."""
+
 _SMALL_PIECE = 64
 _SMALL_PIECES, _SMALL_PIECES_A_SECOND = 2000, 100
 """Frames of less than 64 bytes that a peer may force by opening its window a little at a time."""
@@ -52,6 +54,8 @@ class Sender:
         self.limits = limits
         self._crumbs = Bucket("crumbs of window", _SMALL_PIECES, _SMALL_PIECES_A_SECOND, clock)
         self.out: list[bytes] = []
+        self.shared_by: list[bytes] = []
+        """Numbers of the streams that get what a fan is sending."""
         self._out_bytes = 0
         self.last_stream_id = 0
         self.streams: dict[int, Stream] = {}
@@ -153,7 +157,7 @@ class Sender:
             prefix,
             body,
         )
-        self._wrote(size)
+        self.wrote(size)
         return True
 
     def send_end(self, stream: Stream, block: Block) -> None:
@@ -268,11 +272,12 @@ class Sender:
                 stream.on_drained()
             elif outbox[0][1] < 0:
                 self._send_last(stream, *outbox[0])
-        self._wrote(size)
+        self.wrote(size)
 
-    def _wrote(self, size: int) -> None:
+    def wrote(self, size: int) -> None:
+        """Data went into the output: see that it is written soon, or now if it is much."""
         self._out_bytes += size
-        if self._out_bytes > _FLUSH_BYTES:
+        if self._out_bytes > FLUSH_BYTES:
             self._out_bytes = 0
             self.flush_now()
         else:

@@ -9,6 +9,7 @@ from kvstore.wire.engine import CANCELLED, INTERNAL, UNAVAILABLE, WireError
 from kvstore.wire.h2 import status
 from kvstore.wire.h2.calls import BUG, Call, CallService, Peer
 from kvstore.wire.h2.connection import Connection
+from kvstore.wire.h2.fan import FAN
 from kvstore.wire.h2.messages import PREFIX
 from kvstore.wire.h2.routing import CallHead
 
@@ -21,11 +22,13 @@ _QUEUED_BYTES = 64 * 1024
 class _DirectSend:
     """The call's sending end (`kvstore.wire.engine.DirectSend`)."""
 
-    __slots__ = ("_call", "now")
+    __slots__ = ("_call", "fan", "now", "target")
 
     def __init__(self, call: "StreamCall") -> None:
         self._call = call
         self.now = call.send_now
+        self.fan = FAN
+        self.target = call
 
     def __call__(self, message: bytes) -> Awaitable[None]:
         """Send; returns when it is on its way or in the windows."""
@@ -46,6 +49,7 @@ class StreamCall(Call):
         "_owed",
         "_queued_bytes",
         "_task",
+        "number",
         "room_callback",
     )
 
@@ -66,6 +70,8 @@ class StreamCall(Call):
         self._drained: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
         self.room_callback: Callable[[], None] | None = None
+        self.number = stream_id.to_bytes(4, "big")
+        """The stream as frames name it."""
 
     def on_open(self, is_end: bool) -> None:
         """Start the handler."""

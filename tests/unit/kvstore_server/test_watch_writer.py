@@ -20,7 +20,9 @@ from kvstore.wire.engine import DirectSend
 
 
 class Sink:
-    """A client with room for so many messages at once."""
+    """A client with room for so many messages at once, served alone."""
+
+    fan = target = None
 
     def __init__(self, room: int = 1 << 30) -> None:
         self.messages: list[pb.WatchResponse] = []

@@ -160,12 +160,13 @@ def test_closed_stream_leaves_nothing_behind(world):
     ],
 )
 def test_index_finds_what_the_range_rule_says(start, end, key, is_touched):
-    index: WatchIndex[str] = WatchIndex()
-    index.add(start, end, "w")
-    assert (list(index.touched(key)) == ["w"]) is is_touched
+    index: WatchIndex[tuple[bytes, bytes]] = WatchIndex(lambda *key_range: key_range)
+    entry = index.entry(start, end)
+    assert (index.touched(key) == [entry]) is is_touched
     assert in_range(key, start, end) is is_touched
-    index.remove(start, end, "w")
-    assert list(index.touched(key)) == []
+    assert index.entry(start, end) is entry
+    index.remove(start, end)
+    assert index.touched(key) == []
 
 
 def test_prefix_end_of_all_ones_is_no_end():
