@@ -4,6 +4,7 @@ Exit codes: 0 stopped by SIGTERM or SIGINT, 1 refused settings or a failure whil
 that cannot be read. They are etcd's, but for 0: a stopped etcd ends by the signal itself.
 """
 
+import gc
 import os
 import platform
 import sys
@@ -19,6 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         # A tenth of the start is structlog loading rich for tracebacks that nobody sees here: lines are JSON.
         sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+        # Importing makes much and drops little; `program` lets the collector work once the member is up.
+        gc.disable()
     words = list(sys.argv[1:] if argv is None else argv)
     flags = parse(words, os.environ)
     # Heavy imports wait until they are needed: `--version` is asked for by programs that want an answer at once.
