@@ -107,11 +107,10 @@ def build(head: Head, base: Iterable[KeyValue], revisions: Iterable[list[KeyValu
     lessor = Lessor()
     for lease_id, ttl, remaining in head.leases:
         lessor.grant(lease_id, ttl, remaining)
-    for kv in store.newest():
-        if kv.lease:
-            if kv.lease not in lessor:
-                raise ValueError(f"snapshot has a key on lease {kv.lease}, which does not exist")
-            lessor.attach(kv.lease, kv.key)
+    for kv in store.leased():
+        if kv.lease not in lessor:
+            raise ValueError(f"snapshot has a key on lease {kv.lease}, which does not exist")
+        lessor.attach(kv.lease, kv.key)
     members = {member_id: (name, urls) for member_id, name, urls in head.members}
     return State(
         head.applied_index,

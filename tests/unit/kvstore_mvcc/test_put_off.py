@@ -11,6 +11,8 @@ from kvstore.lease.lessor import Lessor
 from kvstore.machine import txn
 from kvstore.machine.commands import Put, Txn
 from kvstore.mvcc import history, ordered
+from kvstore.mvcc import store as store_module
+from kvstore.mvcc.kv import KeyValue
 from kvstore.mvcc.ordered import OrderedKeys
 from kvstore.mvcc.store import Store
 
@@ -150,3 +152,46 @@ def test_plain_transactions_do_what_the_long_way_does(seed: int) -> None:
 )
 def test_other_transactions_are_not_plain(command: Txn) -> None:
     assert not txn.is_plain(command)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_store_read_back_hashes_its_base_later(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_BASE_BATCH", 7)
+    rng = random.Random(seed)
+    kept = Store()
+    for number in range(60):
+        kept.put(b"k%d" % rng.randrange(40), b"v%d" % number)
+        if rng.random() < 0.2:
+            kept.delete(b"k%d" % rng.randrange(40))
+        kept.commit()
+    assert kept.compact(40) is None
+    written = [[event.kv for event in events] for events in kept.history.pinned()]
+    back = Store.rebuild(40, kept.pinned_base(), written)
+    back.check_invariants()
+    for store in (kept, back):
+        # Versions of the base are reclaimed before they were hashed.
+        for number in range(10):
+            store.delete(b"k%d" % number)
+            store.commit()
+        assert store.compact(store.revision - 3) is None
+        store.reclaim(rng.randrange(20))
+    back.settle(3)
+    back.check_invariants()
+    assert back.digest() == kept.digest()
+    assert back.digest(back.compact_revision) == kept.digest(kept.compact_revision)
+    assert not back.settle(1)
+
+
+@pytest.mark.parametrize(
+    ("base", "problem"),
+    [
+        ([KeyValue(b"a", b"", 1, 41, 1)], "cannot be in it"),
+        ([KeyValue(b"a", b"", 1, 0, 1)], "cannot be in it"),
+        ([KeyValue(b"a", b"", 1, 2, 1), KeyValue(b"a", b"", 1, 3, 1)], "two versions"),
+    ],
+)
+def test_a_base_that_cannot_be_is_refused(base: list[KeyValue], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        Store.rebuild(40, base, [[]])
