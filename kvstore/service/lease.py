@@ -6,7 +6,8 @@ says a lease was kept: a deposed one must not promise what the new one will not 
 """
 
 import random
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -25,6 +26,8 @@ MAX_TTL_SECONDS = 9_000_000_000
 """etcd's bound."""
 
 _RETRY_SECONDS = 0.05
+
+Answer = TypeVar("Answer")
 
 
 class TimeToLive(msgspec.Struct, frozen=True):
@@ -115,27 +118,16 @@ class LeaseService:
 
         As in etcd whoever may not write all keys of a lease may not keep it alive either.
         """
-        deadline = self._clock.monotonic() + self._proposer.limits.timeout_seconds
-        while True:
-            leader = self._replicator.status().leader_id
-            left = deadline - self._clock.monotonic()
-            try:
-                if self._lease_clock.is_primary:
-                    await self._proposer.confirm_read()
-                    await self._guard.check_lease(caller, lease_id, is_write=True)
-                    if self._lease_clock.is_primary:
-                        return await self._lease_clock.renew(lease_id)
-                elif not may_forward:
-                    raise NotLeader
-                elif leader and leader != self._replicator.status().member_id:
-                    proof = await self._guard.vouch(caller, lease_id)
-                    return await self._peer.keep_alive(leader, lease_id, left, proof)
-            except (NoLeader, NotLeader):
-                if not may_forward or left <= _RETRY_SECONDS:
-                    raise
-            if left <= _RETRY_SECONDS:
-                raise NoLeader if not leader else OutcomeUnknown
-            await self._clock.sleep(_RETRY_SECONDS)
+
+        async def here() -> int | None:
+            await self._guard.check_lease(caller, lease_id, is_write=True)
+            return await self._lease_clock.renew(lease_id) if self._lease_clock.is_primary else None
+
+        async def there(leader: MemberId, left: float) -> int:
+            proof = await self._guard.vouch(caller, lease_id)
+            return await self._peer.keep_alive(leader, lease_id, left, proof)
+
+        return await self._at_primary(here, there, may_forward=may_forward)
 
     async def time_to_live(
         self,
@@ -149,33 +141,59 @@ class LeaseService:
 
         Its keys are told only to whoever may read all of them.
         """
-        deadline = self._clock.monotonic() + self._proposer.limits.timeout_seconds
-        while True:
-            leader = self._replicator.status().leader_id
-            left = deadline - self._clock.monotonic()
-            try:
-                if self._lease_clock.is_primary:
-                    await self._proposer.confirm_read()
-                    await self._guard.check_lease(caller, lease_id, has_keys=with_keys)
-                    if self._lease_clock.is_primary:
-                        return self._local_time_to_live(lease_id, with_keys)
-                elif not may_forward:
-                    raise NotLeader
-                elif leader and leader != self._replicator.status().member_id:
-                    proof = await self._guard.vouch(caller, lease_id)
-                    return await self._peer.time_to_live(leader, lease_id, with_keys, left, proof)
-            except (NoLeader, NotLeader):
-                if not may_forward or left <= _RETRY_SECONDS:
-                    raise
-            if left <= _RETRY_SECONDS:
-                raise NoLeader if not leader else OutcomeUnknown
-            await self._clock.sleep(_RETRY_SECONDS)
+
+        async def here() -> TimeToLive | None:
+            await self._guard.check_lease(caller, lease_id, has_keys=with_keys)
+            if not self._lease_clock.is_primary:
+                return None
+            return self._local_time_to_live(lease_id, with_keys)
+
+        async def there(leader: MemberId, left: float) -> TimeToLive:
+            proof = await self._guard.vouch(caller, lease_id)
+            return await self._peer.time_to_live(leader, lease_id, with_keys, left, proof)
+
+        return await self._at_primary(here, there, may_forward=may_forward)
 
     async def leases(self, caller: Caller | None = None) -> list[int]:
         """Ids of all leases, linearizable, in order."""
         await self._proposer.confirm_read()
         await self._guard.check_leases(caller)
         return sorted(self._machine.lessor.leases)
+
+    async def _at_primary(
+        self,
+        here: Callable[[], Awaitable[Answer | None]],
+        there: Callable[[MemberId, float], Awaitable[Answer]],
+        *,
+        may_forward: bool,
+    ) -> Answer:
+        """What the member that leads says: `here` once it is sure that this one does, or `there`, the leader.
+
+        Again until the deadline while nobody leads, or leadership moves; `here` answers None if it has just gone.
+        """
+        deadline = self._clock.monotonic() + self._proposer.limits.timeout_seconds
+        while True:
+            is_led = self._lease_clock.is_primary
+            try:
+                if is_led:
+                    await self._proposer.confirm_read()
+                    answer = await here()
+                    if answer is not None:
+                        return answer
+                elif not may_forward:
+                    raise NotLeader
+                else:
+                    status = self._replicator.status()
+                    leader = status.leader_id
+                    is_led = bool(leader)
+                    if is_led and leader != status.member_id:
+                        return await there(leader, deadline - self._clock.monotonic())
+            except (NoLeader, NotLeader):
+                if not may_forward or deadline - self._clock.monotonic() <= _RETRY_SECONDS:
+                    raise
+            if deadline - self._clock.monotonic() <= _RETRY_SECONDS:
+                raise OutcomeUnknown if is_led else NoLeader
+            await self._clock.sleep(_RETRY_SECONDS)
 
     def _local_time_to_live(self, lease_id: int, with_keys: bool) -> TimeToLive:
         lease = self._machine.lessor.leases.get(lease_id)

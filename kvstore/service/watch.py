@@ -231,7 +231,8 @@ class WatchStream:
         self._hub = hub
         self._machine = machine
         self.watchers: dict[int, Watcher] = {}
-        self._dirty: dict[Watcher, None] = {}
+        self.dirty: dict[Watcher, None] = {}
+        """Its watchers that have not been told all there is, the next one first."""
         self._periodic: dict[Watcher, None] = {}
         self._is_progress_wanted = False
         self._next_id = 0
@@ -239,12 +240,13 @@ class WatchStream:
         self._ended: set[int] = set()
         self._event = asyncio.Event()
         self.owner: StreamOwner | None = None
-        self._is_called = False
+        self.is_called = False
+        """Whether its owner will be called, for whatever it has to say."""
 
     @property
     def behind_count(self) -> int:
         """Its watchers that have not been told all there is."""
-        return len(self._dirty)
+        return len(self.dirty)
 
     def create(self, spec: WatchSpec) -> Watcher:
         """Begin a watch. Raises DuplicateWatchId. Nothing is lost from this instant on."""
@@ -270,7 +272,7 @@ class WatchStream:
             was_ended = watch_id in self._ended
             self._ended.discard(watch_id)
             return was_ended
-        self._dirty.pop(watcher, None)
+        self.dirty.pop(watcher, None)
         self._periodic.pop(watcher, None)
         self._hub.detach(watcher)
         return True
@@ -293,7 +295,7 @@ class WatchStream:
 
     def wake(self, watcher: Watcher) -> None:
         """The hub says: `watcher` is dirty."""
-        self._dirty[watcher] = None
+        self.dirty[watcher] = None
         self._signal()
 
     def nudge(self) -> None:
@@ -303,27 +305,22 @@ class WatchStream:
     @property
     def has_news(self) -> bool:
         """Whether `take` has something to look at."""
-        return bool(self._dirty or self._periodic or self._is_progress_wanted)
+        return bool(self.dirty or self._periodic or self._is_progress_wanted)
 
     def own(self, owner: StreamOwner | None) -> None:
         """Call `owner` when `take` may have something, instead of ending a `wait`; None = no more."""
         self.owner = owner
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether its owner has sent all there is and was not told of more."""
-        return not (self._is_called or self._dirty or self.owner is None)
-
     def _signal(self) -> None:
         if self.owner is None:
             self._event.set()
-        elif not self._is_called:
-            self._is_called = True
+        elif not self.is_called:
+            self.is_called = True
             self._hub.call_soon(self)
 
     def call(self) -> None:
         """The hub says: it is time."""
-        self._is_called = False
+        self.is_called = False
         if self.owner is not None:
             self.owner.on_ready()
 
@@ -342,10 +339,10 @@ class WatchStream:
         self._hub.check_jump()
         if self._hub.seating.touched:
             self._hub.seating.settle(self)
-        while self._dirty:
-            watcher = next(iter(self._dirty))
+        while self.dirty:
+            watcher = next(iter(self.dirty))
             # Others get their turn before this one's next batch.
-            del self._dirty[watcher]
+            del self.dirty[watcher]
             notice = self._read(watcher)
             if notice is not None:
                 return notice
@@ -387,7 +384,7 @@ class WatchStream:
             count, last, events = self._hub.read(spec.key, spec.range_end, watcher.next_revision)
         if count >= BATCH_EVENTS:
             watcher.next_revision = last + 1
-            self._dirty[watcher] = None
+            self.dirty[watcher] = None
         else:
             watcher.next_revision = max(watcher.next_revision, revision + 1)
             watcher.is_dirty = False

@@ -228,24 +228,27 @@ class Seating:
             since, group.since = group.since, 0
             events = self._events(group, since)
             buckets: dict[int, list[Seat]] = {}
+            bucket: list[Seat] = []
+            last: Variant | None = None
+            # A look at a thousand seats an event: no calls but the one that counts.
             for seat in group.seats.values():
+                stream = seat.stream
                 if (
-                    events
-                    and seats_left > 0
-                    and seat.next_revision <= since
-                    and seat.stream.is_idle
+                    not events
+                    or seats_left <= 0
+                    or seat.next_revision > since
+                    or stream.is_called
+                    or stream.dirty
+                    or stream.owner is None
                 ):
-                    seats_left -= 1
-                    variant = seat.variant
-                    if variant is None:
-                        variant = seat.find_variant()
-                    bucket = buckets.get(id(variant))
-                    if bucket is None:
-                        buckets[id(variant)] = [seat]
-                    else:
-                        bucket.append(seat)
-                else:
                     self._unseat(seat, since)
+                    continue
+                seats_left -= 1
+                variant = seat.variant
+                if variant is not last or last is None:
+                    last = variant or seat.find_variant()
+                    bucket = buckets.setdefault(id(last), [])
+                bucket.append(seat)
             for bucket in buckets.values():
                 self._serve(bucket, events, since)
 

@@ -32,6 +32,7 @@ class StreamFan:
         size = len(payload)
         cuts = [_Cut(payload[start : start + _MAX_FRAME]) for start in range(0, size, _MAX_FRAME)]
         most = max(1, FLUSH_BYTES // size)
+        is_much = len(targets) > most
         refused: list[int] = []
         # In order of their first stream, which is the order they are written in.
         connections: dict[Any, None] = {}
@@ -54,7 +55,7 @@ class StreamFan:
                 if not numbers:
                     connections[connection] = None
                 numbers.append(call.number)
-                if len(numbers) == most:
+                if is_much and len(numbers) == most:
                     # Now, and not with the rest: only the socket can say that it is full.
                     _write(connection, cuts, size)
             for connection in connections:

@@ -10,7 +10,7 @@ from kvstore.wire.h2 import status
 from kvstore.wire.h2.calls import BUG, Call, CallService, Peer
 from kvstore.wire.h2.connection import Connection
 from kvstore.wire.h2.fan import FAN
-from kvstore.wire.h2.messages import PREFIX
+from kvstore.wire.h2.messages import PREFIX, PREFIX_BYTES
 from kvstore.wire.h2.routing import CallHead
 
 log = get_logger("kvstore.wire.h2")
@@ -66,7 +66,8 @@ class StreamCall(Call):
         """What came and is not taken; None = the client's end."""
         self._queued_bytes = 0
         self._owed = 0
-        self._has_more: asyncio.Future[None] | None = None
+        self._has_more: asyncio.Future[bytes | None] | None = None
+        """Who waits for a message; None as its result = look into the queue."""
         self._drained: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
         self.room_callback: Callable[[], None] | None = None
@@ -83,6 +84,17 @@ class StreamCall(Call):
 
     def on_data(self, data: bytes, start: int, stop: int, is_end: bool) -> None:
         """Queue what is whole; give the window back unless the handler lags behind."""
+        waiter = self._has_more
+        if waiter is not None and not (is_end or self._partial) and stop - start >= PREFIX_BYTES:
+            flag, length = PREFIX.unpack_from(data, start)
+            size = stop - start - PREFIX_BYTES
+            if not flag and length == size <= self._service.max_message_bytes:
+                # The usual message, for a handler that waits for it: nothing to keep, nothing to count.
+                self._has_more = None
+                self.connection.credit(self, stop - start)
+                if not waiter.done():
+                    waiter.set_result(data[start + PREFIX_BYTES : stop])
+                return
         try:
             messages = self._assemble(data, start, stop)
             for message in messages:
@@ -156,7 +168,9 @@ class StreamCall(Call):
     async def __anext__(self) -> bytes:
         while not self._messages:
             self._has_more = self._service.loop.create_future()
-            await self._has_more
+            handed = await self._has_more
+            if handed is not None:
+                return handed
         message = self._messages[0]
         if message is None:
             raise StopAsyncIteration
