@@ -256,7 +256,12 @@ class Seating:
         """What the seats of a group have not been told; nothing if it is gone, or more than goes at once."""
         if since < self._machine.compact_revision:
             return ()
-        count, _, events = self._read(group.key, group.range_end, since)
+        try:
+            count, _, events = self._read(group.key, group.range_end, since)
+        except Exception as error:
+            # As below; and the groups after this one must still have their turn.
+            log.warning("events could not be read", error=repr(error))
+            return ()
         return events if count < self._batch_events else ()
 
     def _serve(self, seats: list[Seat], events: tuple[Event, ...], since: int) -> None:

@@ -2,8 +2,8 @@
 
 The decoder is fast by what repeats: a whole block that leaves the table as it is decodes to the same headers for as
 long as the table stays, so it is remembered by its bytes until the table changes. It is bounded: the table by the size
-we allow, the remembered blocks by number and length, a header list by `max_list_bytes` - what goes beyond is still
-read, for the table must stay in step with the peer's, but not kept.
+we allow, the remembered blocks by number and length, a header list by `max_list_bytes` - one that goes beyond is still
+read, for the table must stay in step with the peer's, and then refused.
 
 The server's answers use `encode_plain`: literals that never enter the peer's table, so that they can be made once for
 all connections. `Encoder` is the other half for clients and tests.
@@ -78,6 +78,8 @@ STATIC_TABLE: Final[tuple[Header, ...]] = tuple(
     for value in (values or (b"",))
 )
 _STATIC_COUNT = len(STATIC_TABLE)
+_LONGEST_STATIC = max(len(name) + len(value) for name, value in STATIC_TABLE)
+_LAST_STATIC = 0x80 + _STATIC_COUNT
 _FIRST_DYNAMIC = 0x80 + _STATIC_COUNT + 1
 """The octet that stands for the newest entry of the dynamic table."""
 
@@ -175,24 +177,27 @@ class Decoder(Generic[Decoded]):
     def _read(self, block: bytes) -> tuple[tuple[Header, ...], bool]:
         """The headers, and whether the table is what it was before."""
         headers: list[Header] = []
-        position, end, size = 0, len(block), 0
-        is_stable, is_start = True, True
-        limit, table = self._max_list_bytes, self._table
+        add = headers.append
+        position, end = 0, len(block)
+        is_stable = is_start = True
+        table = self._table
         while position < end:
             first = block[position]
             if first & 0x80:
                 # Most fields of a repeated request are one octet that names an entry of a table.
                 position += 1
-                if 0x80 < first <= 0x80 + _STATIC_COUNT:
-                    field = STATIC_TABLE[first - 0x81]
-                elif 0x80 + _STATIC_COUNT < first < 0xFF:
-                    field = table[first - _FIRST_DYNAMIC]
+                if first > _LAST_STATIC and first != 0xFF:
+                    add(table[first - _FIRST_DYNAMIC])
+                elif 0x80 < first <= _LAST_STATIC:
+                    add(STATIC_TABLE[first - 0x81])
                 else:
                     index = 0
                     if first == 0xFF:
                         index, position = _integer(block, position, 0x7F)
-                    field = self._field(index)
-            elif first & 0x40:
+                    add(self._field(index))
+                is_start = False
+                continue
+            if first & 0x40:
                 field, position = self._literal(block, position, 0x3F)
                 self._insert(field)
                 is_stable = False
@@ -206,11 +211,19 @@ class Decoder(Generic[Decoded]):
             else:
                 field, position = self._literal(block, position, 0x0F)
             is_start = False
-            size += len(field[0]) + len(field[1]) + _ENTRY_OVERHEAD
-            if size <= limit:
-                headers.append(field)
-        if size > limit:
-            raise HeadersTooLarge(f"the header list has {size} bytes, {limit} are allowed")
+            add(field)
+        # What is gathered are mere references to the table and pieces of the block. A list that cannot be too long
+        # need not be added up: an entry is at most as long as its table, coded strings grow by 8/5 at most.
+        count = len(headers)
+        longest = max(self._allowed_bytes, _LONGEST_STATIC) + _ENTRY_OVERHEAD
+        if count * longest + 2 * end > self._max_list_bytes:
+            size = _ENTRY_OVERHEAD * count + sum(
+                [len(name) + len(value) for name, value in headers]
+            )
+            if size > self._max_list_bytes:
+                raise HeadersTooLarge(
+                    f"the header list has {size} bytes, {self._max_list_bytes} are allowed"
+                )
         return tuple(headers), is_stable
 
     def _literal(self, block: bytes, position: int, mask: int) -> tuple[Header, int]:

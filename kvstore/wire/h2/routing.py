@@ -95,13 +95,18 @@ class Router:
         known = self._memo.get(headers)
         if known is not None:
             return known
-        timeout = next((value for name, value in headers if name == _TIMEOUT), None)
-        if timeout is None:
-            return self._remember(headers)
-        rest = tuple([field for field in headers if field[0] != _TIMEOUT])
+        for field in headers:
+            if field[0] == _TIMEOUT:
+                return self._within(headers, field)
+        return self._remember(headers)
+
+    def _within(self, headers: tuple[Header, ...], timeout: Header) -> CallHead:
+        """What `convert` makes of a list with a timeout."""
+        position = headers.index(timeout)
+        rest = headers[:position] + headers[position + 1 :]
         head = self._memo.get(rest) or self._remember(rest)
-        seconds = status.parse_timeout(timeout)
-        if head.refused is not None or seconds is None:
+        seconds = status.parse_timeout(timeout[1])
+        if head.refused is not None or seconds is None or head.timeout is not None:
             # Too rare to be quick: the whole list decides what is refused, and in which words.
             return CallHead(headers, self)
         return head.within(headers, seconds)

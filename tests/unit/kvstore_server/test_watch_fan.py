@@ -377,3 +377,29 @@ async def test_a_snapshot_in_place_of_entries_is_noticed_with_a_batch_still_unto
     await world.settle()
     assert (client.revisions(1)[-1], world.hub.behind_count) == (5, 0)
     await world.end()
+
+
+async def test_an_error_while_one_range_is_read_ends_who_watches_it_and_no_others(
+    clients: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = clients.World()
+    client = clients.Client(world)
+    client.watch(1, clients.create(b"a"))
+    client.watch(3, clients.create(b"a", b"c"))
+    await world.settle()
+    history = world.machine.history
+    original = type(history).since
+
+    def since(self: Any, key: bytes, *rest: Any) -> Any:
+        if not rest[0]:
+            raise ZeroDivisionError
+        return original(self, key, *rest)
+
+    monkeypatch.setattr(type(history), "since", since)
+    world.apply(Put(b"a"))
+    await world.settle()
+    world.apply(Put(b"b"))
+    await world.settle()
+    assert client.revisions(3) == [2, 3]
+    assert (client.revisions(1), world.hub.stream_count) == ([], 1)
+    await world.end()
