@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from cli.bench_check import CHECK_LOADS
 from cli.bench_cluster import OURS, StoreCluster, etcd_program
 from cli.bench_lifecycle import time_to_next_write
 from cli.bench_measure import HEAD, measure, median
@@ -61,6 +62,13 @@ def compare(
     puts: Annotated[
         int, typer.Option(min=0, help="Measure memory after that many puts with compaction.")
     ] = 0,
+    check_perf: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--check-perf",
+            help="Run `etcdctl check perf` with this load: s, m, l or xl; again for more. A minute each.",
+        ),
+    ] = None,
     etcd: EtcdPath = "",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all rows there.")] = None,
 ) -> None:
@@ -69,10 +77,16 @@ def compare(
     Without an etcd only ours is measured.
     """
     _check_names(only or [])
+    unknown = [one for one in check_perf or [] if one not in CHECK_LOADS]
+    if unknown:
+        typer.echo(f"Error: unknown load {unknown[0]!r}: {', '.join(CHECK_LOADS)}", err=True)
+        raise typer.Exit(2)
     theirs = (etcd,) if etcd else etcd_program()
     if theirs is None:
         typer.echo("etcd is not installed: ours alone is measured", err=True)
-    options = SuiteOptions(rounds, seconds, tuple(only or ()), load, life, puts)
+    options = SuiteOptions(
+        rounds, seconds, tuple(only or ()), load, life, puts, tuple(check_perf or ())
+    )
     directory = Path(tempfile.mkdtemp(prefix="quorate-bench-"))
     typer.echo(HEAD)
     try:

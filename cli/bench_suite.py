@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.bench_check import check_perf
 from cli.bench_cluster import OURS, StoreCluster
 from cli.bench_lifecycle import (
     fill,
@@ -82,6 +83,8 @@ class SuiteOptions:
     is_life_measured: bool = True
     puts: int = 0
     """How many puts the memory-with-compaction row writes; 0 leaves the row out."""
+    check_loads: tuple[str, ...] = ()
+    """Loads of `etcdctl check perf` to run, each on empty stores."""
 
 
 class Suite:
@@ -109,6 +112,8 @@ class Suite:
             await self._run_life()
         if self._options.puts:
             await self._run_memory()
+        for load in self._options.check_loads:
+            await self._run_check(load)
         return self.rows
 
     def _turns(self, number: int) -> list[str]:
@@ -195,6 +200,18 @@ class Suite:
                 self._add(restart, name, seconds)
         for row in (start, failover, memory, restart):
             self._say(row.text())
+
+    async def _run_check(self, load: str) -> None:
+        row = self._row(f"etcdctl check perf --load={load}", "/s", is_rate=True)
+        said = []
+        for name, program in self._programs.items():
+            async with StoreCluster(program, self._directory / f"check-{load}-{name}") as cluster:
+                verdict = await check_perf(cluster, load)
+            self._add(row, name, verdict.rate)
+            said.append(f"    {name}: {verdict.text()}")
+        self._say(row.text())
+        for line in said:
+            self._say(line)
 
     async def _run_memory(self) -> None:
         puts = self._options.puts
