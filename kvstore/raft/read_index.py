@@ -62,6 +62,11 @@ class ReadIndex:
         """Whether someone waits for a round or a question to begin."""
         return bool(self._new or self._new_remote)
 
+    @property
+    def has_rounds(self) -> bool:
+        """Leader: whether a round waits for answers."""
+        return bool(self._rounds)
+
     def open_round(self, commit_index: int, needed: int) -> None:
         """Leader: begin a round for all that gathered; messages from `needed` on answer it."""
         self._rounds.append(_Round(commit_index, needed, self._new, self._new_remote))

@@ -58,6 +58,9 @@ class NoShell:
         self.sent.append((member, message))
         return True
 
+    def push(self) -> None:
+        pass
+
     def offload(self, lane: str, work: Any, done: Any = None) -> None:
         result = work()
         if done is not None:

@@ -13,17 +13,19 @@ from typing import Any
 import structlog
 
 from kvstore.base.clock import Clock
-from kvstore.base.files import Files, is_full
-from kvstore.raft.journal import Entry, Flush, Journal
+from kvstore.base.files import Files
+from kvstore.raft.journal import Entry, Journal
 from kvstore.raft.proposals import Pack, Proposals, decode_entry, encode_entry
 from kvstore.raft.pysync import guards
 from kvstore.raft.pysync.drivers import Shell
 from kvstore.raft.pysync.guards import Message
 from kvstore.raft.pysync.handed_in import HandedIn, is_pack_of
-from kvstore.raft.pysync.overrides import GuardedSyncObj, node_name
+from kvstore.raft.pysync.log_writer import LogWriter
+from kvstore.raft.pysync.overrides import GuardedSyncObj
 from kvstore.raft.pysync.progress import Progress
 from kvstore.raft.pysync.rejoin import Rejoin
 from kvstore.raft.pysync.snapshotting import Snapshotting
+from kvstore.raft.pysync.state import node_name
 from kvstore.raft.read_index import ReadIndex
 from kvstore.raft.replicator import (
     Applier,
@@ -38,10 +40,17 @@ from kvstore.raft.snapshots import Snapshot, SnapshotStore, read_chunks
 
 log = structlog.get_logger(__name__)
 
+# Messages that are the core's own, each with its handler.
+_KINDS = (
+    "unknown_store",
+    "caught_up",
+    "forward",
+    "forward_refused",
+    "read_request",
+    "read_reply",
+)
 # Deadlines of callers need no more precision than this.
 EXPIRY_SECONDS = 0.02
-# How often a disk in use is asked for space, and a write for which there was none is tried again.
-SPACE_SECONDS = 1.0
 
 
 class Core:
@@ -61,11 +70,16 @@ class Core:
         self.journal = Journal(settings.data_dir / "log", files)
         self._store = SnapshotStore(settings.data_dir / "snapshots", files)
         self._members = {node_name(member): member for member in settings.peers}
+        self._names = {member: name for name, member in self._members.items()}
+        self._handlers: dict[str, Callable[[MemberId, Message], None]] = {
+            kind: getattr(self, f"_on_{kind}") for kind in _KINDS
+        }
         self._held: list[tuple[str, Message, int]] = []
         self._handed_in = HandedIn()
         self._forward_again_at = 0.0
         self._settled_term = 0
         self._seen_leader: tuple[int, str | None] = (0, None)
+        self._seen_view: tuple[object, int] = (None, 0)
         self._known_leader: tuple[object, int] = (None, -1)
         self._leadership = (MemberId(0), 0)
         self._announced_leading = False
@@ -73,12 +87,9 @@ class Core:
         self._expire_at = 0.0
         self._transfer_again_at = 0.0
         self.transfer_target: str | None = None
-        self.is_disk_full = False
-        self._stuck: Flush | None = None
-        self._stuck_until = 0.0
-        self._space_check_at = 0.0
-        self._checked_offset = -1
-        self._checking_space = False
+        self._log_writer = LogWriter(
+            settings, self.journal, clock, shell, self._made_durable, self._written
+        )
         self.stopping = False
         self.leadership_callbacks: list[Callable[[bool], None]] = []
         self.applied_callbacks: list[Callable[[Sequence[Any]], None]] = []
@@ -135,7 +146,7 @@ class Core:
     def hello(self) -> dict[str, Any]:
         """What other members are told of this one when a connection begins."""
         facts = self.journal.facts
-        is_caught_up = facts.get("caught_up") == "yes" and not self._rejoin.must_tell
+        is_caught_up = self._is_caught_up and not self._rejoin.must_tell
         log_end = [self.journal.last_term, self.journal.last_index]
         return {"store": facts["store"], "caught_up": is_caught_up, "log": log_end}
 
@@ -144,16 +155,7 @@ class Core:
         self.proposals.fail_all(Stopped("this member is stopping"))
         self.reads.fail_all(Stopped("this member is stopping"))
         self._snapshotting.close()
-        try:
-            if self._stuck is not None:
-                self.journal.write(self._stuck)
-                self.journal.end_flush(self._stuck)
-            if self.journal.is_dirty:
-                self.journal.flush()
-        except OSError as error:
-            # What could not be written was never acknowledged.
-            if not is_full(error):
-                raise
+        self._log_writer.close()
         self.journal.close()
 
     # Connections and messages
@@ -187,18 +189,30 @@ class Core:
 
     def receive(self, member: MemberId, message: Message) -> None:
         """A message that `guards.is_known_message` let pass, from a connected member."""
-        name = node_name(member)
-        own = getattr(self, f"_on_{message['type']}", None)
+        kind = message["type"]
+        own = self._handlers.get(kind)
         if own is not None:
             own(member, message)
-        elif message["type"] in ("snapshot", "snapshot_ack"):
-            self._snapshotting.receive(name, message)
+        elif kind in ("snapshot", "snapshot_ack"):
+            self._snapshotting.receive(self._names[member], message)
         else:
+            name = self._names[member]
             self.sync.deliver(name, message)
+            if kind == "next_node_idx" and not self._is_news(name):
+                return
         self._shell.wake()
 
+    def _is_news(self, name: str) -> bool:
+        """Whether an acknowledgement gives a turn something to do; the second of two seldom does."""
+        return (
+            self.sync.is_news(name)
+            or self.reads.has_rounds
+            or self.transfer_target is not None
+            or not self.sync.is_leader()
+        )
+
     def _on_unknown_store(self, member: MemberId, message: Message) -> None:
-        if self.journal.facts.get("caught_up") == "yes":
+        if self._is_caught_up:
             # Said of the hello before it caught up, and late: nothing would let it vote again.
             return
         if self.sync.may_vote:
@@ -237,7 +251,9 @@ class Core:
 
     def _on_read_request(self, member: MemberId, message: Message) -> None:
         if self.sync.is_leader():
+            # Its answer is worth nothing there before the entry is applied.
             self.reads.submit_remote(member, message["question"])
+            self.sync.tell_commit(self._names[member], self.journal.last_index)
         else:
             self._reply_read(member, message["question"], None)
 
@@ -258,35 +274,38 @@ class Core:
 
     def turn(self) -> float:
         """Do what there is to do; when to call again at the latest, by the clock's `monotonic`."""
+        sync = self.sync
         if self.transfer_target is None:
             self._hand_over()
-        self._begin_reads()
-        self.sync.tick()
-        if self.sync.is_leader():
-            self.sync.replicate()
-            self._drive_transfer()
-        self._flush()
-        self._check_space()
+        if self.reads.has_new or self._rejoin.must_ask:
+            self._begin_reads()
+        sync.tick()
+        if sync.is_leader():
+            sync.replicate()
+            if self.transfer_target is not None:
+                self._drive_transfer()
+            if self.journal.is_dirty:
+                # Others are to write while this member does.
+                self._shell.push()
+        self._log_writer.write()
+        now = self._clock.monotonic()
+        self._log_writer.check_space(now)
         self._finish_reads()
         self._notice_leadership()
-        self._notice_caught_up()
+        if not self._is_caught_up:
+            self._notice_caught_up()
         self._snapshotting.maybe_start()
-        if self.sync.more_to_apply:
+        if sync.more_to_apply:
             self._shell.wake()
-        return self._next_deadline()
+        return self._next_deadline(now)
 
-    def _next_deadline(self) -> float:
-        now = self._clock.monotonic()
+    def _next_deadline(self, now: float) -> float:
         if now >= self._expire_at:
             soonest = self.proposals.expire()
             read = self.reads.expire(self.sync.leader_name() is not None)
             soonest = min((at for at in (soonest, read) if at is not None), default=now + 3600.0)
             self._expire_at = max(soonest, now + EXPIRY_SECONDS)
-        deadline = min(self.sync.next_deadline(), self._expire_at)
-        if self._stuck is not None:
-            deadline = min(deadline, self._stuck_until)
-        if self.is_disk_full and not self._checking_space:
-            deadline = min(deadline, self._space_check_at)
+        deadline = min(self.sync.next_deadline(), self._expire_at, self._log_writer.next_deadline())
         waits = self.proposals.has_waiting or self.reads.has_new or self._rejoin.must_ask
         if waits and self._forward_again_at > now:
             deadline = min(deadline, self._forward_again_at)
@@ -313,6 +332,10 @@ class Core:
             packs.extend(self._handed_in.take(limit - size, at_least_one=own is None))
             if packs:
                 self.sync.append(encode_entry(packs))
+                for pack in packs:
+                    if pack is not own:
+                        # Its callers wait for it to be applied over there.
+                        self.sync.tell_commit(node_name(pack[0]), self.journal.last_index)
 
     def _forward(self) -> None:
         leader = self.sync.leader_name()
@@ -330,8 +353,6 @@ class Core:
                 return
 
     def _begin_reads(self) -> None:
-        if not self.reads.has_new and not self._rejoin.must_ask:
-            return
         if self.sync.is_leader():
             if self.sync.has_committed_own_term():
                 index = self.sync.commit_index()
@@ -361,73 +382,28 @@ class Core:
         for member, question in self.reads.start_over():
             self._reply_read(member, question, None)
 
-    def _flush(self) -> None:
-        journal = self.journal
-        if self._stuck is not None:
-            if self._clock.monotonic() >= self._stuck_until:
-                flush, self._stuck = self._stuck, None
-                self._write(flush)
-        elif journal.is_dirty and not journal.is_flushing:
-            self._write(journal.begin_flush())
+    def _made_durable(self) -> None:
+        self._release()
+        self._tell_caught_up()
 
-    def _write(self, flush: Flush) -> None:
-        journal = self.journal
-
-        def work() -> float:
-            """Seconds it took; negative if there was no space."""
-            began = self._clock.monotonic()
-            try:
-                journal.write(flush)
-            except OSError as error:
-                if not is_full(error):
-                    raise
-                return -1.0
-            return self._clock.monotonic() - began
-
-        def done(seconds: float) -> None:
-            if seconds >= 0:
-                self._settings.on_log_write(seconds)
-                journal.end_flush(flush)
-                self._release()
-                self._tell_caught_up()
-                if journal.needs_spare() and not self.is_disk_full:
-                    self._space_check_at = 0.0
-            else:
-                # Nothing is lost: it stays queued, nothing is acknowledged, and heartbeats go on.
-                self._stuck = flush
-                self._stuck_until = self._clock.monotonic() + SPACE_SECONDS
-                self._set_disk_full(True)
+    def _written(self) -> None:
+        """A write ended: a turn, if it has anything to do."""
+        if (
+            self._log_writer.is_stuck
+            or self.journal.is_dirty
+            or self.proposals.has_waiting
+            or self._handed_in
+            or not self._is_caught_up
+            or self.sync.may_commit()
+        ):
             self._shell.wake()
-
-        self._shell.offload("log", work, done)
-
-    def _check_space(self) -> None:
-        """Ask for space once in a while if the log has grown since, and again until there is some."""
-        now = self._clock.monotonic()
-        idle = not self.is_disk_full and self.journal.last_index == self._checked_offset
-        if self._checking_space or now < self._space_check_at or idle:
-            return
-        self._checking_space = True
-        self._checked_offset = self.journal.last_index
-        self._space_check_at = now + SPACE_SECONDS
-
-        def done(has_space: bool) -> None:
-            self._checking_space = False
-            self._set_disk_full(not has_space or self._stuck is not None)
-            self._shell.wake()
-
-        self._shell.offload("snapshots", self.journal.check_space, done)
-
-    def _set_disk_full(self, is_full_now: bool) -> None:
-        if is_full_now != self.is_disk_full:
-            self.is_disk_full = is_full_now
-            folder = str(self._settings.data_dir)
-            if is_full_now:
-                log.error("the disk is full: this member refuses to grow", dir=folder)
-            else:
-                log.info("the disk has space again", dir=folder)
 
     def _notice_leadership(self) -> None:
+        view = self.sync.leader_and_term()
+        if view == self._seen_view and self._announced_leading == self.sync.is_leader():
+            # Nobody else leads, and in one term leading is announced once.
+            return
+        self._seen_view = view
         seen = (self.sync.term(), self.sync.leader_name())
         if seen != self._seen_leader:
             self._seen_leader = seen
@@ -451,9 +427,11 @@ class Core:
             return False
         return self.sync.last_applied() < self.sync.commit_index()
 
+    @property
+    def _is_caught_up(self) -> bool:
+        return self.journal.facts.get("caught_up") == "yes"
+
     def _notice_caught_up(self) -> None:
-        if self.journal.facts.get("caught_up") == "yes":
-            return
         sync = self.sync
         if self._rejoin.is_emptied:
             target = self._rejoin.index
@@ -594,6 +572,6 @@ class Core:
             applied_index=self.sync.last_applied(),
             last_index=self.journal.last_index,
             match_index=match,
-            is_disk_full=self.is_disk_full,
-            is_disk_stuck=self._stuck is not None,
+            is_disk_full=self._log_writer.is_disk_full,
+            is_disk_stuck=self._log_writer.is_stuck,
         )

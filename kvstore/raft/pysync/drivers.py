@@ -40,6 +40,10 @@ class Shell(Protocol):
         """Send to a connected member; False if it was not taken."""
         ...
 
+    def push(self) -> None:
+        """Let what was sent leave now, before something else is begun."""
+        ...
+
     def offload(
         self, lane: str, work: Callable[[], Any], done: Callable[[Any], None] | None = None
     ) -> None:

@@ -17,7 +17,7 @@ from kvstore.raft.files import Files
 from kvstore.raft.pysync.core import Core
 from kvstore.raft.pysync.lanes import ExecutorLane, Lane
 from kvstore.raft.pysync.library import check_library
-from kvstore.raft.pysync.overrides import node_name
+from kvstore.raft.pysync.state import node_name
 from kvstore.raft.pysync.transport import AllowAll, LinkFilter, PeerTransport
 from kvstore.raft.replicator import (
     Applier,
@@ -64,6 +64,7 @@ class PySyncReplicator:
         self._turn_is_due = False
         self._woken_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_deadline = 0.0
         self._started = self._stopping = self._stopped = False
         self._transfers: list[tuple[str, asyncio.Future[None]]] = []
 
@@ -236,13 +237,14 @@ class PySyncReplicator:
 
     def _arm(self, deadline: float) -> None:
         """Keep an earlier timer: it costs one idle turn, and most deadlines only move away."""
-        loop = asyncio.get_running_loop()
-        at = loop.time() + max(0.001, deadline - self._clock.monotonic())
         if self._timer is not None:
-            if self._timer.when() <= at:
+            if self._timer_deadline <= deadline:
                 return
             self._timer.cancel()
-        self._timer = loop.call_at(at, self._timer_fired)
+        self._timer_deadline = deadline
+        loop = asyncio.get_running_loop()
+        wait = max(0.001, deadline - self._clock.monotonic())
+        self._timer = loop.call_at(loop.time() + wait, self._timer_fired)
 
     def _timer_fired(self) -> None:
         # Forgotten here, not judged by the time: uvloop counts whole milliseconds and may fire just before `when`.
@@ -274,6 +276,10 @@ class PySyncReplicator:
     def send(self, member: MemberId, message: dict[str, Any]) -> bool:
         """Send to a connected member."""
         return self._transport.send(member, message)
+
+    def push(self) -> None:
+        """Let what was sent leave now."""
+        self._transport.push()
 
     def offload(
         self, lane: str, work: Callable[[], Any], done: Callable[[Any], None] | None = None
@@ -320,7 +326,10 @@ class PySyncReplicator:
     def received(self, member: MemberId, message: dict[str, Any]) -> None:
         """A message arrived."""
         if not self._stopping and self._error is None:
-            self._guarded(lambda: self._core.receive(member, message))
+            try:
+                self._core.receive(member, message)
+            except Exception as error:
+                self._fail(error)
 
 
 def _failed(error: Exception) -> asyncio.Future[Any]:

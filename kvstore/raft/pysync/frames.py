@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 
 _LENGTH = struct.Struct(">I")
+_decode = msgspec.msgpack.Decoder().decode
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class BadFrame(ValueError):
@@ -14,7 +16,7 @@ class BadFrame(ValueError):
 
 def encode(message: dict[str, Any]) -> bytes:
     """`message` as one frame."""
-    body = msgspec.msgpack.encode(message)
+    body = _encode(message)
     return _LENGTH.pack(len(body)) + body
 
 
@@ -24,25 +26,34 @@ class FrameReader:
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self._buffer = bytearray()
+        self._needed = 0
 
     def feed(self, data: bytes) -> list[Any]:
         """The messages that are complete now. Raises BadFrame."""
         buffer = self._buffer
-        buffer += data
+        # Nearly always what arrives is whole frames, which need not be copied to be read.
+        if buffer:
+            buffer += data
+            if len(buffer) < self._needed:
+                return []
+            data = bytes(buffer)
         messages: list[Any] = []
-        start = 0
-        while len(buffer) - start >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(buffer, start)
-            if length > self.limit_bytes:
-                raise BadFrame(f"a frame of {length} bytes is above {self.limit_bytes}")
-            end = start + _LENGTH.size + length
-            if len(buffer) < end:
-                break
-            try:
-                messages.append(msgspec.msgpack.decode(bytes(buffer[start + _LENGTH.size : end])))
-            except (msgspec.DecodeError, RecursionError, ValueError) as error:
-                raise BadFrame(f"a frame is no message ({error})") from error
-            start = end
-        if start:
-            del buffer[:start]
+        start, available = 0, len(data)
+        with memoryview(data) as view:
+            while available - start >= _LENGTH.size:
+                (length,) = _LENGTH.unpack_from(data, start)
+                if length > self.limit_bytes:
+                    raise BadFrame(f"a frame of {length} bytes is above {self.limit_bytes}")
+                end = start + _LENGTH.size + length
+                if available < end:
+                    self._needed = end - start
+                    break
+                try:
+                    messages.append(_decode(view[start + _LENGTH.size : end]))
+                except (msgspec.DecodeError, RecursionError, ValueError) as error:
+                    raise BadFrame(f"a frame is no message ({error})") from error
+                start = end
+        if available - start < _LENGTH.size:
+            self._needed = 0
+        buffer[:] = data[start:]
         return messages

@@ -4,7 +4,7 @@ The rules know no sockets and no library: they look at a message and at a view o
 may be shown. `overrides` applies them. The name of a rule says what it upholds.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,8 +60,9 @@ def is_known_message(message: object) -> bool:
     kind = message.get("type")
     if not isinstance(kind, str) or (shape := _SHAPES.get(kind)) is None:
         return False
-    if not all(isinstance(message.get(name), expected) for name, expected in shape.items()):
-        return False
+    for name, expected in shape.items():
+        if not isinstance(message.get(name), expected):
+            return False
     return kind != "append_entries" or _is_append(message)
 
 
@@ -116,6 +117,11 @@ def plan_append(
 ) -> AppendPlan:
     """Rows 1 and 2: never cut a suffix that matches, acknowledge only what the message covers."""
     covered = previous_index + len(entries)
+    if previous_index == last_index and previous_index > base_index:
+        # As nearly always: what follows the end follows it, if the end is the same.
+        own = term_at(last_index)
+        if own == previous_term:
+            return AppendPlan(None, last_index, previous_term, entries, covered)
     if previous_index > last_index:
         return AppendPlan(last_index + 1, 0, 0, (), 0)
     if previous_index < base_index:
@@ -201,6 +207,23 @@ def snapshot_is_news(index: int, last_applied: int) -> bool:
 def keeps_suffix(index: int, term: int, term_at: Callable[[int], int | None]) -> bool:
     """Row 4: entries behind a snapshot stay if the log agrees with it at its end."""
     return term_at(index) == term
+
+
+def committed(
+    matched: Iterable[int],
+    own_index: int,
+    commit_index: int,
+    term: int,
+    term_at: Callable[[int], int | None],
+) -> int:
+    """How far a leader may say that its log is committed; never less than `commit_index`.
+
+    An entry counts once a majority holds it, this member included (`own_index`), and only one of the leader's own
+    term commits itself and all before it (Raft paper, 5.3 and 5.4.2).
+    """
+    ends = sorted((*matched, own_index))
+    index = min(ends[(len(ends) - 1) // 2], own_index)
+    return index if index > commit_index and term_at(index) == term else commit_index
 
 
 def countable_index(last_index: int, durable_index: int) -> int:

@@ -22,15 +22,25 @@ class Lane:
     def __init__(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._items: SimpleQueue[_Item | None] = SimpleQueue()
+        self._delayed: list[_Item] = []
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def submit(self, work: Callable[[], Any], ended: Ended) -> None:
         """Run `work` after all that was submitted before."""
-        self._items.put((work, ended))
+        # Once this turn is over: until then the thread would only wait for the interpreter's lock.
+        if not self._delayed:
+            self._loop.call_soon(self._put_delayed)
+        self._delayed.append((work, ended))
+
+    def _put_delayed(self) -> None:
+        items, self._delayed = self._delayed, []
+        for item in items:
+            self._items.put(item)
 
     def stop(self) -> None:
         """End the thread after what was submitted; blocks."""
+        self._put_delayed()
         self._items.put(None)
         self._thread.join()
 

@@ -31,6 +31,8 @@ class Progress:
     connected: bool = False
     is_emptied: bool = False
     """It lost its disk and has not caught up: nothing it says counts (`rejoin`)."""
+    awaits_commit: int = 0
+    """Somebody there waits for this index to be applied: word of its commit is not put off."""
     rewound_at: int = 0
     sent_commit: int = 0
     ahead: deque[tuple[int, int]] = field(default_factory=deque)

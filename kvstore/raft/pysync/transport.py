@@ -105,12 +105,14 @@ class _Connection(asyncio.Protocol):
         self._owner = owner
         self._reader = FrameReader(HELLO_LIMIT_BYTES)
         self._out: list[bytes] = []
+        self._is_urgent = False
         self._transport: asyncio.Transport | None = None
         self.held_out: HeldBack[bytes] | None = None
         self.held_in: HeldBack[dict[str, Any]] | None = None
         self.expected = expected
         self.member: MemberId | None = None
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.closed: asyncio.Future[None] = self._loop.create_future()
         self.opened_at = self.heard_at = self.sent_at = owner.clock.monotonic()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -145,23 +147,34 @@ class _Connection(asyncio.Protocol):
         self.member = member
         self._reader.limit_bytes = limit_bytes
 
-    def write(self, frame: bytes) -> bool:
+    def write(self, frame: bytes, *, is_urgent: bool = True) -> bool:
         transport = self._transport
         if transport is None or transport.is_closing():
             return False
         if transport.get_write_buffer_size() > SEND_BUFFER_BYTES:
             return False
-        # What one turn sends leaves in one system call.
-        if not self._out:
-            asyncio.get_running_loop().call_soon(self._flush)
+        # What one turn sends leaves in one system call, and what is not urgent after the answers of that turn.
+        if is_urgent:
+            if not self._is_urgent:
+                self._is_urgent = True
+                self._loop.call_soon(self.flush)
+        elif not self._out:
+            self._loop.call_soon(self._loop.call_soon, self.flush)
         self._out.append(frame)
-        self.sent_at = self._owner.clock.monotonic()
         return True
 
-    def _flush(self) -> None:
-        out, self._out = self._out, []
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(b"".join(out))
+    def flush(self) -> None:
+        """Send what waits."""
+        out, self._out, self._is_urgent = self._out, [], False
+        transport = self._transport
+        if out and transport is not None and not transport.is_closing():
+            self.sent_at = self._owner.clock.monotonic()
+            transport.write(out[0] if len(out) == 1 else b"".join(out))
+
+    def push(self) -> None:
+        """Send what waits, if any of it is urgent."""
+        if self._is_urgent:
+            self.flush()
 
     def abort(self) -> None:
         if self._transport is not None:
@@ -182,6 +195,7 @@ class PeerTransport:
         self.clock = clock
         self._settings, self._rng, self._events = settings, rng, events
         self._filter = link_filter
+        self._is_open = isinstance(link_filter, AllowAll)
         self._shaper = link_filter if isinstance(link_filter, LinkShaper) else None
         if self._shaper is not None:
             self._shaper.on_change(self._links_changed)
@@ -219,16 +233,23 @@ class PeerTransport:
             server.close()
         connections = list(self._open)
         for connection in connections:
-            connection._flush()
+            connection.flush()
             connection.abort()
         if connections:
             await asyncio.wait([connection.closed for connection in connections], timeout=1.0)
+
+    def push(self) -> None:
+        """Send now what would leave in the next iteration of the loop."""
+        for connection in self._live.values():
+            connection.push()
 
     def send(self, member: MemberId, message: dict[str, Any]) -> bool:
         """Send to a connected member; False if there is no connection or its buffer is full."""
         connection = self._live.get(member)
         if connection is None:
             return False
+        if self._is_open:
+            return connection.write(encode(message), is_urgent="quiet" not in message)
         if not self._filter.allows_message(self._own, member, message["type"]):
             return True
         return self._write(connection, member, encode(message))
@@ -331,7 +352,7 @@ class PeerTransport:
             return
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
             raise BadFrame("no message")
-        if not self._filter.allows_message(member, self._own, message["type"]):
+        if not (self._is_open or self._filter.allows_message(member, self._own, message["type"])):
             return
         shaper = self._shaper
         if shaper is None or not (shaper.is_shaping or connection.held_in):

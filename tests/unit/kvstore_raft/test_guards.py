@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kvstore.raft.pysync import guards
 from kvstore.raft.pysync.guards import SafetyViolated, plan_append
@@ -127,3 +129,23 @@ def test_only_known_messages_pass(message: object, known: bool) -> None:
 )
 def test_where_a_log_ends_is_believed_only_as_two_numbers(said: object, end: object) -> None:
     assert guards.log_end(said) == end
+
+
+@given(st.data())
+def test_committed_is_what_counting_entry_by_entry_says(data: st.DataObject) -> None:
+    """Against the definition: the last entry of the leader's term that a majority with this member holds."""
+    terms = [0, *sorted(data.draw(st.lists(st.integers(1, 3), max_size=8)))]
+    last = len(terms) - 1
+    others = data.draw(st.lists(st.integers(0, last), min_size=0, max_size=6))
+    own, commit = data.draw(st.integers(0, last)), data.draw(st.integers(0, last))
+    # A leader's term is that of its log's end, or newer.
+    term = data.draw(st.integers(max(1, terms[-1]), 4))
+    expected = commit
+    for index in range(commit + 1, own + 1):
+        holders = 1 + sum(matched >= index for matched in others)
+        if 2 * holders > len(others) + 1 and terms[index] == term:
+            expected = index
+    found = guards.committed(
+        others, own, commit, term, lambda index: terms[index] if 0 <= index <= last else None
+    )
+    assert found == expected

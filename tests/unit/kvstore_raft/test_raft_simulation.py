@@ -117,6 +117,9 @@ class Member:
     def send(self, member: MemberId, message: Any) -> bool:
         return self.world.send(self.id, member, message)
 
+    def push(self) -> None:
+        pass
+
     def offload(
         self, lane: str, work: Callable[[], Any], done: Callable[[Any], None] | None = None
     ) -> None:
