@@ -8,7 +8,7 @@ what asks for a sum first gets it made.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from kvstore.mvcc.digest import MASK, hash_version
@@ -127,7 +127,7 @@ class History:
         while len(self._sums) <= revision - self._first:
             self.settle(1)
 
-    def compact(self, revision: int) -> Sequence[tuple[Event, ...]]:
+    def compact(self, revision: int) -> list[tuple[Event, ...]]:
         """Forget what is before `revision`; the events of it and of all that went, for the store to clean up after."""
         self._settle_up_to(revision)
         offset = revision - self._first

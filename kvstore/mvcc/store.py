@@ -8,7 +8,6 @@ bounded number of events at a time, so that compacting a long history does not h
 nothing that can be read: neither ranges, nor history, nor digests, only `size_bytes` and memory.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -46,7 +45,8 @@ class Store:
         self._keys = OrderedKeys()
         self._dead = OrderedKeys()
         self._pending: list[Event] = []
-        self._garbage: deque[tuple[Event, ...]] = deque()
+        # By compaction; taken from the ends, which frees them one by one.
+        self._garbage: list[list[tuple[Event, ...]]] = []
         # The history's sums begin at zero. What a snapshot brought from before counts on top, once it is hashed.
         self._base_sum = 0
         self._base_owed: list[list[KeyValue]] = []
@@ -196,7 +196,7 @@ class Store:
             return Compacted(revision, self.compact_revision)
         if revision > self.revision:
             return FutureRevision(revision, self.revision)
-        self._garbage.extend(self.history.compact(revision))
+        self._garbage.append(self.history.compact(revision))
         self.compact_revision = revision
         return None
 
@@ -209,7 +209,9 @@ class Store:
         """Free versions that compaction made unreachable, looking at about `limit_events`; whether more is left."""
         garbage = self._garbage
         while garbage and limit_events > 0:
-            events = garbage.popleft()
+            events = garbage[-1].pop()
+            if not garbage[-1]:
+                garbage.pop()
             for event in events:
                 limit_events -= self._reclaim_key(event.kv.key)
             # An empty revision must count too.
