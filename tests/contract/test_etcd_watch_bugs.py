@@ -117,12 +117,17 @@ def is_progress(answer: pb.WatchResponse) -> bool:
 
 
 def check_progress(answers: list[pb.WatchResponse]) -> bool:
-    """Whether nothing comes after a notification that lies before it."""
-    known = 0
+    """Whether nothing comes after a notification that lies before it.
+
+    It speaks of the watches there are; one that the server learns of later may begin before.
+    """
+    known: dict[int, int] = {}
     for answer in answers:
-        if is_progress(answer):
-            known = max(known, answer.header.revision)
-        elif answer.events and answer.events[0].kv.mod_revision <= known:
+        if answer.created:
+            known[answer.watch_id] = 0
+        elif is_progress(answer):
+            known = {one: max(at, answer.header.revision) for one, at in known.items()}
+        elif answer.events and answer.events[0].kv.mod_revision <= known[answer.watch_id]:
             return False
     return True
 
