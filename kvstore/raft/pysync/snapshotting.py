@@ -91,18 +91,19 @@ class Snapshotting:
 
     def maybe_start(self) -> None:
         """Begin a snapshot if one is due."""
-        if self._writing is not None or self._installing:
-            return
-        if self._clock.monotonic() < self._not_before:
-            return
         applied = self._sync.last_applied()
         behind = applied - self._snapshot_index
         if behind < self._settings.snapshot_count and (
-            behind < 1
+            self._journal.bytes_in_memory < MIN_LOG_BYTES
+            or behind < 1
             # While a start replays the log, the state's size says nothing yet.
             or applied < self._sync.commit_index()
             or self._journal.bytes_in_memory < self._byte_limit()
         ):
+            return
+        if self._writing is not None or self._installing:
+            return
+        if self._clock.monotonic() < self._not_before:
             return
         term = self._journal.term_at(applied)
         if term is None:
