@@ -12,7 +12,16 @@ from typing import Any
 
 from kvstore.mvcc.errors import LeaseNotFound
 from kvstore.raft import journal, proposals, read_index, segment, snapshots
-from kvstore.raft.pysync import core, guards, library, overrides, progress, snapshotting
+from kvstore.raft.pysync import (
+    core,
+    guards,
+    leading,
+    library,
+    overrides,
+    progress,
+    snapshotting,
+    state,
+)
 from kvstore.service import expiry
 from kvstore.service import lease as lease_service
 from kvstore.testing.mutant import Mutant, Patch
@@ -53,7 +62,10 @@ def _commit_from_any_heartbeat() -> Sequence[Patch]:
         message = {"type": "append_entries", "commit_index": self.commit_index()}
         return bool(self.send_numbered(name, message))
 
-    return [(_Sync, "_on_append_entries", on_append_entries), (_Sync, "_send_append", send_append)]
+    return [
+        (_Sync, "_on_append_entries", on_append_entries),
+        (leading.Leading, "_send_append", send_append),
+    ]
 
 
 def _truncate_always() -> Sequence[Patch]:
@@ -184,7 +196,7 @@ def _read_here_without_asking() -> Sequence[Patch]:
 
 
 def _read_before_own_term() -> Sequence[Patch]:
-    return [(_Sync, "has_committed_own_term", lambda self: self.is_leader())]
+    return [(state.MemberState, "has_committed_own_term", lambda self: self.is_leader())]
 
 
 def _old_answers_prove_leadership() -> Sequence[Patch]:
@@ -315,9 +327,9 @@ MUTANTS: dict[str, Mutant] = {
     "acknowledge-own-end": Mutant(
         "row 2: a follower acknowledges its own log end, not what the message covered",
         _acknowledge_own_end,
-        ("island",),
-        2.0,
-        _BUSY,
+        ("unheard-leader",),
+        3.0,
+        _BUSY | {"append_bytes": 1},
     ),
     "acks-of-any-term": Mutant(
         "row 3: acknowledgements of other terms count",
@@ -329,14 +341,14 @@ MUTANTS: dict[str, Mutant] = {
                 lambda covered, _, __, durable, vote: vote and covered <= durable,
             ),
         ],
-        ("late-copies", "island", "seesaw:leader kill"),
-        0.6,
-        _BUSY,
+        ("two-reigns",),
+        4.0,
+        _BUSY | {"members": 5},
     ),
     "old-snapshot-installs": Mutant(
         "row 4: a snapshot is installed although newer state is here",
         _guard("snapshot_is_news", _true),
-        ("late-copies", "isolate"),
+        ("late-copies:snapshot", "isolate"),
         0.8,
         _SNAPSHOTS | _BUSY,
     ),
@@ -401,8 +413,8 @@ MUTANTS: dict[str, Mutant] = {
     "commit-index-remembered": Mutant(
         "row 8: the commit index is kept on disk, the log perhaps not",
         _remember_commit_index,
-        ("slow-disk", "power-loss", "power-loss-all"),
-        0.5,
+        ("half-flush",),
+        2.0,
         _BUSY,
     ),
     "compact-before-snapshot": Mutant(
@@ -439,9 +451,9 @@ MUTANTS: dict[str, Mutant] = {
     "old-answers-prove-leadership": Mutant(
         "#20418: after a pause, answers to old messages prove leadership",
         _old_answers_prove_leadership,
-        ("frozen-leader",),
+        ("late-answers",),
         3.0,
-        _BUSY,
+        _BUSY | {"traffic": ("put", "get", "get")},
     ),
     "hand-over-of-any-term": Mutant(
         "row 15: a leader takes proposals that were handed over for another term",

@@ -32,6 +32,7 @@ class Plan(msgspec.Struct, frozen=True):
     election_seconds: float
     snapshot_count: int
     segment_bytes: int
+    append_bytes: int
     clients: int
     watchers: int
     keys: int
@@ -80,6 +81,10 @@ KINDS = (
     "seesaw",
     "old-leader-fills",
     "relay",
+    "unheard-leader",
+    "late-answers",
+    "two-reigns",
+    "half-flush",
 )
 
 MESSAGES = ("response_vote", "response_vote", "append_entries", "next_node_idx", "snapshot")
@@ -117,6 +122,7 @@ def make_plan(seed: int, *, seconds: float = 24.0, members: int = 0) -> Plan:
         election_seconds=1.0,
         snapshot_count=rng.choice((8, 25, 60, 10_000)),
         segment_bytes=rng.choice((1 << 11, 1 << 13, 1 << 16)),
+        append_bytes=rng.choice((1, 1 << 8, 1 << 20)),
         clients=rng.choice((2, 3, 4)),
         watchers=rng.choice((1, 2, 3)),
         keys=rng.choice((2, 4, 8)),
@@ -193,6 +199,10 @@ def _fault(rng: random.Random, kind: str, size: int, at: float) -> Fault:
             at, kind, "leader", 5.0, float(rng.randrange(2)), rng.choice(SEESAWS)
         ),
         "relay": lambda: Fault(at, kind, "leader", 4.0),
+        "unheard-leader": lambda: Fault(at, kind, "leader", round(rng.uniform(2.2, 3.0), 3)),
+        "late-answers": lambda: Fault(at, kind, "leader", round(rng.uniform(2.5, 3.5), 3)),
+        "two-reigns": lambda: Fault(at, kind, "leader", 4.0),
+        "half-flush": lambda: Fault(at, kind, "leader", 2.5, float(rng.randrange(12))),
         "late-copies": lambda: Fault(at, kind, "", 4.0, 0.15),
         "old-leader-fills": lambda: Fault(
             at, kind, "leader", 4.0, rng.choice((0.2, 0.4, 0.7, 1.0))

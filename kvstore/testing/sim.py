@@ -27,7 +27,7 @@ from kvstore.testing.world import RunReport, World
 
 _SHRINK_RUNS = 150
 _SHRINK_FAILURES = 5
-"""Of many failures so many are shrunk."""
+"""Of many failures so many are told at length and shrunk."""
 
 
 def run_plan(plan: Plan, mutant: str = "", trace: TextIO | None = None) -> RunReport:
@@ -63,8 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tasks, options.jobs, out, verbose=options.verbose, stop_after=options.stop_after
     )
     for number, result in enumerate(totals.failed):
-        shrinks = options.shrink and number < _SHRINK_FAILURES
-        _report_failure(result.task, result.plan, result.violations, shrinks, out)
+        if number < _SHRINK_FAILURES:
+            _report_failure(result.task, result.plan, result.violations, options.shrink, out)
+        else:
+            out.write(f"{result.task.command()}  {str(result.violations[0])[:150]}\n")
     return 1 if totals.failed else 0
 
 

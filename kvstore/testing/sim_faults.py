@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from kvstore.raft.replicator import MemberId
 from kvstore.testing.schedule import Fault
+from kvstore.testing.sim_promises import Promises
 from kvstore.testing.sim_scenes import Scenes
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Nemesis:
             "clock-jump": self._clock_jump,
             "move-leader": self._move_leader,
             **Scenes(world).kinds,
+            **Promises(world).kinds,
         }
 
     def schedule(self, faults: Sequence[Fault]) -> None:

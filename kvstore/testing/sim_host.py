@@ -54,6 +54,8 @@ class SimMember:
         self.crash_lasts = RESTART_SECONDS
         self.late_copies = 0.0
         """How likely a message arrives twice."""
+        self.copied = ""
+        """Which type of message that is; empty = all of `COPIED`."""
         self.dies_at_message = ""
         self.on_message_sent: Callable[[], None] = lambda: None
         self.is_damaged = False
@@ -120,10 +122,14 @@ class SimMember:
 
         def copying(member: MemberId, message: dict[str, Any]) -> None:
             received(member, message)
-            if self.late_copies and message["type"] in COPIED and rng.random() < self.late_copies:
+            if self.late_copies and self._may_copy(message) and rng.random() < self.late_copies:
                 self.world.loop.call_later(rng.uniform(0.0, 3.0), received, member, message)
 
         replicator.received = copying
+
+    def _may_copy(self, message: dict[str, Any]) -> bool:
+        kind = message["type"]
+        return kind == self.copied if self.copied else kind in COPIED
 
     def _watch_votes(self, replicator: Any) -> None:
         """Note whom each vote that leaves is for: one a term, whatever happens in between."""

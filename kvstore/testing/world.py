@@ -22,8 +22,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
+from msgspec.structs import replace
 
 from kvstore.machine.machine import StateMachine
+from kvstore.raft.pysync import leading
 from kvstore.testing.check.violation import Violation
 from kvstore.testing.history import History
 from kvstore.testing.records import (
@@ -34,6 +36,7 @@ from kvstore.testing.records import (
     Outcome,
     Range,
     Request,
+    WatchRecord,
     WatchResponse,
 )
 from kvstore.testing.schedule import Fault, Plan
@@ -224,7 +227,7 @@ class World:
 
     def run(self) -> RunReport:
         """Live through the plan, heal, and judge."""
-        with quiet_logs(), no_garbage_collection():
+        with quiet_logs(), no_garbage_collection(), message_size(self.plan.append_bytes):
             try:
                 self._live()
                 if not self.violations:
@@ -266,18 +269,18 @@ class World:
         asyncio.events._set_running_loop(self.loop)
         try:
             for number in range(1, self.plan.clients + 1):
-                self._start_client(f"c{number}", number)
+                self._start_client(f"c{number}", number, self.plan)
             for number in range(1, self.plan.watchers + 1):
                 self._start_watcher(f"w{number}", number)
         finally:
             asyncio.events._set_running_loop(None)
 
-    def _start_client(self, name: str, number: int) -> None:
+    def _start_client(self, name: str, number: int, plan: Plan) -> None:
         rng = self.rng(name)
         one = TrafficClient(
             name,
-            connect(self.rpc, name, self.plan.members, number, rng),
-            self.plan,
+            connect(self.rpc, name, plan.members, number, rng),
+            plan,
             rng,
             self.history,
             self.loop.time,
@@ -286,11 +289,14 @@ class World:
         self._running.insert(len(self.clients), self.loop.create_task(one.run(), name=name))
         self.clients.append(one)
 
-    def visit(self, member: SimMember, count: int) -> list[TrafficClient]:
-        """More clients, which ask `member` first."""
+    def visit(
+        self, member: SimMember, count: int, traffic: tuple[str, ...] = ()
+    ) -> list[TrafficClient]:
+        """More clients, which ask `member` first; all do what the others do, or `traffic`."""
         known = len(self.clients)
+        plan = replace(self.plan, traffic=traffic) if traffic else self.plan
         for number in range(known, known + count):
-            self._start_client(f"v{number}", member.number - 1)
+            self._start_client(f"v{number}", member.number - 1, plan)
         return self.clients[known:]
 
     def _start_watcher(self, name: str, number: int) -> None:
@@ -371,9 +377,21 @@ class World:
             if task.done() and not task.cancelled() and task.exception() is not None:
                 self.violate("no-internal-errors", f"{task.get_name()}: {task.exception()!r}")
         self._compare_members()
+        self._tell_agreed()
         self.history.close(self.loop.time())
         self.violations.extend(self._oracle.check(self.history)[:20])
         self.violations.extend(self._check(self.history)[:20])
+
+    def _tell_agreed(self) -> None:
+        """Show the checkers the agreed log as one more watcher saw it: they need not guess who wrote what, and when.
+
+        What clients were told must fit it all the same, and what does not is looked at without it, too.
+        """
+        now, session = self.loop.now, self.history.next_id()
+        self.history.append(WatchRecord(session, "agreed", now, b"\0", b"\0", 1, True))
+        self.history.append(WatchResponse(session, now, "created", 1))
+        for revision, events in self._oracle.events:
+            self.history.append(WatchResponse(session, now, "events", revision, events))
 
     def _compare_members(self) -> None:
         found: dict[tuple[int, int], tuple[str, int]] = {}
@@ -427,6 +445,17 @@ def state_digest(machine: StateMachine) -> int:
     auth = machine.auth.state()
     rest = repr((compacted, machine.revision, leases, sorted(machine.alarms), auth))
     return zlib.crc32(rest.encode(), keys)
+
+
+@contextmanager
+def message_size(limit: int) -> Iterator[None]:
+    """Divide what a follower is sent into messages of so many bytes of entries, as large values do."""
+    before = leading.APPEND_BYTES
+    leading.APPEND_BYTES = limit
+    try:
+        yield
+    finally:
+        leading.APPEND_BYTES = before
 
 
 @contextmanager

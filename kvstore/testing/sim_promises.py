@@ -1,0 +1,133 @@
+"""Scenes about promises that outlive their time: acknowledgements, answers and half a flush that come too late.
+
+Each puts one message or one write on its way, changes who leads meanwhile, and lets it arrive. With all guards in
+place nothing comes of it.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from kvstore.testing.schedule import Fault
+from kvstore.testing.sim_stage import Stage, Undo, leads
+
+if TYPE_CHECKING:
+    from kvstore.testing.sim_host import SimMember
+    from kvstore.testing.world import World
+
+
+class Promises(Stage):
+    """See the module; `kinds` is what the nemesis calls."""
+
+    def __init__(self, world: "World") -> None:
+        super().__init__(world)
+        self.kinds: dict[str, Callable[[Fault, SimMember], Undo]] = {
+            "unheard-leader": self._unheard_leader,
+            "late-answers": self._late_answers,
+            "two-reigns": self._two_reigns,
+            "half-flush": self._half_flush,
+        }
+
+    def _visit(
+        self, member: "SimMember", after: float, visitors: list[Undo], *, count: int, traffic: str
+    ) -> None:
+        """Some clients come to `member` after a while."""
+
+        def come() -> None:
+            for one in self._world.visit(member, count, (traffic,)):
+                visitors.append(partial(setattr, one, "is_over", True))
+
+        self._world.later(after, come)
+
+    def _unheard_leader(self, fault: Fault, member: "SimMember") -> Undo:
+        """A leader learns nothing of what the others have taken from it, is then cut off, takes more, and is deposed.
+
+        When it comes back its log agrees with the new leader's for a while, and then does not.
+        """
+        others = self.others(member)
+        both = self.pairs([member], others)
+        self.cut([pair for pair in both if pair[1] == member.name])
+        visitors: list[Undo] = []
+        self._visit(member, 0.0, visitors, count=2, traffic="put")
+        self._world.later(0.35, self.sever, both)
+        self._visit(member, 0.4, visitors, count=2, traffic="put")
+
+        def undo() -> None:
+            for leave in visitors:
+                leave()
+            self.mend(both)
+
+        return undo
+
+    def _late_answers(self, fault: Fault, member: "SimMember") -> Undo:
+        """Answers to a leader are long under way; nobody hears it any more and another leads when they arrive."""
+        others = self.others(member)
+        inbound = [(one.name, member.name) for one in others]
+        outbound = [(member.name, one.name) for one in others]
+        self.slow(inbound, 2.4)
+        self._world.later(0.5, self.cut, outbound)
+        visitors: list[Undo] = []
+        for after in (1.2, 1.5, 1.8, 2.1, 2.4):
+            self._visit(member, after, visitors, count=2, traffic="get")
+
+        def undo() -> None:
+            for leave in visitors:
+                leave()
+            self.slow(inbound, 0.0)
+            self.mend(outbound)
+
+        return undo
+
+    def _two_reigns(self, fault: Fault, member: "SimMember") -> Undo:
+        """What a member acknowledged to a leader arrives when that one leads again, and others led in between.
+
+        The leader and that member are a minority: what they shared is gone from the leader's log by then.
+        """
+        others = self.others(member)
+        friend, rest = others[0], others[1:]
+        self.slow([(friend.name, member.name)], 3.4)
+        split, apart = self.pairs([member], rest), self.pairs([friend], rest)
+        if len(rest) > 1:
+            self.sever(split + apart)
+        visitors: list[Undo] = []
+        self._visit(member, 0.0, visitors, count=2, traffic="put")
+        self._visit(friend, 0.0, visitors, count=2, traffic="put")
+        deaf = [(member.name, friend.name)]
+
+        def turn() -> None:
+            self.cut(deaf)
+            self.mend(split)
+
+        def back() -> None:
+            for one in rest:
+                if leads(one):
+                    self.move(one, member)
+
+        self._world.later(0.8, turn)
+        self._world.later(1.3, back)
+        self._world.later(1.7, back)
+
+        def undo() -> None:
+            for leave in visitors:
+                leave()
+            self.slow([(friend.name, member.name)], 0.0)
+            self.mend(split + apart + deaf)
+
+        return undo
+
+    def _half_flush(self, fault: Fault, member: "SimMember") -> Undo:
+        """The power goes within one flush of a member whose disk is slow, so that much waits in it."""
+        follower = next((one for one in self.others(member) if not leads(one)), member)
+        follower.disk.slow_seconds = 0.4
+
+        def arm() -> None:
+            follower.crash_is_power_loss = True
+            follower.crash_lasts = 0.3
+            follower.disk.crash_after = int(fault.value)
+
+        def undo() -> None:
+            follower.disk.slow_seconds = 0.0
+            follower.disk.crash_after = None
+
+        self._world.later(0.8, arm)
+        return undo
