@@ -23,6 +23,8 @@ class Mutant:
     changes: dict[str, Any] = field(default_factory=dict)
     options: Callable[[], dict[str, Any]] = dict
     """More arguments of the world."""
+    covered: str = ""
+    """Why nothing comes of it: what else holds. A search that finds something all the same contradicts that."""
 
     def bend(self, plan: Plan) -> Plan:
         """The plan, with more of what shows this mistake."""

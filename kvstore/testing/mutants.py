@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from kvstore.machine import snapshot as machine_snapshot
 from kvstore.mvcc.errors import LeaseNotFound
 from kvstore.raft import journal, proposals, read_index, segment, snapshots
 from kvstore.raft.pysync import (
@@ -152,6 +153,14 @@ def _no_checksums(module: Any) -> Callable[[], Sequence[Patch]]:
             return 0
 
     return lambda: [(module, "zlib", Blind)]
+
+
+def _no_snapshot_checksums() -> Sequence[Patch]:
+    """Neither the file's nor the state's own."""
+    return [
+        *_no_checksums(snapshots)(),
+        (machine_snapshot, "crc32", lambda data, start=0: 0),
+    ]
 
 
 def _remember_commit_index() -> Sequence[Patch]:
@@ -348,8 +357,8 @@ MUTANTS: dict[str, Mutant] = {
     "old-snapshot-installs": Mutant(
         "row 4: a snapshot is installed although newer state is here",
         _guard("snapshot_is_news", _true),
-        ("late-copies:snapshot", "isolate"),
-        0.8,
+        ("relapse",),
+        2.0,
         _SNAPSHOTS | _BUSY,
     ),
     "snapshot-clears-suffix": Mutant(
@@ -359,11 +368,19 @@ MUTANTS: dict[str, Mutant] = {
         changes=_SNAPSHOTS,
     ),
     "snapshot-checksums-ignored": Mutant(
-        "row 5: a damaged snapshot is loaded",
+        "row 5: a damaged snapshot is loaded, whatever the file's checksums and the state's own say",
+        _no_snapshot_checksums,
+        ("bit-flip:snap",),
+        0.8,
+        _SNAPSHOTS | _BUSY,
+    ),
+    "file-checksums-ignored": Mutant(
+        "row 5: the checksums of a snapshot's file are ignored",
         _no_checksums(snapshots),
         ("bit-flip:snap",),
         0.8,
         _SNAPSHOTS | _BUSY,
+        covered="the state within has a checksum of its own",
     ),
     "rename-before-sync": Mutant(
         "rows 6, 7: small files are renamed before their bytes are durable",
@@ -430,6 +447,7 @@ MUTANTS: dict[str, Mutant] = {
         ("late-copies", "reset", "isolate"),
         0.5,
         _BUSY,
+        covered="a rewind never goes below what a member is known to hold",
     ),
     "leader-reads-unconfirmed": Mutant(
         "row 13: the leader answers reads without asking whether it still leads",

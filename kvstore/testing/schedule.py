@@ -202,6 +202,7 @@ def _fault(rng: random.Random, kind: str, size: int, at: float) -> Fault:
         "unheard-leader": lambda: Fault(at, kind, "leader", round(rng.uniform(2.2, 3.0), 3)),
         "late-answers": lambda: Fault(at, kind, "leader", round(rng.uniform(2.5, 3.5), 3)),
         "two-reigns": lambda: Fault(at, kind, "leader", 4.0),
+        "relapse": lambda: Fault(at, kind, "leader", 4.5),
         "half-flush": lambda: Fault(at, kind, "leader", 2.5, float(rng.randrange(12))),
         "late-copies": lambda: Fault(at, kind, "", 4.0, 0.15),
         "old-leader-fills": lambda: Fault(

@@ -26,6 +26,7 @@ class Promises(Stage):
             "late-answers": self._late_answers,
             "two-reigns": self._two_reigns,
             "half-flush": self._half_flush,
+            "relapse": self._relapse,
         }
 
     def _visit(
@@ -130,4 +131,21 @@ class Promises(Stage):
             follower.disk.crash_after = None
 
         self._world.later(0.8, arm)
+        return undo
+
+    def _relapse(self, fault: Fault, member: "SimMember") -> Undo:
+        """A member that lagged is sent a snapshot, and the same a second time when it has long gone on.
+
+        Like `late-copies` it takes what TCP does not do, and no seed of its own plays it.
+        """
+        follower = next((one for one in self.others(member) if not leads(one)), member)
+        pairs = self.pairs([follower], self.others(follower))
+        follower.late_copies, follower.copied = 1.0, "snapshot"
+        self.sever(pairs)
+        self._world.later(1.5, self.mend, pairs)
+
+        def undo() -> None:
+            follower.late_copies, follower.copied = 0.0, ""
+            self.mend(pairs)
+
         return undo
