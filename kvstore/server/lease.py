@@ -79,15 +79,17 @@ class LeaseServicer:
     ) -> None:
         """Each request is answered in turn; an unknown lease has TTL 0."""
         may_forward = context.metadata(FORWARDED_HEADER) is None
+        # Nearly every stream is a client's own: asked once, not for each message.
+        is_own = may_forward and context.metadata(VOUCHED_HEADER) is None
         async for data in requests:
             request = pb.LeaseKeepAliveRequest.FromString(data)
+            lease_id = request.ID
+            caller = context if is_own else self._caller(context, lease_id)
             try:
-                ttl = await self._service.keep_alive(
-                    request.ID, self._caller(context, request.ID), may_forward=may_forward
-                )
+                ttl = await self._service.keep_alive(lease_id, caller, may_forward=may_forward)
             except LeaseNotFound:
                 ttl = 0
-            response = pb.LeaseKeepAliveResponse(ID=request.ID, TTL=ttl)
+            response = pb.LeaseKeepAliveResponse(ID=lease_id, TTL=ttl)
             header = self._header.encoded(self._header.current_revision())
             await send(header + response.SerializeToString())
 
