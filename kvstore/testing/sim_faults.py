@@ -23,6 +23,7 @@ class Nemesis:
         self._undo: dict[int, tuple[Fault, tuple[str, ...], Undo]] = {}
         self._next = 0
         self._is_over = False
+        self._scenes, self._promises = Scenes(world), Promises(world)
         self._kinds: dict[str, Callable[[Fault, SimMember], Undo | None]] = {
             "kill": self._kill,
             "power-loss": self._power_loss,
@@ -47,8 +48,8 @@ class Nemesis:
             "clock-rate": self._clock_rate,
             "clock-jump": self._clock_jump,
             "move-leader": self._move_leader,
-            **Scenes(world).kinds,
-            **Promises(world).kinds,
+            **self._scenes.kinds,
+            **self._promises.kinds,
         }
 
     def schedule(self, faults: Sequence[Fault]) -> None:
@@ -59,7 +60,7 @@ class Nemesis:
 
     def heal(self) -> None:
         """Undo everything and let nothing more happen."""
-        self._is_over = True
+        self._is_over = self._scenes.is_over = self._promises.is_over = True
         for number in list(self._undo):
             self._end(number)
         self._world.network.heal()

@@ -38,7 +38,7 @@ class Promises(Stage):
             for one in self._world.visit(member, count, (traffic,)):
                 visitors.append(partial(setattr, one, "is_over", True))
 
-        self._world.later(after, come)
+        self.later(after, come)
 
     def _unheard_leader(self, fault: Fault, member: "SimMember") -> Undo:
         """A leader learns nothing of what the others have taken from it, is then cut off, takes more, and is deposed.
@@ -50,7 +50,7 @@ class Promises(Stage):
         self.cut([pair for pair in both if pair[1] == member.name])
         visitors: list[Undo] = []
         self._visit(member, 0.0, visitors, count=2, traffic="put")
-        self._world.later(0.35, self.sever, both)
+        self.later(0.35, self.sever, both)
         self._visit(member, 0.4, visitors, count=2, traffic="put")
 
         def undo() -> None:
@@ -66,7 +66,7 @@ class Promises(Stage):
         inbound = [(one.name, member.name) for one in others]
         outbound = [(member.name, one.name) for one in others]
         self.slow(inbound, 2.4)
-        self._world.later(0.5, self.cut, outbound)
+        self.later(0.5, self.cut, outbound)
         visitors: list[Undo] = []
         for after in (1.2, 1.5, 1.8, 2.1, 2.4):
             self._visit(member, after, visitors, count=2, traffic="get")
@@ -104,9 +104,9 @@ class Promises(Stage):
                 if leads(one):
                     self.move(one, member)
 
-        self._world.later(0.8, turn)
-        self._world.later(1.3, back)
-        self._world.later(1.7, back)
+        self.later(0.8, turn)
+        self.later(1.3, back)
+        self.later(1.7, back)
 
         def undo() -> None:
             for leave in visitors:
@@ -130,7 +130,7 @@ class Promises(Stage):
             follower.disk.slow_seconds = 0.0
             follower.disk.crash_after = None
 
-        self._world.later(0.8, arm)
+        self.later(0.8, arm)
         return undo
 
     def _relapse(self, fault: Fault, member: "SimMember") -> Undo:
@@ -142,7 +142,7 @@ class Promises(Stage):
         pairs = self.pairs([follower], self.others(follower))
         follower.late_copies, follower.copied = 1.0, "snapshot"
         self.sever(pairs)
-        self._world.later(1.5, self.mend, pairs)
+        self.later(1.5, self.mend, pairs)
 
         def undo() -> None:
             follower.late_copies, follower.copied = 0.0, ""

@@ -65,7 +65,7 @@ class Scenes(Stage):
             for one in stopped:
                 one()
 
-        self._world.later(0.5, stop)
+        self.later(0.5, stop)
         return undo
 
     def _seesaw(self, fault: Fault, member: "SimMember") -> Undo:
@@ -100,7 +100,7 @@ class Scenes(Stage):
             self.mend(first)
             self.mend(second)
 
-        self._world.later(0.9, turn)
+        self.later(0.9, turn)
         return undo
 
     def _old_leader_fills(self, fault: Fault, member: "SimMember") -> Undo:
@@ -124,7 +124,7 @@ class Scenes(Stage):
             undo_island()
             self.mend(cuts)
 
-        self._world.later(0.5 + fault.value, mislead)
+        self.later(0.5 + fault.value, mislead)
         return undo
 
     def _relay(self, fault: Fault, member: "SimMember") -> Undo:
@@ -132,8 +132,8 @@ class Scenes(Stage):
         others = self.others(member)
         slow = [(one.name, member.name) for one in others[1:]]
         self.slow(slow, 3.0)
-        self._world.later(0.3, self.move, member, others[0])
-        self._world.later(1.0, self.move, others[0], member)
+        self.later(0.3, self.move, member, others[0])
+        self.later(1.0, self.move, others[0], member)
         return lambda: self.slow(slow, 0.0)
 
     def _late_copies(self, fault: Fault, _: "SimMember") -> Undo:

@@ -1,7 +1,7 @@
 """What scenes are made of: links that are cut, slowed and mended, and the lead that is handed on."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kvstore.raft.replicator import MemberId
 
@@ -21,6 +21,17 @@ class Stage:
 
     def __init__(self, world: "World") -> None:
         self._world = world
+        self.is_over = False
+        """All is healed: what a scene has still in store must not happen any more."""
+
+    def later(self, seconds: float, call: Callable[..., None], *args: Any) -> None:
+        """Go on with a scene after a while."""
+
+        def go_on() -> None:
+            if not self.is_over:
+                call(*args)
+
+        self._world.later(seconds, go_on)
 
     def others(self, *known: "SimMember") -> list["SimMember"]:
         """All members but those."""
@@ -45,7 +56,7 @@ class Stage:
         """End the connections, let both sides learn of it, and let none be made again."""
         for source, target in pairs:
             self._world.network.reset_between(source, target)
-        self._world.later(_NEWS_SECONDS, self.cut, pairs)
+        self.later(_NEWS_SECONDS, self.cut, pairs)
 
     def mend(self, pairs: Pairs) -> None:
         """What waited arrives."""
