@@ -122,14 +122,17 @@ class WatchServicer:
     def shared_messages(
         self, variant: Variant, events: tuple[Event, ...], revision: int
     ) -> list[bytes] | None:
-        """A message for each watch of a variant; None if some must be cut."""
+        """A message for each watch of a variant; None if some must be cut, or all together are too much to hold."""
         header = self.header_bytes(revision)
         bodies: dict[bool, bytes] = {}
         for with_prev in {with_prev for _, with_prev in variant.watches}:
-            body = b"".join([self._encode(event, with_prev) for event in events])
-            if variant.may_fragment and len(body) > self._max_response_bytes:
+            encoded = [self._encode(event, with_prev) for event in events]
+            size = sum(map(len, encoded))
+            if size * len(variant.watches) > _MAX_SHARED_BYTES or (
+                variant.may_fragment and size > self._max_response_bytes
+            ):
                 return None
-            bodies[with_prev] = body
+            bodies[with_prev] = b"".join(encoded)
         return [
             watch_response(header, watch_id, (bodies[with_prev],))
             for watch_id, with_prev in variant.watches

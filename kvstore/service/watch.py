@@ -60,7 +60,7 @@ class WatchHub:
 
     def __init__(self, machine: MachineView) -> None:
         self._machine = machine
-        variants: Variants = {}
+        variants = Variants()
         self._index = WatchIndex(lambda key, range_end: Group(key, range_end, variants))
         self._streams: dict[WatchStream, None] = {}
         self._held: dict[WatchStream, None] = {}

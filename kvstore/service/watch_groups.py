@@ -22,6 +22,8 @@ log = get_logger("kvstore.service.watch")
 _SEATS_A_TURN = 8192
 """Seats served together; those beyond take their turns one by one."""
 
+_MAX_NAMED_WATCHES = 65_536
+
 
 class Variant(NamedTuple):
     """What the watchers of a seat need told apart: equal variants get equal messages."""
@@ -31,10 +33,27 @@ class Variant(NamedTuple):
     may_fragment: bool
 
 
-Variants = dict[tuple["Outlet", Variant], Variant]
-"""Variants in use by what is equal to them: of those found here one look at the identity tells."""
+class Variants:
+    """One object for all that are equal, so that a look at the identity tells them apart.
 
-_MAX_VARIANTS = 4096
+    Bounded by the watches named: what is forgotten is made again, and its seats are served apart meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Outlet, Variant], Variant] = {}
+        self._watches = 0
+
+    def one(self, outlet: "Outlet", variant: Variant) -> Variant:
+        """The one that equals `variant`."""
+        known = self._known.get((outlet, variant))
+        if known is not None:
+            return known
+        if self._watches > _MAX_NAMED_WATCHES:
+            self._known.clear()
+            self._watches = 0
+        self._watches += len(variant.watches) + 1
+        self._known[outlet, variant] = variant
+        return variant
 
 
 class Outlet(Protocol):
@@ -109,9 +128,7 @@ class Seat:
             tuple([(one.watch_id, one.spec.prev_kv) for one in watchers]),
             any(one.spec.fragment for one in watchers),
         )
-        if len(self._variants) >= _MAX_VARIANTS:
-            self._variants.clear()
-        self.variant = self._variants.setdefault((self.outlet, variant), variant)
+        self.variant = self._variants.one(self.outlet, variant)
         return self.variant
 
     def add(self, watcher: "Watcher") -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from kvstore.machine.commands import Compact, DeleteRange, Put, Txn
 from kvstore.pb import rpc_pb2 as pb
-from kvstore.service import watch
+from kvstore.service import watch, watch_groups
 from kvstore.wire.h2.fan import StreamFan
 
 KEYS = (b"a", b"ab", b"b", b"c")
@@ -403,3 +403,34 @@ async def test_an_error_while_one_range_is_read_ends_who_watches_it_and_no_other
     assert client.revisions(3) == [2, 3]
     assert (client.revisions(1), world.hub.stream_count) == ([], 1)
     await world.end()
+
+
+async def test_more_than_is_worth_holding_goes_watch_by_watch(
+    clients: Any, sent: list[tuple[int, int]]
+) -> None:
+    world = clients.World()
+    client = clients.Client(world, window=1 << 20)
+    client.watch(1, *(clients.create(b"a") for _ in range(200)))
+    await world.settle()
+    # Ten megabytes of messages, of which the client has room for a few.
+    world.apply(Put(b"a", b"v" * 50_000))
+    await world.settle()
+    assert sent == []
+    (call,) = client.connection.streams.values()
+    assert call.outbox_bytes < 2 * 50_100
+    client.credit(0, 1 << 24)
+    client.credit(1, 1 << 24)
+    await world.settle()
+    assert client.revisions(1) == [2] * 200
+    await world.end()
+
+
+def test_variants_that_come_and_go_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_groups, "_MAX_NAMED_WATCHES", 40)
+    variants = watch_groups.Variants()
+    outlet: Any = object()
+    for number in range(100):
+        variant = watch_groups.Variant(((number, False), (number, True)), False)
+        assert variants.one(outlet, variant) is variant
+        assert variants.one(outlet, watch_groups.Variant(*variant)) is variant
+        assert len(variants._known) <= 15
