@@ -22,6 +22,7 @@ def plan(*faults: Fault, seed: int) -> Plan:
         election_seconds=1.0,
         snapshot_count=60,
         segment_bytes=1 << 13,
+        append_bytes=1 << 20,
         clients=2,
         watchers=1,
         keys=2,
@@ -124,3 +125,68 @@ def test_the_leader_is_asked_once_and_again_if_the_question_is_lost() -> None:
     rejoin.told(9, 41)
     assert rejoin.index == 41
     assert not rejoin.must_ask
+
+
+def emptied_core(directory: Path) -> tuple[Core, NoShell]:
+    """A member without its data that has heard what it must hold, and holds it."""
+    core, shell = core_in(directory)
+    core.receive(MemberId(2), {"type": "unknown_store"})
+    core._rejoin.index = 2
+    core.sync.heard_leader("2", 5)
+    core.journal.append(b"", 2, 5)
+    core.sync._set_commit(2)
+    core.sync.tick()
+    core.turn()
+    return core, shell
+
+
+def hello(term: int) -> dict[str, Any]:
+    return {"store": "s", "caught_up": True, "log": [5, 2], "term": term}
+
+
+def ask_for_vote(core: Core, term: int) -> None:
+    message = {"type": "request_vote", "term": term, "last_log_index": 9, "last_log_term": 9}
+    core.receive(MemberId(3), message | {"transfer": True})
+    core.turn()
+
+
+def test_a_member_that_forgot_its_vote_waits_until_it_has_heard_all_others(tmp_path: Path) -> None:
+    core, _ = emptied_core(tmp_path)
+    core.connected(MemberId(2), hello(5))
+    core.turn()
+    assert not core.sync.may_vote
+    core.connected(MemberId(3), hello(5))
+    core.turn()
+    assert core.sync.may_vote
+    core.close()
+
+
+def test_it_never_votes_again_in_a_term_in_which_it_may_have_voted(tmp_path: Path) -> None:
+    """Member 3 was a candidate of term 7 with the forgotten vote: no other may have it, and not this one itself."""
+    core, shell = emptied_core(tmp_path)
+    core.connected(MemberId(2), hello(5))
+    core.connected(MemberId(3), hello(7))
+    core.turn()
+    assert core.sync.may_vote
+    assert core.sync.term() == 7
+    ask_for_vote(core, 7)
+    assert not [one for _, one in shell.sent if one["type"] == "response_vote"]
+    ask_for_vote(core, 8)
+    assert [one["term"] for _, one in shell.sent if one["type"] == "response_vote"] == [8]
+    core.close()
+    again, shell = core_in(tmp_path)
+    assert again.journal.term == 8
+    assert again.hello()["caught_up"]
+    again.close()
+
+
+def test_what_is_forgone_outlives_a_restart(tmp_path: Path) -> None:
+    core, _ = emptied_core(tmp_path)
+    for member in (2, 3):
+        core.connected(MemberId(member), hello(7))
+    core.turn()
+    core.close()
+    again, shell = core_in(tmp_path)
+    ask_for_vote(again, 7)
+    assert not [one for _, one in shell.sent if one["type"] == "response_vote"]
+    again.close()

@@ -147,8 +147,12 @@ class Core:
         """What other members are told of this one when a connection begins."""
         facts = self.journal.facts
         is_caught_up = self._is_caught_up and not self._rejoin.must_tell
-        log_end = [self.journal.last_term, self.journal.last_index]
-        return {"store": facts["store"], "caught_up": is_caught_up, "log": log_end}
+        return {
+            "store": facts["store"],
+            "caught_up": is_caught_up,
+            "log": [self.journal.last_term, self.journal.last_index],
+            "term": self.sync.term(),
+        }
 
     def close(self) -> None:
         """Answer all that wait and close files; no flush may be running."""
@@ -164,6 +168,9 @@ class Core:
         """A connection to `member` is up; `hello` is what its core says of itself."""
         store, caught_up = str(hello.get("store")), bool(hello.get("caught_up"))
         name, fact = node_name(member), f"peer:{member:x}"
+        term = hello.get("term")
+        if isinstance(term, int):
+            self._rejoin.heard(name, term)
         known = self.journal.facts.get(fact)
         is_emptied = known not in (None, store) and not caught_up
         self.sync.progress[name].is_emptied = is_emptied
@@ -433,13 +440,16 @@ class Core:
 
     def _notice_caught_up(self) -> None:
         sync = self.sync
+        lost_until: int | None = 0
         if self._rejoin.is_emptied:
             target = self._rejoin.index
             holds = min(sync.last_applied(), self.journal.durable_index)
+            lost_until = self._rejoin.lost_votes_until(sync.progress)
         else:
             target = sync.commit_index() if sync.is_leader() else sync.leader_commit
             holds = sync.last_applied()
-        if 1 < target <= holds:
+        if 1 < target <= holds and lost_until is not None:
+            sync.forgo_votes(lost_until)
             self.journal.set_fact("caught_up", "yes")
             self._rejoin.must_tell = self._rejoin.is_emptied
             self._rejoin.is_emptied = False

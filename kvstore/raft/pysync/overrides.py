@@ -286,6 +286,15 @@ class GuardedSyncObj(Leading):
         """Send now."""
         self._owner.send(name, message)
 
+    def forgo_votes(self, until_term: int) -> None:
+        """Never vote in `until_term` or an earlier term: a vote there may have been given, and forgotten."""
+        if until_term < self.term():
+            return
+        if until_term > self.term():
+            self._learn_term(until_term)
+        if self._journal.vote is None:
+            self._SyncObj__setCurrentTerm(self.term(), self._own_node.id)
+
     def _on_stale_term(self, node: Node, message: Message) -> None:
         self._learn_term(message["term"])
 
