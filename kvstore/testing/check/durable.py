@@ -36,13 +36,14 @@ def check(history: History, *, members_agree_after: float = INFINITY) -> list[Vi
         for one in operations
         if not isinstance(one.outcome, Failed) and list(deletes(one.request))
     ]
-    leased = {
-        put.key
-        for one in operations
-        if not isinstance(one.outcome, Ok | Failed)
-        for put in puts(one.request)
-        if put.lease
-    }
+    leased: dict[bytes, float] = {}
+    for one in operations:
+        if isinstance(one.outcome, Failed):
+            continue
+        at = one.outcome.revision if isinstance(one.outcome, Ok) else INFINITY
+        for put in puts(one.request):
+            if put.lease or put.ignore_lease:
+                leased[put.key] = max(leased.get(put.key, 0), at)
     violations: list[Violation] = []
     for read in _reads(operations, members_agree_after):
         if len(violations) >= _MOST:
@@ -105,7 +106,7 @@ def _missing(
     read: Operation,
     newest: dict[bytes, list[tuple[int, Put, Operation]]],
     removals: list[Operation],
-    leased: set[bytes],
+    leased: dict[bytes, float],
 ) -> list[Violation]:
     request, outcome = read.request, read.outcome
     if not (
@@ -123,13 +124,13 @@ def _missing(
         written = [entry for entry in newest.get(key, []) if entry[2].returned < read.called]
         if not written:
             continue
-        revision, put, write = written[-1]
+        revision, _, write = written[-1]
         kv = shown.get(key)
         if kv is not None and kv.mod_revision >= revision:
             continue
-        # A put of unknown outcome may have come after it, and have gone with its lease.
-        ends = put.lease or put.ignore_lease or key in leased
-        if kv is None and (ends or _may_be_gone(key, revision, removals)):
+        # It, or a later put while the read was under way or of unknown outcome, may have gone with its lease.
+        may_end = leased.get(key, 0) >= revision
+        if kv is None and (may_end or _may_be_gone(key, revision, removals)):
             continue
         now = "is not there" if kv is None else f"is {words.found(kv)}"
         violations.append(

@@ -42,10 +42,14 @@ def _future_refusals(facts: Facts) -> Iterator[Violation]:
 
 def _compacted(facts: Facts) -> Iterator[Violation]:
     """Compaction only grows: what was refused once, or lies below an acknowledged one, is not answered later."""
+    # What was never reached was not compacted: behind what was seen there are only writes nobody heard of, and ends.
+    reached = facts.last + len(facts.maybe) + len(facts.grants)
     compactions = [
         (one.called, one.request.revision)
         for one in facts.operations
-        if isinstance(one.request, Compact) and not isinstance(one.outcome, Failed)
+        if isinstance(one.request, Compact)
+        and not isinstance(one.outcome, Failed)
+        and one.request.revision <= reached
     ]
     compactions.append((-INFINITY, facts.start.compact_revision))
     floors: list[tuple[float, int, int]] = []

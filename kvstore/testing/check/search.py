@@ -114,7 +114,7 @@ class Walk:
         outcome = write.outcome
         wanted = outcome.reply if isinstance(outcome, Ok) else None
         if answer == wanted and model.revision == revision:
-            return True
+            return self._fits_watches(revision)
         is_fine = self._wrong(
             revision,
             f"{words.name(write)} at revision {revision} was answered: {words.answered(wanted)}; "
@@ -125,6 +125,19 @@ class Walk:
         )
         model.force_revision(revision)
         return is_fine
+
+    def _fits_watches(self, revision: int) -> bool:
+        """Whether an acknowledged write did what watches saw of it, where they count as true."""
+        facts, model = self._facts, self._model
+        for seen in facts.seen.get(revision, ()):
+            if not _same(model.kvs.get(seen.kv.key), seen):
+                message = f"watch #{seen.by} saw {words.found(seen.kv)}, which does not follow"
+                return self._wrong(revision, message, (seen.by,), frozenset((seen.kv.key,)))
+        for key, by in facts.gone.get(revision, ()):
+            if not model.is_deleted(key, revision):
+                message = f"watch #{by} saw {words.text(key)} deleted at revision {revision}"
+                return self._wrong(revision, message, (by,), frozenset((key,)))
+        return True
 
     def _apply(self, operation: Operation) -> object:
         self._steps_left -= 1

@@ -235,6 +235,19 @@ def test_says_the_same_as_brute_force_on_histories_with_unknown_outcomes(seed):
     assert quick == slow, (quick, damaged, linearizable.check(history_of(damaged)))
 
 
+def test_a_compaction_to_a_revision_that_never_was_explains_no_refusal():
+    # Found by the comparison with brute force, at 87542857.
+    refused = Operation(2, "c1", Range(b"b", revision=1), 2, 3, Failed("Compacted"))
+
+    def judged(*operations):
+        return linearizable.check(history_of([*operations, refused]))
+
+    unheard = Unknown("DeadlineExceeded")
+    never = Operation(1, "c2", Compact(2), 0, 1, unheard)
+    assert "nobody had asked for a compaction that far" in str(judged(never)[0])
+    assert judged(never, Operation(3, "c0", Put(b"a", b"1"), 0, 1, unheard)) == []
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2**32))
 def test_never_accuses_a_history_with_leases_that_brute_force_explains(seed):

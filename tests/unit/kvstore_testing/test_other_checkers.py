@@ -3,6 +3,7 @@
 import pytest
 
 from kvstore.testing.check import digest, durable, locks, watch
+from kvstore.testing.check.linearizable import explain
 from kvstore.testing.check.verdict import check_all
 from kvstore.testing.history import (
     DeleteRange,
@@ -13,6 +14,8 @@ from kvstore.testing.history import (
     History,
     HistoryError,
     KeyValue,
+    LeaseGrant,
+    LeaseReply,
     Lock,
     LockReply,
     Ok,
@@ -187,6 +190,46 @@ def test_a_put_of_unknown_outcome_may_have_taken_the_key_with_its_lease():
     assert gone(Put(b"b", b"2", 7)) == []
     assert "the key is not there" in told(gone(Put(b"b", b"2")))
     assert "the key is not there" in told(gone(Put(b"c", b"2", 7)))
+
+
+def test_a_key_may_go_with_its_lease_while_the_read_is_under_way():
+    # Found by seed 20062: the read took seconds, and a put with a lease came and went meanwhile.
+    def gone(revision, **lease):
+        history = History()
+        history.append(Operation(1, "x", Put(b"b", b"1"), 0, 1, Ok(3, PutReply())))
+        history.append(Operation(2, "y", Put(b"b", b"2", **lease), 0, 4, Ok(revision, PutReply())))
+        history.append(Operation(3, "z", Range(b"b"), 2, 8, Ok(5, RangeReply((), 0))))
+        return durable.check(history)
+
+    assert gone(4, lease=7) == []
+    assert "the key is not there" in told(gone(4))
+    assert "the key is not there" in told(gone(2, lease=7))
+
+
+def test_what_watches_saw_of_acknowledged_writes_tells_what_came_before():
+    # Found by seed 20046: was it the lease's end that took "a" away, or a deletion of unknown outcome?
+    history = History()
+    lease = 7
+    for number, (request, outcome) in enumerate(
+        [
+            (LeaseGrant(60, lease), Ok(1, LeaseReply(lease, 60))),
+            (Put(b"a", b"1", lease), Ok(2, PutReply())),
+            (Put(b"b", b"1", lease), Ok(3, PutReply())),
+            (DeleteRange(b"a"), Unknown("DeadlineExceeded", "")),
+            (Put(b"b", b"2", lease), Ok(5, PutReply())),
+        ],
+        1,
+    ):
+        history.append(Operation(number, "x", request, number, number + 0.5, outcome))
+    old = KeyValue(b"b", b"1", 3, 3, 1, lease)
+    new = KeyValue(b"b", b"2", 3, 5, 2, lease)
+    history.append(WatchRecord(100, "w", 0, b"\0", b"\0", 5, True))
+    history.append(WatchResponse(100, 9, "created", 5))
+    history.append(WatchResponse(100, 9, "events", 5, (WatchEvent("PUT", new, old),)))
+    explained = explain(history, with_watches=True)
+    assert explained.violations == []
+    assert [event.kv.key for event in explained.events[4]] == [b"a"]
+    assert watch.check(history) == []
 
 
 def test_members_have_equal_digests():
