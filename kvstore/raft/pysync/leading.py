@@ -4,6 +4,7 @@ from kvstore.raft.journal import Entry
 from kvstore.raft.pysync import guards
 from kvstore.raft.pysync.guards import Message
 from kvstore.raft.pysync.imported import Node
+from kvstore.raft.pysync.notices import Notices
 from kvstore.raft.pysync.state import LEADER, MemberState
 
 # One message of entries; more than one is sent when more waits.
@@ -91,6 +92,9 @@ class Leading(MemberState):
             progress = self.progress[name]
             if next_indexes[node] <= last_index or commit > progress.sent_commit:
                 self._send_entries(name, force=False)
+        if self._notices.due_at < float("inf"):
+            # Those who would have to be told may be gone.
+            self._notices.expire(self._clock.monotonic())
 
     def tell_commit(self, name: str, index: int) -> None:
         """Leader: have a member know soon that `index` is committed, for somebody there waits for it."""
@@ -179,5 +183,6 @@ class Leading(MemberState):
             progress.forget_ahead(self.number + 1)
             progress.sent_commit = 0
         self._SyncObj__newAppendEntriesTime = 0.0
+        self._notices = Notices()
         super()._SyncObj__onBecomeLeader()
         self._counting = counting

@@ -21,8 +21,8 @@ class Notices:
     def __init__(self) -> None:
         self.due_at = float("inf")
         """When word that waits must be sent."""
-        self._committed_at = float("-inf")
         self._is_waiting = False
+        self._committed_at = float("-inf")
         self._streak = 0
 
     def may_wait(self, now: float) -> bool:
@@ -30,15 +30,19 @@ class Notices:
         if self._is_waiting:
             if now < self.due_at:
                 return True
-            # Nothing followed: the streak is over.
-            self._streak = 0
-            self.due_at, self._is_waiting = float("inf"), False
+            self.expire(now)
             return False
         self._committed_at = now
         if self._streak < STREAK:
             return False
         self.due_at, self._is_waiting = now + WAIT_SECONDS, True
         return True
+
+    def expire(self, now: float) -> None:
+        """End what waited too long, whether somebody could be told or not: nothing followed, the streak is over."""
+        if self._is_waiting and now >= self.due_at:
+            self._streak = 0
+            self.due_at, self._is_waiting = float("inf"), False
 
     def followed(self, now: float) -> None:
         """An entry is about to leave, and with it all that waited."""

@@ -57,3 +57,13 @@ def test_entries_that_come_late_end_a_streak() -> None:
     now = rhythm(notices, 0.0004, 2 * STREAK)
     now = rhythm(notices, 0.002, 1, now)
     assert not notices.may_wait(now)
+
+
+def test_what_waits_ends_in_time_even_if_nobody_can_be_told() -> None:
+    notices = Notices()
+    now = rhythm(notices, 0.0004, 2 * STREAK)
+    assert notices.may_wait(now)
+    notices.expire(now + WAIT_SECONDS / 2)
+    assert notices.due_at == now + WAIT_SECONDS
+    notices.expire(now + WAIT_SECONDS)
+    assert notices.due_at == float("inf")
