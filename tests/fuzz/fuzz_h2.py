@@ -31,7 +31,7 @@ def _load(name: str) -> ModuleType:
 with atheris.instrument_imports(include=["kvstore.wire.h2"]):
     PEER = _load("conftest").Peer
     RULES = _load("test_h2_fuzz")
-OWN_ACTIONS = ("answer", "send", "credit", "reset", "socket")
+OWN_ACTIONS = ("answer", "send", "fan", "credit", "reset", "socket")
 
 
 def one_input(data: bytes) -> None:

@@ -44,6 +44,7 @@ class Recorded(Stream):
         self.is_ended = False
         self.reset_code: int | None = None
         self.drained_count = 0
+        self.number = stream_id.to_bytes(4, "big")
 
     def on_open(self, is_end: bool) -> None:
         self.is_ended = is_end

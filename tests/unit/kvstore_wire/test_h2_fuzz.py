@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvstore.wire.h2 import frames
+from kvstore.wire.h2.fan import FAN
 from kvstore.wire.h2.hpack import encode_plain
 from kvstore.wire.h2.limits import Limits
 from kvstore.wire.h2.sending import Block
@@ -42,6 +43,7 @@ actions = st.one_of(
     frame,
     st.tuples(st.just("answer"), st.integers(0, 30_000)),
     st.tuples(st.just("send"), st.integers(0, 3000)),
+    st.tuples(st.just("fan"), st.integers(0, 30_000)),
     st.tuples(st.just("credit"), st.integers(0, 3000)),
     st.tuples(st.just("reset"), st.integers(0, 13)),
     st.tuples(st.just("socket"), st.booleans()),
@@ -58,6 +60,8 @@ def act(peer: Any, action: tuple[Any, ...]) -> None:
         case ("send", size) if streams:
             connection.send_headers(streams[-1], OPENING)
             connection.send_data(streams[-1], b"12345", bytes(size))
+        case ("fan", size):
+            fan(peer, streams, [bytes(size // 2), bytes(size - size // 2)])
         case ("credit", size) if streams:
             connection.credit(streams[0], size)
         case ("reset", code) if streams:
@@ -70,6 +74,22 @@ def act(peer: Any, action: tuple[Any, ...]) -> None:
             connection.receive(data)
         case (int(), int(), int(), bytes()):
             peer.send(*action)
+
+
+def fan(peer: Any, streams: list[Any], messages: list[bytes]) -> None:
+    """The same to all: whole to who has room, nothing to the others."""
+    connection = peer.connection
+    before = [one.out_window for one in streams]
+    room = connection.out_window
+    refused = FAN.send(streams, messages)
+    size = sum(map(len, messages)) + 5 * len(messages)
+    for position, one in enumerate(streams):
+        spent = 0 if position in refused else size
+        assert one.out_window == before[position] - spent
+        assert not spent or (one.out_window >= 0 and one.is_answered and not one.outbox)
+    assert connection.out_window == room - size * (len(streams) - len(refused))
+    assert connection.out_window >= min(room, 0)
+    assert not connection.shared_by
 
 
 def check(peer: Any) -> None:
