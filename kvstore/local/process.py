@@ -62,7 +62,10 @@ class Process:
         """
         async with self._spawning:
             if self.is_running:
-                return False
+                if self.state not in ("stopped", "killed"):
+                    return False
+                # Whoever asked it to end may not wait for it any more: it would end after this, and stay down.
+                await self._see_out()
             self.spec.log_file.parent.mkdir(parents=True, exist_ok=True)
             self._is_unwanted = False
             self.ended.clear()
@@ -139,6 +142,10 @@ class Process:
         self.resume()
         self.state = "stopped"
         self.signal(signal.SIGTERM)
+        await self._see_out()
+
+    async def _see_out(self) -> None:
+        """Wait for the end that was asked for, and insist after the spec's `stop_seconds`."""
         try:
             await asyncio.wait_for(self.ended.wait(), self.spec.stop_seconds)
         except TimeoutError:

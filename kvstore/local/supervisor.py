@@ -119,8 +119,7 @@ class ProcessSupervisor:
     async def start(self, processes: Sequence[Process], timeout_seconds: float = 30.0) -> list[str]:
         """Start those that are down and wait for them; the names of those that did not become ready."""
         for process in processes:
-            if not process.is_running:
-                await self._start(process)
+            await self._start(process)
         late = await asyncio.gather(*(process.wait_ready(timeout_seconds) for process in processes))
         return [p.spec.name for p, ok in zip(processes, late, strict=True) if not ok]
 

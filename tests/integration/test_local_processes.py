@@ -164,6 +164,29 @@ async def test_two_starts_at_once_leave_one_child(tmp_path: Path) -> None:
     await supervisor.stop_all()
 
 
+async def test_a_start_while_a_stop_is_under_way_brings_it_up_again(tmp_path: Path) -> None:
+    """Found by chaos: a restart whose first half was cut short by the heal left its member down for good."""
+    slow_to_end = (
+        "import signal, threading\n"
+        "end = threading.Event()\n"
+        "signal.signal(signal.SIGTERM, lambda *_: end.set())\n"
+        "ready()\n"
+        "end.wait()\n"
+        "time.sleep(0.5)"
+    )
+    supervisor = await start(spec(tmp_path, slow_to_end))
+    [process] = supervisor.match("m")
+    first = process.pid
+    stopping = asyncio.ensure_future(supervisor.stop([process]))
+    await until(lambda: process.state == "stopped")
+    stopping.cancel()
+    assert process.is_running
+    assert await supervisor.start([process]) == []
+    assert process.is_running
+    assert process.pid != first
+    await supervisor.stop_all()
+
+
 class HeldSpawner(CommandSpawner):
     """Spawns when `go` is set."""
 
