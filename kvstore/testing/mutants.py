@@ -20,6 +20,7 @@ from kvstore.raft.pysync import (
     library,
     overrides,
     progress,
+    rejoin,
     snapshotting,
     state,
 )
@@ -504,9 +505,9 @@ MUTANTS: dict[str, Mutant] = {
     "emptied-member-votes": Mutant(
         "a member that lost its data votes before it has it again",
         lambda: [(core.Core, "_on_unknown_store", lambda self, member, message: None)],
-        _WIPES,
-        0.6,
-        {"members": 3} | _BUSY,
+        ("voted-twice",),
+        4.0,
+        {"members": 5, "think_seconds": 0.8, "traffic": ("put", "get")},
     ),
     "emptied-member-counts": Mutant(
         "others count a member that lost its data before it has it again",
@@ -514,6 +515,13 @@ MUTANTS: dict[str, Mutant] = {
         ("old-leader-fills",),
         1.0,
         {"members": 3} | _BUSY,
+    ),
+    "forgotten-vote-again": Mutant(
+        "a member that lost its data votes in a term in which it may have voted before",
+        lambda: [(rejoin.Rejoin, "lost_votes_until", lambda self, others: 0)],
+        ("voted-twice",),
+        4.0,
+        {"members": 5, "think_seconds": 0.8, "traffic": ("put", "get")},
     ),
     "late-word-takes-vote": Mutant(
         "late word of an empty store takes the vote from a member that caught up, for good",

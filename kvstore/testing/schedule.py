@@ -85,6 +85,7 @@ KINDS = (
     "late-answers",
     "two-reigns",
     "half-flush",
+    "voted-twice",
 )
 
 MESSAGES = ("response_vote", "response_vote", "append_entries", "next_node_idx", "snapshot")
@@ -202,6 +203,7 @@ def _fault(rng: random.Random, kind: str, size: int, at: float) -> Fault:
         "unheard-leader": lambda: Fault(at, kind, "leader", round(rng.uniform(2.2, 3.0), 3)),
         "late-answers": lambda: Fault(at, kind, "leader", round(rng.uniform(2.5, 3.5), 3)),
         "two-reigns": lambda: Fault(at, kind, "leader", 4.0),
+        "voted-twice": lambda: Fault(at, kind, "leader", 5.0),
         "relapse": lambda: Fault(at, kind, "leader", 4.5),
         "half-flush": lambda: Fault(at, kind, "leader", 2.5, float(rng.randrange(12))),
         "late-copies": lambda: Fault(at, kind, "", 4.0, 0.15),

@@ -74,7 +74,7 @@ class SimMember:
             self._start_later(1.0)
             return
         self._must_wipe = False
-        self.world.network.dark.pop(self.name, None)
+        self.world.network.powered_on(self.name)
         self.boots += 1
         self.world.counts["restarts"] += self.boots > 1
         self.world.member_changed(self.name, "started")

@@ -43,6 +43,8 @@ class SimNetwork:
         self._pipes: dict[_Pipe, None] = {}
         self.dark: dict[str, None] = {}
         """Hosts without power."""
+        self._orphans: dict[str, list[tuple[SimTransport, Process | None]]] = {}
+        """Ends of connections whose other end lost its power, by its host."""
         self.on_message: Callable[[str, str, int], None] = lambda source, target, size: None
 
     def link(self, source: str, target: str) -> Link:
@@ -132,10 +134,23 @@ class SimNetwork:
             if pipe.sender is process:
                 if silently:
                     pipe.forget()
+                    if pipe.transport is not None:
+                        orphan = (pipe.transport, pipe.receiver)
+                        self._orphans.setdefault(process.name, []).append(orphan)
                 else:
                     pipe.finish()
             if pipe.receiver is process:
                 pipe.forget()
+
+    def powered_on(self, host: str) -> None:
+        """A host is back and refuses what is still sent to it on connections that it does not know."""
+        self.dark.pop(host, None)
+        for transport, owner in self._orphans.pop(host, []):
+            source = transport._out.source
+            if self.is_open(source, host) and self.is_open(host, source):
+                context = owner.context if owner is not None else self.neutral
+                seconds = self.rng.uniform(0.01, 0.3)
+                self.loop.call_later(seconds, transport.lost, context=context)
 
     def reset_between(self, one: str, two: str) -> None:
         """Break all connections between two hosts now, as a router does that forgets them."""

@@ -27,6 +27,7 @@ class Promises(Stage):
             "two-reigns": self._two_reigns,
             "half-flush": self._half_flush,
             "relapse": self._relapse,
+            "voted-twice": self._voted_twice,
         }
 
     def _visit(
@@ -147,5 +148,42 @@ class Promises(Stage):
         def undo() -> None:
             follower.late_copies, follower.copied = 0.0, ""
             self.mend(pairs)
+
+        return undo
+
+    def _voted_twice(self, fault: Fault, member: "SimMember") -> Undo:
+        """One of five votes for a candidate, loses its disk and is filled again by the leader of the term before; then
+        another candidate asks for its vote in that same term, while the first still waits for one vote more.
+        """
+        others = self.others(member)
+        if len(others) < 4:
+            return lambda: None
+        first, voter, undecided, second = others[:4]
+        out = [(first.name, one.name) for one in (member, second)]
+        late = [(first.name, undecided.name)]
+        apart = self.pairs([voter], [first])
+        deaf = [(second.name, undecided.name), (second.name, first.name)]
+        quiet = [(voter.name, one.name) for one in (member, undecided, second)]
+        self.cut(out + quiet)
+        self.slow(late, 4.5)
+        self.move(member, first)
+
+        def forget() -> None:
+            if voter.may_lose_data():
+                self.cut(apart)
+                voter.kill(is_power_loss=True, lasts=0.05)
+                voter.wipe()
+                self.mend(quiet)
+
+        def stand_again() -> None:
+            self.cut(deaf)
+            self.move(member, second)
+
+        self.later(0.1, forget)
+        self.later(2.1, stand_again)
+
+        def undo() -> None:
+            self.slow(late, 0.0)
+            self.mend(out + apart + deaf + quiet)
 
         return undo
