@@ -2,12 +2,13 @@
 
 `SimChannel` has the part of `grpc.aio.Channel` that the store's client and its members' own calls use, and fails with
 the same errors: UNAVAILABLE when nobody listens or the connection breaks, DEADLINE_EXCEEDED when time is up, whatever
-became of the request. A stream has a window: a server whose client does not read waits in `send`.
+became of the request. A stream has a window: a server whose client does not read waits in `send`. Every other stream is
+served as our own front does it, by a `DirectSend` that tells whether there is room, the rest as grpcio does it.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -45,6 +46,8 @@ class RpcWorld:
         self.served: dict[str, ServedMember] = {}
         self.on_bug: Callable[[str, BaseException], None] = lambda path, error: None
         self.calls: dict[_Call, None] = {}
+        self.stream_count = 0
+        """Streams that handlers have been given so far."""
 
     def channel(self, source: str, target: str) -> "SimChannel":
         """A channel of `source` to the member `target`."""
@@ -84,6 +87,8 @@ class _Call:
         self._requests: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._unread = 0
         self._room = asyncio.Event()
+        self._is_full = False
+        self.on_room: Callable[[], None] | None = None
         self.world.calls[self] = None
 
     # The way there and back
@@ -147,7 +152,9 @@ class _Call:
             self._back(lambda: self.fail(12, "unknown method"))
             return
         try:
-            await handler(self._iterate(), self._send, _Context(self._metadata, self.source))
+            self.world.stream_count += 1
+            send = _Direct(self) if self.world.stream_count % 2 else self.send
+            await handler(self._iterate(), send, _Context(self._metadata, self.source))
         except WireError as error:
             code, text = error.code, error.message
             self._back(lambda: self.fail(code, text))
@@ -161,12 +168,24 @@ class _Call:
         while (data := await self._requests.get()) is not None:
             yield data
 
-    async def _send(self, data: bytes) -> None:
+    async def send(self, data: bytes) -> None:
+        """Server: send; returns when the client has room for it."""
         while self._unread >= _WINDOW:
             self._room.clear()
             await self._room.wait()
         self._unread += 1
         self._back(lambda: self._take(data, is_last=False))
+
+    def has_room(self, count: int) -> bool:
+        """Server: whether the client has room for so many messages and one more."""
+        return self._unread + count < _WINDOW
+
+    def send_now(self, data: bytes) -> bool:
+        """Server: send; False if nothing should follow before `on_room`."""
+        self._unread += 1
+        self._back(lambda: self._take(data, is_last=False))
+        self._is_full = self._unread >= _WINDOW
+        return not self._is_full
 
     # What the client sees
 
@@ -183,6 +202,9 @@ class _Call:
         def room() -> None:
             self._unread -= 1
             self._room.set()
+            if self._is_full and self.on_room is not None:
+                self._is_full = False
+                self.on_room()
 
         if self.process is not None and not self.done.done():
             self._carry(self.source, self.target, room)
@@ -228,6 +250,36 @@ class _Call:
         if network.link(self.target, self.source).is_cut:
             seconds = 9.0
         loop.call_later(seconds, lambda: self.fail(14, "Socket closed"), context=network.neutral)
+
+
+class _Fan:
+    """`kvstore.wire.engine.Fan` of all calls."""
+
+    def send(self, targets: Sequence[_Call], messages: Sequence[bytes]) -> list[int]:
+        refused = []
+        for position, call in enumerate(targets):
+            if call.has_room(len(messages)):
+                for message in messages:
+                    call.send_now(message)
+            else:
+                refused.append(position)
+        return refused
+
+
+class _Direct:
+    """`kvstore.wire.engine.DirectSend` of a call."""
+
+    fan = _Fan()
+
+    def __init__(self, call: _Call) -> None:
+        self.target = call
+        self.now = call.send_now
+
+    def __call__(self, message: bytes) -> Awaitable[None]:
+        return self.target.send(message)
+
+    def on_room(self, callback: Callable[[], None]) -> None:
+        self.target.on_room = callback
 
 
 class SimChannel:
