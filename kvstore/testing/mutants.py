@@ -340,6 +340,7 @@ MUTANTS: dict[str, Mutant] = {
         ("unheard-leader",),
         3.0,
         _BUSY | {"append_bytes": 1},
+        lambda: {"settle_seconds": 6.0},
     ),
     "acks-of-any-term": Mutant(
         "row 3: acknowledgements of other terms count",
@@ -352,8 +353,10 @@ MUTANTS: dict[str, Mutant] = {
             ),
         ],
         ("two-reigns",),
-        4.0,
-        _BUSY | {"members": 5},
+        6.0,
+        _BUSY | {"members": 5, "snapshot_count": 10_000, "traffic": ("put", "get")},
+        # A follower that never comes along again: that shows soon.
+        lambda: {"settle_seconds": 6.0},
     ),
     "old-snapshot-installs": Mutant(
         "row 4: a snapshot is installed although newer state is here",

@@ -90,6 +90,7 @@ class World:
         trace: Callable[[str], None] | None = None,
         member_class: type[SimMember] = SimMember,
         check: Callable[[History], list[Violation]] = lambda history: [],
+        settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
         self.plan = plan
         self.loop = SimLoop()
@@ -98,7 +99,7 @@ class World:
         self._lines: list[str] = []
         self._lines_at = -1.0
         self._write_trace = trace
-        self._check = check
+        self._check, self._settle_seconds = check, settle_seconds
         self.network = SimNetwork(self.loop, self.rng("network"))
         self.rpc = RpcWorld(self.loop, self.network)
         self.rpc.on_bug = self._on_bug
@@ -333,7 +334,7 @@ class World:
         self.nemesis.heal()
         for client in self.clients:
             client.is_over = True
-        deadline = self.loop.time() + SETTLE_SECONDS
+        deadline = self.loop.time() + self._settle_seconds
         while not self._is_together():
             if self.loop.time() >= deadline or self._is_lost():
                 break
@@ -341,7 +342,8 @@ class World:
         self._notice_errors()
         if not self.violations and not self._is_together():
             states = "; ".join(member.describe() for member in self.members)
-            self.violate("liveness", f"healed for {SETTLE_SECONDS:g} s and not together: {states}")
+            healed = f"healed for {self._settle_seconds:g} s"
+            self.violate("liveness", f"{healed} and not together: {states}")
 
     def _is_together(self) -> bool:
         statuses = [member.status() for member in self.members]
