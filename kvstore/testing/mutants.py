@@ -456,12 +456,16 @@ MUTANTS: dict[str, Mutant] = {
     "leader-reads-unconfirmed": Mutant(
         "row 13: the leader answers reads without asking whether it still leads",
         _read_from_leader_without_asking,
-        _SPLITS,
+        ("island",),
+        2.0,
+        _BUSY | {"traffic": ("put", "get", "get")},
     ),
     "follower-reads-unconfirmed": Mutant(
         "row 13: any member answers linearizable reads from what it has",
         _read_here_without_asking,
-        _SPLITS,
+        ("island",),
+        2.0,
+        _BUSY | {"traffic": ("put", "get", "get")},
     ),
     "reads-before-own-term": Mutant(
         "row 13: a new leader answers reads before it committed an entry of its term",
@@ -559,8 +563,8 @@ MUTANTS: dict[str, Mutant] = {
     "deposed-leader-keeps-leases": Mutant(
         "a leader promises a renewal without asking whether it still leads",
         _deposed_leader_keeps_leases,
-        ("island",),
-        2.0,
+        ("lease-keepers",),
+        5.0,
         _LEASES | {"clients": 4, "think_seconds": 0.1},
     ),
 } | ETCD_MUTANTS

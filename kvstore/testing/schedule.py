@@ -84,6 +84,7 @@ KINDS = (
     "unheard-leader",
     "late-answers",
     "two-reigns",
+    "lease-keepers",
     "half-flush",
     "voted-twice",
 )
@@ -203,6 +204,7 @@ def _fault(rng: random.Random, kind: str, size: int, at: float) -> Fault:
         "unheard-leader": lambda: Fault(at, kind, "leader", round(rng.uniform(2.2, 3.0), 3)),
         "late-answers": lambda: Fault(at, kind, "leader", round(rng.uniform(2.5, 3.5), 3)),
         "two-reigns": lambda: Fault(at, kind, "leader", 4.0),
+        "lease-keepers": lambda: Fault(at, kind, "leader", round(rng.uniform(1.5, 6.0), 3)),
         "voted-twice": lambda: Fault(at, kind, "leader", 5.0),
         "relapse": lambda: Fault(at, kind, "leader", 4.5),
         "half-flush": lambda: Fault(at, kind, "leader", 2.5, float(rng.randrange(12))),

@@ -11,6 +11,7 @@ that repeats it, and the first of them with their schedule of faults shrunk to t
 import argparse
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
@@ -49,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit code."""
     options = _parser().parse_args(arguments)
     out = sys.stdout
+    # A member that was killed leaves coroutines that never began.
+    warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
     if options.mutants:
         names = options.mutant or sorted(MUTANTS)
         return search_mutants(names, options.seeds, options.rounds, out)

@@ -11,6 +11,7 @@ import multiprocessing
 import signal
 import time
 import traceback
+import warnings
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
@@ -133,6 +134,7 @@ def _prepare() -> None:
     """What was imported stays: the collector need not look at it again."""
     from kvstore.testing import sim  # noqa: F401
 
+    warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
     gc.collect()
     gc.freeze()
 

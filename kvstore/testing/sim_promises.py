@@ -25,6 +25,7 @@ class Promises(Stage):
             "unheard-leader": self._unheard_leader,
             "late-answers": self._late_answers,
             "two-reigns": self._two_reigns,
+            "lease-keepers": self._lease_keepers,
             "half-flush": self._half_flush,
             "relapse": self._relapse,
             "voted-twice": self._voted_twice,
@@ -114,6 +115,22 @@ class Promises(Stage):
                 leave()
             self.slow([(friend.name, member.name)], 0.0)
             self.mend(split + apart + deaf)
+
+        return undo
+
+    def _lease_keepers(self, fault: Fault, member: "SimMember") -> Undo:
+        """A leader is cut off and another is chosen; clients that know only the old one keep all leases alive there."""
+        pairs = self.pairs([member], self.others(member))
+        self.sever(pairs)
+        clients = list(self._world.clients)
+        visitors = self._world.visit(member, 3, ("keep",))
+        for one in visitors:
+            one.adopt(clients)
+
+        def undo() -> None:
+            for one in visitors:
+                one.is_over = True
+            self.mend(pairs)
 
         return undo
 

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import itertools
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from kvstore.client.client import Client
 from kvstore.client.errors import ClientError
@@ -71,12 +71,13 @@ class TrafficClient:
             "serializable": self._serializable,
             "queue": self._queue,
             "role": self._role,
+            "keep": self._keep,
         }
         weights = [0.15 if kind == "compact" else 1.0 for kind in self._plan.traffic]
         while not self.is_over:
             kind = self._rng.choices(self._plan.traffic, weights)[0]
             await actions[kind]()
-            if self._rng.random() < 0.7:
+            if kind == "keep" or self._rng.random() < 0.7:
                 await asyncio.sleep(self._rng.expovariate(1.0 / self._plan.think_seconds))
 
     async def do(self, request: Request) -> Outcome:
@@ -203,6 +204,14 @@ class TrafficClient:
             await self.do(Txn((unchanged,), (DeleteRange(first.key),), ()))
         else:
             await self.do(Put(b"k/q/" + self._value()[:40], b"job"))
+
+    def adopt(self, others: Iterable["TrafficClient"]) -> None:
+        """Care for the leases of other clients."""
+        self._leases = [lease for other in others for lease in other._leases]
+
+    async def _keep(self) -> None:
+        if self._leases:
+            await self.do(LeaseKeepAlive(self._rng.choice(self._leases)))
 
     async def _role(self) -> None:
         """Add a role: state beside the keys, which no revision shows."""
