@@ -448,10 +448,11 @@ MUTANTS: dict[str, Mutant] = {
     "stale-resets-count": Mutant(
         "row 12: a reset that answers an old message rewinds again",
         _guard("reset_counts", _true),
-        ("late-copies", "reset", "isolate"),
-        0.5,
-        _BUSY,
-        covered="a rewind never goes below what a member is known to hold",
+        ("unheard-leader", "reset", "isolate"),
+        1.0,
+        _BUSY | {"append_bytes": 1, "snapshot_count": 10_000},
+        # Each message that is refused has all of them sent again.
+        lambda: {"settle_seconds": 6.0},
     ),
     "leader-reads-unconfirmed": Mutant(
         "row 13: the leader answers reads without asking whether it still leads",
@@ -498,9 +499,9 @@ MUTANTS: dict[str, Mutant] = {
     "votes-counted-by-message": Mutant(
         "row 18: votes are counted by message, not by member",
         _votes_by_message,
-        _SPLITS,
-        0.5,
-        {"members": 5},
+        ("voted-twice",),
+        4.0,
+        {"members": 5, "think_seconds": 0.8, "traffic": ("put", "get")},
     ),
     "vote-for-shorter-log": Mutant(
         "a vote is given whatever the candidate holds",

@@ -188,8 +188,8 @@ ETCD_MUTANTS: dict[str, Mutant] = {
     "etcd-15271": Mutant(
         "a watch that resumes on a member that lags begins where that member is",
         _start_not_ahead,
-        _CUTS,
-        0.8,
+        ("straggler",),
+        2.0,
         _WATCHES,
     ),
     "etcd-17247": Mutant("a transaction's event is sent twice", _event_twice, (), changes=_WATCHES),
@@ -233,8 +233,8 @@ ETCD_MUTANTS: dict[str, Mutant] = {
     "etcd-20221": Mutant(
         "a watch on a future revision is sent what lies before it",
         _future_start_forgotten,
-        _CUTS,
-        0.8,
+        ("straggler",),
+        2.0,
         _WATCHES,
     ),
 }

@@ -85,6 +85,7 @@ KINDS = (
     "late-answers",
     "two-reigns",
     "lease-keepers",
+    "straggler",
     "half-flush",
     "voted-twice",
 )
@@ -204,6 +205,7 @@ def _fault(rng: random.Random, kind: str, size: int, at: float) -> Fault:
         "unheard-leader": lambda: Fault(at, kind, "leader", round(rng.uniform(2.2, 3.0), 3)),
         "late-answers": lambda: Fault(at, kind, "leader", round(rng.uniform(2.5, 3.5), 3)),
         "two-reigns": lambda: Fault(at, kind, "leader", 4.0),
+        "straggler": lambda: Fault(at, kind, "leader", 2.5),
         "lease-keepers": lambda: Fault(at, kind, "leader", round(rng.uniform(1.5, 6.0), 3)),
         "voted-twice": lambda: Fault(at, kind, "leader", 5.0),
         "relapse": lambda: Fault(at, kind, "leader", 4.5),

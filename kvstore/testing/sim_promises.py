@@ -27,6 +27,7 @@ class Promises(Stage):
             "two-reigns": self._two_reigns,
             "lease-keepers": self._lease_keepers,
             "half-flush": self._half_flush,
+            "straggler": self._straggler,
             "relapse": self._relapse,
             "voted-twice": self._voted_twice,
         }
@@ -133,6 +134,16 @@ class Promises(Stage):
             self.mend(pairs)
 
         return undo
+
+    def _straggler(self, fault: Fault, member: "SimMember") -> Undo:
+        """A member hears of everything late, and those whose member ends come to it, who are further than it is."""
+        others = self.others(member)
+        late, ending = others[0], others[-1]
+        inbound = [(one.name, late.name) for one in self.others(late)]
+        self.slow(inbound, 2.0)
+        self.later(0.8, lambda: ending.kill(is_power_loss=False, lasts=0.3))
+        self.later(1.6, lambda: ending.kill(is_power_loss=False, lasts=0.3))
+        return lambda: self.slow(inbound, 0.0)
 
     def _half_flush(self, fault: Fault, member: "SimMember") -> Undo:
         """The power goes within one flush of a member whose disk is slow, so that much waits in it."""
