@@ -413,8 +413,8 @@ MUTANTS: dict[str, Mutant] = {
     "acks-before-sync": Mutant(
         "row 7: acknowledgements and votes leave before the fsync that covers them",
         _guard("may_leave", lambda covered, term, own, *_: True if term == own else None),
-        (*_POWER, "slow-disk"),
-        0.6,
+        ("seesaw:rest slow",),
+        3.0,
         _BUSY,
     ),
     "leader-counts-unsynced": Mutant(

@@ -93,7 +93,15 @@ KINDS = (
 MESSAGES = ("response_vote", "response_vote", "append_entries", "next_node_idx", "snapshot")
 """Of which the sending is a moment to die at: a promise was just given."""
 
-SEESAWS = ("leader kill", "leader slow", "leader power", "rest kill", "rest power", "rest stay")
+SEESAWS = (
+    "leader kill",
+    "leader slow",
+    "leader power",
+    "rest kill",
+    "rest power",
+    "rest slow",
+    "rest stay",
+)
 """Who loses its process or its power when the seesaw turns."""
 
 TRAFFIC = (

@@ -72,7 +72,7 @@ class Scenes(Stage):
         """First a minority lags; then whoever acknowledged meanwhile is away, or lost its power, and the others go on.
 
         `where` names who loses what: the leader or the one that kept up, its process or its power, if anything. "leader
-        slow" is a leader whose disk is slow before it loses its power.
+        slow" is a leader whose disk is slow before it loses its power, "rest slow" the same of those that kept up.
         """
         others = self.others(member)
         half = max(1, len(others) // 2)
@@ -81,8 +81,10 @@ class Scenes(Stage):
             lagging, current = others[-half:], others[:-half]
         who, _, what = fault.where.partition(" ")
         first = self.pairs(lagging, [*self._world.members])
+        slowed = [member] if who == "leader" else current
         if what == "slow":
-            member.disk.slow_seconds = 1.5
+            for one in slowed:
+                one.disk.slow_seconds = 1.5
         self.cut(first)
         away = current if who == "leader" else [member]
         second = self.pairs(away, [*self._world.members])
@@ -96,7 +98,8 @@ class Scenes(Stage):
             self.mend([pair for pair in first if pair not in second])
 
         def undo() -> None:
-            member.disk.slow_seconds = 0.0
+            for one in slowed:
+                one.disk.slow_seconds = 0.0
             self.mend(first)
             self.mend(second)
 
