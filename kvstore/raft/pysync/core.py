@@ -49,6 +49,8 @@ _KINDS = (
     "read_request",
     "read_reply",
 )
+# How much longer callers wait who would have been given up while this member was held up.
+AWAY_SECONDS = 0.5
 # Deadlines of callers need no more precision than this.
 EXPIRY_SECONDS = 0.02
 
@@ -85,6 +87,7 @@ class Core:
         self._announced_leading = False
         self._rejoin = Rejoin()
         self._expire_at = 0.0
+        self._due_at = float("inf")
         self._transfer_again_at = 0.0
         self.transfer_target: str | None = None
         self._log_writer = LogWriter(
@@ -282,6 +285,9 @@ class Core:
     def turn(self) -> float:
         """Do what there is to do; when to call again at the latest, by the clock's `monotonic`."""
         sync = self.sync
+        began = self._clock.monotonic()
+        if began - self._due_at > self._settings.election_timeout_seconds / 2:
+            self._was_away(began)
         if self.transfer_target is None:
             self._hand_over()
         if self.reads.has_new or self._rejoin.must_ask:
@@ -304,7 +310,16 @@ class Core:
         self._snapshotting.maybe_start()
         if sync.more_to_apply:
             self._shell.wake()
-        return self._next_deadline(now)
+        self._due_at = self._next_deadline(now)
+        return self._due_at
+
+    def _was_away(self, now: float) -> None:
+        """This member was held up: frozen, or the whole machine was.
+
+        What came meanwhile waits in its sockets, and is heard after this turn. So nobody is given up in this one.
+        """
+        self.sync.was_away(now)
+        self._expire_at = max(self._expire_at, now + AWAY_SECONDS)
 
     def _next_deadline(self, now: float) -> float:
         if now >= self._expire_at:

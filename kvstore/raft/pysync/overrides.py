@@ -42,6 +42,14 @@ class GuardedSyncObj(Leading):
             return
         self.doTick(0.0)
 
+    def was_away(self, now: float) -> None:
+        """This member was held up until now: whoever it would take for gone had no chance to be heard."""
+        if self._SyncObj__raftState == LEADER:
+            for node in self._nodes.values():
+                self._SyncObj__lastResponseTime[node] = now
+        elif 0.0 < self._SyncObj__raftElectionDeadline < now:
+            self._set_election_deadline(now)
+
     def next_deadline(self) -> float:
         """When `tick` must be called at the latest."""
         if self._SyncObj__raftState == LEADER:

@@ -306,9 +306,13 @@ class PeerTransport:
         ping = encode({"type": "ping"})
         silence = max(SILENCE_SECONDS, 4 * self._settings.election_timeout_seconds)
         while True:
+            began = self.clock.monotonic()
             await self.clock.sleep(PING_SECONDS)
             self._tls.reload_if_changed()
             now = self.clock.monotonic()
+            if now - began > 3 * PING_SECONDS:
+                # Held up, and the others perhaps with this member: what they said waits in the sockets.
+                continue
             for connection in list(self._open):
                 if connection.member is None:
                     if now - connection.opened_at > HELLO_SECONDS:
