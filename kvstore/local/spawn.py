@@ -8,8 +8,10 @@ safe (macOS), is run as a command.
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -19,7 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kvstore.base.tasks import Supervisor
-from kvstore.local.lifeline import die_with_parent
+from kvstore.local.lifeline import tied
 from kvstore.local.warm import REQUEST_LIMIT_BYTES
 
 _START_SECONDS = 20.0
@@ -69,15 +71,16 @@ class CommandSpawner:
 
     async def spawn(self, argv: Sequence[str], env: Mapping[str, str], log_file: Path) -> Child:
         """Start `argv`. Raises OSError."""
+        if shutil.which(argv[0], path=env.get("PATH")) is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
         with log_file.open("ab") as log:
             return await asyncio.create_subprocess_exec(
-                *argv,
+                *tied(argv),
                 stdin=DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=dict(env),
                 start_new_session=True,
-                preexec_fn=die_with_parent,
             )
 
     async def close(self) -> None:
@@ -137,7 +140,6 @@ class WarmSpawner:
                 stdin=DEVNULL,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
-                preexec_fn=die_with_parent,
             )
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=REQUEST_LIMIT_BYTES)
         self._tasks.start(self._read(reader), "read")

@@ -159,6 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--control-fd", type=int, required=True)
     parser.add_argument("--preload", type=_names, default=[])
     options = parser.parse_args(arguments)
+    # Should the end of the control socket not be seen, as while modules are imported.
+    die_with_parent()
     # The first title must be set while the environment is where the kernel put it; the children's come later.
     setproctitle(" ".join((sys.executable, "-m", "kvstore.local.warm")))
     # Imported modules must not find themselves under a relative path after a child changes its folder.

@@ -219,3 +219,30 @@ async def test_a_process_that_is_ended_while_it_is_spawned_does_not_come_up(
         assert await started == ["m/part"]
     assert process.state == {"kill": "killed", "stop": "stopped"}[how]
     await supervisor.stop_all()
+
+
+async def test_what_libraries_do_after_a_fork_does_not_reach_children(tmp_path: Path) -> None:
+    """Found by CI: gRPC's hooks start its threads between fork and exec, and these abort the child now and then."""
+    program = (
+        "import asyncio, os, sys, pathlib\n"
+        "from kvstore.base.clock import SystemClock\n"
+        "from kvstore.local.process import Process, ProcessSpec\n"
+        "os.register_at_fork(after_in_child=lambda: os._exit(77))\n"
+        "async def ready(): return True\n"
+        "async def main():\n"
+        "    p = Process(ProcessSpec('a', 'a', 'a', (sys.executable, '-c', 'import sys; sys.exit(5)'),"
+        f" pathlib.Path({str(tmp_path / 'log')!r}), ready), SystemClock())\n"
+        "    await p.start()\n"
+        "    print(await p.wait_ended())\n"
+        "asyncio.run(main())\n"
+    )
+    done = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await done.communicate()
+    assert out == b"5\n"
+
+
+async def test_a_command_that_is_not_there_is_refused_where_it_is_started(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no-such-program"):
+        await CommandSpawner().spawn(("no-such-program",), {"PATH": "/bin"}, tmp_path / "log")

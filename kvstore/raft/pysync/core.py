@@ -23,6 +23,7 @@ from kvstore.raft.pysync.handed_in import HandedIn, is_pack_of
 from kvstore.raft.pysync.log_writer import LogWriter
 from kvstore.raft.pysync.overrides import GuardedSyncObj
 from kvstore.raft.pysync.progress import Progress
+from kvstore.raft.pysync.promises import Promises
 from kvstore.raft.pysync.rejoin import Rejoin
 from kvstore.raft.pysync.snapshotting import Snapshotting
 from kvstore.raft.pysync.state import node_name
@@ -76,7 +77,7 @@ class Core:
         self._handlers: dict[str, Callable[[MemberId, Message], None]] = {
             kind: getattr(self, f"_on_{kind}") for kind in _KINDS
         }
-        self._held: list[tuple[str, Message, int]] = []
+        self._promises = Promises(self.journal, lambda: self.sync.term(), self.send)
         self._handed_in = HandedIn()
         self._forward_again_at = 0.0
         self._settled_term = 0
@@ -93,7 +94,6 @@ class Core:
         self._log_writer = LogWriter(
             settings, self.journal, clock, shell, self._made_durable, self._written
         )
-        self.stopping = False
         self.leadership_callbacks: list[Callable[[bool], None]] = []
         self.applied_callbacks: list[Callable[[Sequence[Any]], None]] = []
 
@@ -191,7 +191,7 @@ class Core:
         name = node_name(member)
         self.sync.disconnected(name)
         self._snapshotting.forget_sender(name)
-        self._held = [held for held in self._held if held[0] != name]
+        self._promises.forget(name)
         if name == self.sync.leader_name():
             # Questions and refusals on that connection are lost.
             self._start_reads_over()
@@ -405,7 +405,7 @@ class Core:
             self._reply_read(member, question, None)
 
     def _made_durable(self) -> None:
-        self._release()
+        self._promises.release()
         self._tell_caught_up()
 
     def _written(self) -> None:
@@ -513,29 +513,7 @@ class Core:
 
     def hold(self, node_id: str, message: Message, covered: int) -> None:
         """Send once what it promises is durable."""
-        if self._may_leave(message, covered):
-            self.send(node_id, message)
-        else:
-            self._held.append((node_id, message, covered))
-
-    def _may_leave(self, message: Message, covered: int) -> bool | None:
-        journal = self.journal
-        return guards.may_leave(
-            covered,
-            message["term"],
-            self.sync.term(),
-            journal.durable_index,
-            journal.is_vote_durable,
-        )
-
-    def _release(self) -> None:
-        held, self._held = self._held, []
-        for node_id, message, covered in held:
-            leaves = self._may_leave(message, covered)
-            if leaves:
-                self.send(node_id, message)
-            elif leaves is not None:
-                self._held.append((node_id, message, covered))
+        self._promises.hold(node_id, message, covered)
 
     def apply_entry(self, entry: Entry) -> None:
         """A committed entry, in order, once."""

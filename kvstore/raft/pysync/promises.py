@@ -1,0 +1,44 @@
+"""Messages that promise something, held until the disk can keep it: votes and acknowledgements (row 7)."""
+
+from collections.abc import Callable
+
+from kvstore.raft.journal import Journal
+from kvstore.raft.pysync import guards
+from kvstore.raft.pysync.guards import Message
+
+
+class Promises:
+    """Those of one member; `term` is the current one, and `send` sends at once."""
+
+    def __init__(
+        self, journal: Journal, term: Callable[[], int], send: Callable[[str, Message], bool]
+    ) -> None:
+        self._journal, self._term, self._send = journal, term, send
+        self._held: list[tuple[str, Message, int]] = []
+
+    def hold(self, node_id: str, message: Message, covered: int) -> None:
+        """Send once term, vote and the log up to `covered` are durable; never if the term passes before."""
+        if self._may_leave(message, covered):
+            self._send(node_id, message)
+        else:
+            self._held.append((node_id, message, covered))
+
+    def release(self) -> None:
+        """More is durable: send what that covers."""
+        held, self._held = self._held, []
+        for node_id, message, covered in held:
+            leaves = self._may_leave(message, covered)
+            if leaves:
+                self._send(node_id, message)
+            elif leaves is not None:
+                self._held.append((node_id, message, covered))
+
+    def forget(self, node_id: str) -> None:
+        """The connection is gone; what is held for it is worth nothing on the next."""
+        self._held = [held for held in self._held if held[0] != node_id]
+
+    def _may_leave(self, message: Message, covered: int) -> bool | None:
+        journal = self._journal
+        return guards.may_leave(
+            covered, message["term"], self._term(), journal.durable_index, journal.is_vote_durable
+        )
