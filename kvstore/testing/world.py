@@ -14,6 +14,7 @@ import contextvars
 import gc
 import hashlib
 import itertools
+import logging
 import random
 import zlib
 from collections.abc import Callable, Iterator
@@ -475,7 +476,8 @@ def no_garbage_collection() -> Iterator[None]:
 @contextmanager
 def quiet_logs() -> Iterator[None]:
     """Keep the members from logging: what matters is in the trace."""
-    before = structlog.get_config()
+    before, level = structlog.get_config(), logging.root.manager.disable
+    logging.disable()
     structlog.configure(
         processors=[],
         wrapper_class=structlog.make_filtering_bound_logger(50),
@@ -486,3 +488,4 @@ def quiet_logs() -> Iterator[None]:
         yield
     finally:
         structlog.configure(**before)
+        logging.disable(level)
