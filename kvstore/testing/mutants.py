@@ -2,8 +2,8 @@
 
 Only the simulation uses them: they replace methods while a run lasts, nothing in the product asks for them. `about`
 says what is switched off; rows are the numbers by which `kvstore.raft.pysync` names what of the library it mends,
-numbers with # are etcd's issues. A mutant's plans are bent: faults and sizes that have to do with it come more often, so
-that three searches take minutes; nothing else about a run differs.
+numbers with # are etcd's issues. A mutant's plans are bent: faults and sizes that have to do with it come more often,
+so that three searches take minutes; nothing else about a run differs.
 """
 
 from collections.abc import Callable, Iterator, Sequence
