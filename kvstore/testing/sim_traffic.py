@@ -207,7 +207,8 @@ class TrafficClient:
 
     def adopt(self, others: Iterable["TrafficClient"]) -> None:
         """Care for the leases of other clients."""
-        self._leases = [lease for other in others for lease in other._leases]
+        # Once each: others may have adopted them already, and what is adopted again and again fills the memory.
+        self._leases = list(dict.fromkeys(lease for other in others for lease in other._leases))
 
     async def _keep(self) -> None:
         if self._leases:
