@@ -1,28 +1,39 @@
 """Many seeds, one after the other in some processes: what they came to, how fast, and which of them failed.
 
 Results come in the order of the seeds, so that a search that was stopped goes on where it was: it says with which
-seed. A run that raises or hangs is a failure of its seed, not of the search. Processes are replaced after a few
-hundred runs, and nothing is kept of a run that found nothing but its sums.
+seed. A run that raises, hangs, takes all memory or ends its process is a failure of its seed, not of the search.
+Processes are replaced after a few hundred runs, and nothing is kept of a run that found nothing but its sums.
 """
 
 import contextlib
 import gc
 import multiprocessing
 import signal
+import sys
 import time
 import traceback
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import TextIO, TypeVar
+
+if sys.platform == "linux":
+    import resource
 
 from kvstore.testing.check.violation import Violation
 from kvstore.testing.schedule import Plan
 from kvstore.testing.world import RunReport
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 _RUNS_A_PROCESS = 200
 _COLLECT_EVERY = 5
 _HANGS_AFTER_SECONDS = 300
+_MEMORY_BYTES = 4 << 30
+"""Address space of a process; a run needs a thirtieth of it."""
 PROGRESS_SECONDS = 30.0
 
 
@@ -125,9 +136,53 @@ def _results(tasks: Sequence[Task], jobs: int) -> Generator[Result, None, None]:
         _prepare()
         yield from map(run_one, tasks)
         return
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(jobs, _prepare, maxtasksperchild=_RUNS_A_PROCESS) as pool:
-        yield from pool.imap(run_one, tasks)
+    size = jobs * _RUNS_A_PROCESS
+    for start in range(0, len(tasks), size):
+        yield from side_by_side(run_one, tasks[start : start + size], jobs, _died)
+
+
+def side_by_side(
+    run: Callable[[T], R], tasks: Sequence[T], jobs: int, died: Callable[[T], R]
+) -> Generator[R, None, None]:
+    """`run` of each task, in their order, in `jobs` processes; `died` of one whose process does not come back from it.
+
+    When a process dies nobody knows of which task: those that are left are run again, each in a process of its own.
+    """
+    done = 0
+    with _pool(jobs) as pool:
+        futures = [pool.submit(run, task) for task in tasks]
+        try:
+            for future in futures:
+                yield future.result()
+                done += 1
+        except BrokenProcessPool:
+            pass
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    for task in tasks[done:]:
+        with _pool(1) as pool:
+            try:
+                result = pool.submit(run, task).result()
+            except BrokenProcessPool:
+                result = died(task)
+        yield result
+
+
+def _died(task: Task) -> Result:
+    found = Violation("no-internal-errors", "the process of this run died")
+    return Result(task, None, (found,), "", 0.0, 0.0, {})
+
+
+def _pool(jobs: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _prepare_process)
+
+
+def _prepare_process() -> None:
+    """In a process for runs: a seed that needs all memory there is must not end what else runs."""
+    if sys.platform == "linux":
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, hard))
+    _prepare()
 
 
 def _prepare() -> None:
