@@ -1,17 +1,16 @@
 """A member that lost its disk: it counts again when it holds what was committed, not before, and then for good."""
 
-import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kvstore.machine.machine import StateMachine
 from kvstore.raft.pysync.core import Core
 from kvstore.raft.pysync.rejoin import Rejoin
-from kvstore.raft.replicator import MemberId, RaftSettings
+from kvstore.raft.replicator import MemberId
 from kvstore.testing.schedule import Fault, Plan
 from kvstore.testing.sim import plan_of, run_plan, seeds_needed
-from kvstore.testing.sim_loop import SimLoop
-from kvstore.testing.sim_member import SimClock
+
+Make = Callable[..., tuple[Core, Any]]
 
 
 def plan(*faults: Fault, seed: int) -> Plan:
@@ -49,41 +48,9 @@ def test_a_deposed_leader_gets_no_majority_from_a_member_that_forgot() -> None:
     assert seeds_needed(name, 9, rounds=1)
 
 
-class NoShell:
-    """Keeps what is sent."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[int, dict[str, Any]]] = []
-
-    def send(self, member: int, message: dict[str, Any]) -> bool:
-        self.sent.append((member, message))
-        return True
-
-    def push(self) -> None:
-        pass
-
-    def offload(self, lane: str, work: Any, done: Any = None) -> None:
-        result = work()
-        if done is not None:
-            done(result)
-
-    def wake(self) -> None:
-        pass
-
-
-def core_in(directory: Path) -> tuple[Core, NoShell]:
-    shell = NoShell()
-    settings = RaftSettings(
-        member_id=MemberId(1),
-        peers={MemberId(number): ("host", number) for number in (1, 2, 3)},
-        data_dir=directory,
-    )
-    core = Core(settings, StateMachine(), SimClock(SimLoop()), random.Random(1), shell)
-    core.load()
-    return core, shell
-
-
-def test_word_of_an_empty_store_counts_only_before_it_is_filled(tmp_path: Path) -> None:
+def test_word_of_an_empty_store_counts_only_before_it_is_filled(
+    tmp_path: Path, core_in: Make
+) -> None:
     core, _ = core_in(tmp_path)
     core.receive(MemberId(2), {"type": "unknown_store"})
     assert not core.sync.may_vote
@@ -95,7 +62,9 @@ def test_word_of_an_empty_store_counts_only_before_it_is_filled(tmp_path: Path) 
     core.close()
 
 
-def test_answers_of_an_emptied_member_count_when_it_says_that_it_caught_up(tmp_path: Path) -> None:
+def test_answers_of_an_emptied_member_count_when_it_says_that_it_caught_up(
+    tmp_path: Path, core_in: Make
+) -> None:
     core, shell = core_in(tmp_path)
     core.connected(MemberId(2), {"store": "old", "caught_up": True})
     assert not core.sync.progress["2"].is_emptied
@@ -127,7 +96,7 @@ def test_the_leader_is_asked_once_and_again_if_the_question_is_lost() -> None:
     assert not rejoin.must_ask
 
 
-def emptied_core(directory: Path) -> tuple[Core, NoShell]:
+def emptied_core(core_in: Make, directory: Path) -> tuple[Core, Any]:
     """A member without its data that has heard what it must hold, and holds it."""
     core, shell = core_in(directory)
     core.receive(MemberId(2), {"type": "unknown_store"})
@@ -150,8 +119,10 @@ def ask_for_vote(core: Core, term: int) -> None:
     core.turn()
 
 
-def test_a_member_that_forgot_its_vote_waits_until_it_has_heard_all_others(tmp_path: Path) -> None:
-    core, _ = emptied_core(tmp_path)
+def test_a_member_that_forgot_its_vote_waits_until_it_has_heard_all_others(
+    tmp_path: Path, core_in: Make
+) -> None:
+    core, _ = emptied_core(core_in, tmp_path)
     core.connected(MemberId(2), hello(5))
     core.turn()
     assert not core.sync.may_vote
@@ -161,9 +132,11 @@ def test_a_member_that_forgot_its_vote_waits_until_it_has_heard_all_others(tmp_p
     core.close()
 
 
-def test_it_never_votes_again_in_a_term_in_which_it_may_have_voted(tmp_path: Path) -> None:
+def test_it_never_votes_again_in_a_term_in_which_it_may_have_voted(
+    tmp_path: Path, core_in: Make
+) -> None:
     """Member 3 was a candidate of term 7 with the forgotten vote: no other may have it, and not this one itself."""
-    core, shell = emptied_core(tmp_path)
+    core, shell = emptied_core(core_in, tmp_path)
     core.connected(MemberId(2), hello(5))
     core.connected(MemberId(3), hello(7))
     core.turn()
@@ -180,8 +153,8 @@ def test_it_never_votes_again_in_a_term_in_which_it_may_have_voted(tmp_path: Pat
     again.close()
 
 
-def test_what_is_forgone_outlives_a_restart(tmp_path: Path) -> None:
-    core, _ = emptied_core(tmp_path)
+def test_what_is_forgone_outlives_a_restart(tmp_path: Path, core_in: Make) -> None:
+    core, _ = emptied_core(core_in, tmp_path)
     for member in (2, 3):
         core.connected(MemberId(member), hello(7))
     core.turn()

@@ -1,6 +1,5 @@
 """A member that was held up gives nobody up in its first turn: what they said waits in its sockets."""
 
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,48 +7,15 @@ from typing import Any
 import pytest
 
 from kvstore.base.clock import ManualClock
-from kvstore.machine.machine import StateMachine
 from kvstore.raft.pysync.core import AWAY_SECONDS, Core
-from kvstore.raft.replicator import MemberId, NoLeader, RaftSettings
+from kvstore.raft.replicator import MemberId, NoLeader
 
-
-class NoShell:
-    """Keeps what is sent, and does disk work at once."""
-
-    def __init__(self) -> None:
-        self.sent: list[dict[str, Any]] = []
-
-    def send(self, member: int, message: dict[str, Any]) -> bool:
-        self.sent.append(message)
-        return True
-
-    def push(self) -> None:
-        pass
-
-    def offload(self, lane: str, work: Any, done: Any = None) -> None:
-        result = work()
-        if done is not None:
-            done(result)
-
-    def wake(self) -> None:
-        pass
+Make = Callable[..., tuple[Core, Any]]
 
 
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
-
-
-def core_in(directory: Path, clock: ManualClock) -> tuple[Core, NoShell]:
-    shell = NoShell()
-    settings = RaftSettings(
-        member_id=MemberId(1),
-        peers={MemberId(number): ("host", number) for number in (1, 2, 3)},
-        data_dir=directory,
-    )
-    core = Core(settings, StateMachine(), clock, random.Random(1), shell)
-    core.load()
-    return core, shell
 
 
 async def go_on(core: Core, clock: ManualClock, until: Callable[[], bool]) -> None:
@@ -63,11 +29,13 @@ async def go_on(core: Core, clock: ManualClock, until: Callable[[], bool]) -> No
     raise AssertionError("it never comes")
 
 
-def asked_for_votes(shell: NoShell) -> bool:
-    return any(one["type"] in ("pre_vote", "request_vote") for one in shell.sent)
+def asked_for_votes(shell: Any) -> bool:
+    return any(one["type"] in ("pre_vote", "request_vote") for _, one in shell.sent)
 
 
-async def test_a_follower_stands_when_its_time_has_come(tmp_path: Path, clock: ManualClock) -> None:
+async def test_a_follower_stands_when_its_time_has_come(
+    tmp_path: Path, clock: ManualClock, core_in: Make
+) -> None:
     core, shell = core_in(tmp_path, clock)
     core.connected(MemberId(2), core.hello())
     core.turn()
@@ -77,7 +45,7 @@ async def test_a_follower_stands_when_its_time_has_come(tmp_path: Path, clock: M
 
 
 async def test_a_follower_that_was_held_up_hears_the_leader_first(
-    tmp_path: Path, clock: ManualClock
+    tmp_path: Path, clock: ManualClock, core_in: Make
 ) -> None:
     core, shell = core_in(tmp_path, clock)
     core.connected(MemberId(2), core.hello())
@@ -93,7 +61,7 @@ async def test_a_follower_that_was_held_up_hears_the_leader_first(
 
 
 async def test_callers_of_a_member_that_was_held_up_get_the_answer_that_waits(
-    tmp_path: Path, clock: ManualClock
+    tmp_path: Path, clock: ManualClock, core_in: Make
 ) -> None:
     core, _ = core_in(tmp_path, clock)
     core.turn()
