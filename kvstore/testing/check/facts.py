@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from kvstore.testing.history import History
+from kvstore.testing.history import History, WatchSession
+from kvstore.testing.model import in_range
 from kvstore.testing.records import (
     Compact,
     DeleteRange,
@@ -50,6 +51,19 @@ class Seen:
     has_value: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All keys of a range that a revision changed."""
+
+    key: bytes
+    range_end: bytes
+    changed: frozenset[bytes]
+
+    def allows(self, key: bytes) -> bool:
+        """Whether `key` may be among those that were changed."""
+        return key in self.changed or not in_range(key, self.key, self.range_end)
+
+
 @dataclass(slots=True)
 class Facts:
     """See the module's text."""
@@ -77,6 +91,8 @@ class Facts:
     """Key-values that were written at a revision no acknowledged write has."""
     gone: dict[int, list[tuple[bytes, int]]] = field(default_factory=lambda: defaultdict(list))
     """Keys that a watch saw deleted at such a revision."""
+    whole: dict[int, list["Whole"]] = field(default_factory=lambda: defaultdict(list))
+    """What a watch saw of such a revision, and it is all there was in its range."""
     earliest: list[float] = field(default_factory=list)
     earliest_by: list[int] = field(default_factory=list)
     latest: list[float] = field(default_factory=list)
@@ -108,20 +124,36 @@ def collect(history: History, *, with_watches: bool = False) -> Facts:
         _sort(facts, operation, proofs)
     if with_watches:
         for session in history.watches:
-            for response in session.responses:
-                for event in response.events:
-                    revision = event.kv.mod_revision
-                    proofs.append((revision, response.time, session.request.id))
-                    if event.kind == "PUT":
-                        facts.seen[revision].append(Seen(event.kv, session.request.id))
-                    else:
-                        facts.gone[revision].append((event.kv.key, session.request.id))
+            _watched(facts, session, proofs)
     facts.last = max([facts.last, *(revision for revision, _, _ in proofs)])
     facts.revokes.sort(key=lambda one: one.returned)
     facts.maybe.sort(key=lambda one: one.called)
     _look(facts)
     _bound(facts, proofs)
     return facts
+
+
+def _watched(facts: Facts, session: WatchSession, proofs: list[tuple[int, float, int]]) -> None:
+    request = session.request
+    keys: dict[int, set[bytes]] = defaultdict(set)
+    parts: set[int] = set()
+    for response in session.responses:
+        for event in response.events:
+            revision = event.kv.mod_revision
+            proofs.append((revision, response.time, request.id))
+            keys[revision].add(event.kv.key)
+            if response.fragment:
+                # The rest may never have come.
+                parts.add(revision)
+            if event.kind == "PUT":
+                facts.seen[revision].append(Seen(event.kv, request.id))
+            else:
+                facts.gone[revision].append((event.kv.key, request.id))
+    if not (request.no_put or request.no_delete):
+        for revision in keys.keys() - parts:
+            facts.whole[revision].append(
+                Whole(request.key, request.range_end, frozenset(keys[revision]))
+            )
 
 
 def _sort(facts: Facts, operation: Operation, proofs: list[tuple[int, float, int]]) -> None:

@@ -215,8 +215,11 @@ class Walk:
     def _shows(self, choice: _Choice) -> bool:
         """Whether the state has what was seen of the revision, and nothing changed that was seen unchanged."""
         kvs, revision = self._model.kvs, choice.revision
+        whole = self._facts.whole.get(revision, ())
         for key in self._model.changed[choice.changes :]:
             if self._candidates.is_quiet(key, revision):
+                return False
+            if not all(one.allows(key) for one in whole):
                 return False
         for seen in self._facts.seen.get(revision, ()):
             if not _same(kvs.get(seen.kv.key), seen):

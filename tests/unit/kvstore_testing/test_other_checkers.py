@@ -1,8 +1,10 @@
 """Watch, durability, digests and locks: each promise kept, and each broken in a way that must be named."""
 
 import pytest
+from msgspec.structs import replace
 
 from kvstore.testing.check import digest, durable, locks, watch
+from kvstore.testing.check.facts import collect
 from kvstore.testing.check.linearizable import explain
 from kvstore.testing.check.verdict import check_all
 from kvstore.testing.history import (
@@ -24,6 +26,8 @@ from kvstore.testing.history import (
     PutReply,
     Range,
     RangeReply,
+    Txn,
+    TxnReply,
     Unknown,
     Unlock,
     WatchEvent,
@@ -132,8 +136,6 @@ def test_watch_filters_ranges_and_starts():
 def test_a_revision_comes_in_one_response_or_in_fragments():
     b2 = KeyValue(b"b", b"1", 2, 2, 1)
     history = History()
-    from kvstore.testing.history import Txn, TxnReply
-
     both = Txn((), (Put(b"a", b"1"), Put(b"b", b"1")))
     reply = TxnReply(True, (PutReply(), PutReply()))
     for is_fragment in (False, True):
@@ -230,6 +232,42 @@ def test_what_watches_saw_of_acknowledged_writes_tells_what_came_before():
     assert explained.violations == []
     assert [event.kv.key for event in explained.events[4]] == [b"a"]
     assert watch.check(history) == []
+
+
+def test_what_a_watch_did_not_see_of_a_revision_did_not_happen():
+    # Found by seed 5652: a transaction of unknown outcome does the deletion that was seen, and a put that was not.
+    history = History()
+    both = Txn((), (Put(b"b", b"x"), DeleteRange(b"a")), ())
+    for number, (request, outcome) in enumerate(
+        [
+            (Put(b"a", b"1"), Ok(2, PutReply())),
+            (DeleteRange(b"a"), Unknown("DeadlineExceeded", "")),
+            (both, Unknown("DeadlineExceeded", "")),
+            (Put(b"a", b"2"), Ok(4, PutReply())),
+        ],
+        1,
+    ):
+        history.append(Operation(number, "x", request, number, number + 0.5, outcome))
+    gone = WatchEvent("DELETE", KeyValue(b"a", mod_revision=3), KeyValue(b"a", b"1", 2, 2, 1))
+    history.append(WatchRecord(100, "w", 0, b"\0", b"\0", 3, True))
+    history.append(WatchResponse(100, 3.6, "created", 2))
+    history.append(WatchResponse(100, 3.6, "events", 3, (gone,)))
+    history.append(WatchResponse(100, 9, "progress", 3))
+    explained = explain(history, with_watches=True)
+    assert explained.violations == []
+    assert [event.kv.key for event in explained.events[3]] == [b"a"]
+    assert watch.check(history) == []
+    # With filters, or cut into fragments, it may not be all.
+    for response in (
+        replace(history.watches[0].responses[1], fragment=True),
+        history.watches[0].responses[1],
+    ):
+        other = History()
+        for one in history.operations:
+            other.append(one)
+        other.append(WatchRecord(100, "w", 0, b"\0", b"\0", 3, True, no_put=not response.fragment))
+        other.append(response)
+        assert not collect(other, with_watches=True).whole
 
 
 def test_members_have_equal_digests():
