@@ -41,6 +41,7 @@ class World:
     store: "subprocess.Popen[bytes] | None" = None
     server: "subprocess.Popen[bytes] | None" = None
     context: ssl.SSLContext = field(init=False)
+    etcd_peer_port: int = field(default_factory=free_port)
 
     def __post_init__(self) -> None:
         self.context = ssl.create_default_context(cafile=str(self.admin.ca_file))
@@ -53,7 +54,7 @@ class World:
     def start_store(self) -> None:
         client, peer = (
             f"http://127.0.0.1:{self.etcd_port}",
-            f"http://127.0.0.1:{self.etcd_port + 1}",
+            f"http://127.0.0.1:{self.etcd_peer_port}",
         )
         flags = {
             "--data-dir": str(self.folder / "etcd"),
