@@ -33,13 +33,20 @@ def asked_for_votes(shell: Any) -> bool:
     return any(one["type"] in ("pre_vote", "request_vote") for _, one in shell.sent)
 
 
+def met(core_in: Make, directory: Path, clock: ManualClock) -> tuple[Core, Any]:
+    """A follower that has met another member."""
+    core, shell = core_in(directory, clock)
+    core.connected(MemberId(2), core.hello())
+    # It is the best placed of those it met, and stands at once; that is over.
+    core.turn()
+    shell.sent.clear()
+    return core, shell
+
+
 async def test_a_follower_stands_when_its_time_has_come(
     tmp_path: Path, clock: ManualClock, core_in: Make
 ) -> None:
-    core, shell = core_in(tmp_path, clock)
-    core.connected(MemberId(2), core.hello())
-    core.turn()
-    shell.sent.clear()
+    core, shell = met(core_in, tmp_path, clock)
     await go_on(core, clock, lambda: asked_for_votes(shell))
     core.close()
 
@@ -47,11 +54,7 @@ async def test_a_follower_stands_when_its_time_has_come(
 async def test_a_follower_that_was_held_up_hears_the_leader_first(
     tmp_path: Path, clock: ManualClock, core_in: Make
 ) -> None:
-    core, shell = core_in(tmp_path, clock)
-    core.connected(MemberId(2), core.hello())
-    # It is the best placed of those it met, and stands at once; that is over.
-    core.turn()
-    shell.sent.clear()
+    core, shell = met(core_in, tmp_path, clock)
     await clock.advance(60.0)
     core.turn()
     assert not asked_for_votes(shell)

@@ -81,7 +81,6 @@ class Core:
         self._handed_in = HandedIn()
         self._forward_again_at = 0.0
         self._settled_term = 0
-        self._seen_leader: tuple[int, str | None] = (0, None)
         self._seen_view: tuple[object, int] = (None, 0)
         self._known_leader: tuple[object, int] = (None, -1)
         self._leadership = (MemberId(0), 0)
@@ -425,17 +424,17 @@ class Core:
         if view == self._seen_view and self._announced_leading == self.sync.is_leader():
             # Nobody else leads, and in one term leading is announced once.
             return
-        self._seen_view = view
-        seen = (self.sync.term(), self.sync.leader_name())
-        if seen != self._seen_leader:
-            self._seen_leader = seen
+        if view != self._seen_view:
+            self._seen_view = view
             self._start_reads_over()
             if not self.sync.is_leader():
                 for member, pack, term in self._handed_in.clear():
                     self._refuse(member, pack, term)
                 self.transfer_target = None
             own = node_name(self._settings.member_id)
-            log.info("leader seen", member=own, leader=seen[1], term=seen[0])
+            log.info(
+                "leader seen", member=own, leader=self.sync.leader_name(), term=self.sync.term()
+            )
             self._shell.wake()
         leading = self.sync.has_committed_own_term() and not self._is_behind()
         if leading != self._announced_leading:
