@@ -15,10 +15,12 @@ import yaml
 
 from cli.state import StateOption, fail, layout_of, run
 from controlplane.api.errors import APIError, NotFound
-from controlplane.api.scheme import SCHEME, Resource
+from controlplane.api.resource import Resource
 from controlplane.client.kubeconfig import KubeconfigError
 from controlplane.client.rest import RestClient, collection_path, object_path
 from controlplane.client.transport import Request, TransportError
+from controlplane.kinds.catalog import SCHEME
+from controlplane.kinds.core.pod.resource import PODS
 
 app = typer.Typer(no_args_is_help=True, help="A small kubectl.")
 
@@ -382,7 +384,7 @@ def logs(
     query += [("follow", "true")] if follow else []
     query += [("previous", "true")] if previous else []
     query += [("tailLines", str(tail))] if tail >= 0 else []
-    resource = SCHEME.of("Pod")
+    resource = PODS
 
     async def work(client: RestClient) -> None:
         path = object_path(resource, namespace, pod.removeprefix("pod/"), "log")

@@ -18,9 +18,11 @@ import typer
 from cli.ctl import apply_one, client_of, send, wait_gone
 from cli.state import StateOption, fail, layout_of, read_cluster, run
 from controlplane.api.errors import APIError, NotFound
-from controlplane.api.scheme import SCHEME
 from controlplane.client.rest import RestClient, object_path
 from controlplane.client.transport import Request, TransportError
+from controlplane.kinds.apps.deployment import DEPLOYMENTS
+from controlplane.kinds.coordination.lease import LEASES
+from controlplane.kinds.core.pod.resource import PODS
 from controlplane.local.control import ask
 from kvstore.base.clock import Clock, SystemClock
 from kvstore.base.tasks import Supervisor
@@ -31,9 +33,6 @@ from kvstore.local.probe import http_get
 _NAME = "quorate-demo"
 _PREFIX = b"/quorate-demo/"
 _PORT = 8080
-_DEPLOYMENT = SCHEME.of("Deployment")
-_POD = SCHEME.of("Pod")
-_LEASE = SCHEME.of("Lease")
 
 
 def manifest(replicas: int) -> dict[str, Any]:
@@ -109,7 +108,7 @@ class Demo:
     async def run(self) -> bool:
         """The whole story; whether nothing was lost."""
         self.say(f"deploying {_NAME}: a web server of 3 replicas")
-        await apply_one(self.api, _DEPLOYMENT, manifest(3), "default")
+        await apply_one(self.api, DEPLOYMENTS, manifest(3), "default")
         self.pods = await self.wait_ready(3)
         for name, ip in self.pods:
             self.say(f"  {name} serves on http://{ip}:{_PORT}")
@@ -162,7 +161,7 @@ class Demo:
 
     async def scale_meanwhile(self) -> None:
         """The control plane works on with two masters."""
-        path = object_path(_DEPLOYMENT, "default", _NAME, "scale")
+        path = object_path(DEPLOYMENTS, "default", _NAME, "scale")
         body = json.dumps({"spec": {"replicas": 4}}).encode()
         started = self.clock.monotonic()
         await self.retry(
@@ -235,7 +234,7 @@ class Demo:
         ready: list[tuple[str, str]] = []
         while self.clock.monotonic() < deadline:
             try:
-                pods = (await self.api.list(_POD, "default", label_selector=f"app={_NAME}")).items
+                pods = (await self.api.list(PODS, "default", label_selector=f"app={_NAME}")).items
             except (APIError, TransportError):
                 pods = []
             ready = [
@@ -253,7 +252,7 @@ class Demo:
 
     async def pod_ids(self) -> dict[str, str]:
         """Pod name -> its container's id, which changes with every start."""
-        pods = (await self.api.list(_POD, "default", label_selector=f"app={_NAME}")).items
+        pods = (await self.api.list(PODS, "default", label_selector=f"app={_NAME}")).items
         return {
             pod["metadata"]["name"]: pod["status"]["containerStatuses"][0].get("containerID", "")
             for pod in pods
@@ -267,7 +266,7 @@ class Demo:
             ("scheduler", "kube-scheduler"),
             ("controllers", "kube-controller-manager"),
         ):
-            obj = await self.retry(Request("GET", object_path(_LEASE, "kube-system", lease)))
+            obj = await self.retry(Request("GET", object_path(LEASES, "kube-system", lease)))
             found[part] = str(obj["spec"].get("holderIdentity") or "nobody")
         return found
 
@@ -293,8 +292,8 @@ class Demo:
         """Remove the Deployment, its pods and the keys; close connections."""
         await self.tasks.stop()
         try:
-            await self.api.delete(_DEPLOYMENT, _NAME, "default", propagation_policy="Background")
-            await wait_gone(self.api, _DEPLOYMENT, _NAME, "default")
+            await self.api.delete(DEPLOYMENTS, _NAME, "default", propagation_policy="Background")
+            await wait_gone(self.api, DEPLOYMENTS, _NAME, "default")
         except (NotFound, APIError, TransportError):
             pass
         with suppress(ClientError):

@@ -1,29 +1,8 @@
-"""`python -m controlplane.agent`: read the flags, run until SIGTERM or SIGINT."""
+"""`python -m controlplane.agent`: the kubelet by its former name, for one release."""
 
-import random
 import sys
 
-from controlplane.agent.config import AgentConfig, parse_arguments
-from controlplane.runtime.program import run, until_signal
-from kvstore.base import log
-from kvstore.base.clock import SystemClock
-
-
-async def _run(config: AgentConfig) -> None:
-    from controlplane.agent.app import App
-    from controlplane.client.rest import RestClient
-
-    client = RestClient.from_kubeconfig(config.kubeconfig, config.servers)
-    await until_signal("agent", App(config, client, SystemClock(), random.Random()).run())
-
-
-def main() -> int:
-    """Exit code 0 after a signal, 1 after a failure."""
-    config = parse_arguments()
-    log.configure("agent", level=config.log_level)
-    run(_run(config))
-    return 0
-
+from controlplane.kubelet.__main__ import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -121,3 +121,7 @@ class Resource:
     def has_status(self) -> bool:
         """Whether the kind has a /status subresource (so that plain writes ignore status)."""
         return self.subresource("status") is not None
+
+
+STATUS = Subresource("status", READ_WRITE)
+SCALE = Subresource("scale", READ_WRITE, kind="Scale", group="autoscaling", version="v1")

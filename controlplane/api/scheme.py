@@ -1,17 +1,16 @@
 """The table of served kinds, and how to find a row in it.
 
-A kind exists when it has a row under kinds/; discovery, OpenAPI, routing and storage all read
-this table. `SCHEME` is the table of this release (Kubernetes 1.32); tests may build their own.
+Discovery, OpenAPI, routing and storage all read such a table. The built-in one is `controlplane.kinds.catalog.SCHEME`;
+the API server holds the current one and replaces it when custom resources come and go; tests may build their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from controlplane.api.kinds import apps, core, other
 from controlplane.api.resource import ALL_VERBS, Resource, Subresource
 
-__all__ = ["ALL_VERBS", "SCHEME", "Resource", "Scheme", "Subresource", "split_api_version"]
+__all__ = ["ALL_VERBS", "Resource", "Scheme", "Subresource", "split_api_version"]
 
 
 class Scheme:
@@ -84,6 +83,3 @@ def split_api_version(api_version: str) -> tuple[str, str]:
     """`apps/v1` -> (`apps`, `v1`), `v1` -> (``, `v1`)."""
     group, _, version = api_version.rpartition("/")
     return group, version
-
-
-SCHEME = Scheme((*core.ROWS, *apps.ROWS, *other.ROWS))

@@ -2,18 +2,20 @@
 
 import random
 
-from controlplane.api.scheme import SCHEME
-from controlplane.apiserver import bootstrap, routes
+from controlplane.apiserver import routes
 from controlplane.apiserver.admission.chain import Admission
 from controlplane.apiserver.admission.namespace import NamespaceLifecycle
+from controlplane.apiserver.bootstrap import loop as bootstrap
 from controlplane.apiserver.config import ApiServerConfig
-from controlplane.apiserver.context import Parts
-from controlplane.apiserver.filters import Filters
-from controlplane.apiserver.http import HttpServer, server_tls
-from controlplane.apiserver.kubelet import KubeletClient
+from controlplane.apiserver.filters.chain import Filters
+from controlplane.apiserver.http.server import HttpServer, server_tls
 from controlplane.apiserver.metrics import Metrics
+from controlplane.apiserver.nodes.kubelet import KubeletClient
 from controlplane.apiserver.registry.generic import Registry
 from controlplane.apiserver.registry.table import strategy_for
+from controlplane.apiserver.served import Parts
+from controlplane.kinds.catalog import SCHEME
+from controlplane.kinds.core.namespace import NAMESPACES
 from controlplane.storage.errors import StorageError
 from controlplane.storage.interface import Storage
 from controlplane.storage.watch_cache import WatchCache
@@ -30,7 +32,7 @@ def build_parts(
     """All parts, nothing started."""
     caches = WatchCache(storage, clock, capacity=config.watch_cache_size)
     admission = Admission(
-        NamespaceLifecycle(SCHEME.of("Namespace"), storage, caches),
+        NamespaceLifecycle(NAMESPACES, storage, caches),
         not_ready_seconds=config.not_ready_toleration_seconds,
         unreachable_seconds=config.unreachable_toleration_seconds,
     )

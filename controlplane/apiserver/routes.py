@@ -4,23 +4,13 @@ from collections.abc import Awaitable, Callable
 
 from controlplane.api import errors
 from controlplane.api.resource import Resource
-from controlplane.api.scheme import SCHEME
-from controlplane.apiserver.context import Parts
-from controlplane.apiserver.handlers import (
-    create,
-    delete,
-    discovery,
-    get,
-    health,
-    not_served,
-    openapi,
-    patch,
-    subresources,
-    update,
-    watch,
-)
-from controlplane.apiserver.handlers import list as list_handler
-from controlplane.apiserver.messages import Request, Response, StreamResponse
+from controlplane.apiserver.documents import discovery, health, not_served, openapi
+from controlplane.apiserver.http.messages import Request, Response, StreamResponse
+from controlplane.apiserver.served import Parts
+from controlplane.apiserver.subresources import table as subresources
+from controlplane.apiserver.verbs import create, delete, get, patch, update, watch
+from controlplane.apiserver.verbs import list as list_handler
+from controlplane.kinds.catalog import SCHEME
 
 Answer = Response | StreamResponse
 Handler = Callable[[Parts, Request, Resource], Awaitable[Answer]]

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controlplane.api.errors import APIError, NotFound
-from controlplane.api.scheme import SCHEME
 from controlplane.api.times import to_rfc3339
 from controlplane.client.rest import RestClient
+from controlplane.kinds.core.event import EVENTS
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
 
@@ -124,7 +124,7 @@ class EventRecorder:
         await self._queue.join()
 
     async def _write(self, pending: _Pending) -> None:
-        resource = SCHEME.of("Event")
+        resource = EVENTS
         seen = self._seen.get(pending.key)
         if seen is not None and pending.at - seen.last <= _AGGREGATE_SECONDS:
             seen.count += 1

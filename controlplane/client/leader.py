@@ -18,9 +18,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from controlplane.api.errors import AlreadyExists, APIError, NotFound
-from controlplane.api.scheme import SCHEME
 from controlplane.api.times import to_micro
 from controlplane.client.rest import RestClient
+from controlplane.kinds.coordination.lease import LEASES
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
 
@@ -78,7 +78,7 @@ class LeaderElector:
         self._timeout = max(retry_period_seconds, renew_deadline_seconds / 3)
         self._rng = rng or random.Random()
         self._on_new_leader = on_new_leader
-        self._resource = SCHEME.of("Lease")
+        self._resource = LEASES
         self._leading = False
         self._renewed_at = -math.inf  # monotonic, when the last successful renewal was sent
         self._lease: Object | None = None  # as last seen or written

@@ -27,10 +27,10 @@ from controlplane.api.errors import (
     success,
 )
 from controlplane.api.resource import Resource
-from controlplane.api.scheme import SCHEME
 from controlplane.api.selectors import parse_field_selector, parse_label_selector
 from controlplane.api.times import to_rfc3339
 from controlplane.client.transport import LineStream, Request, Response, TransportError
+from controlplane.kinds.catalog import SCHEME
 from kvstore.base.clock import Clock
 
 Object = dict[str, Any]

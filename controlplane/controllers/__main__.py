@@ -4,10 +4,10 @@ import random
 import sys
 
 from controlplane.controllers.app import COMPONENT, run
+from controlplane.controllers.catalog import chosen
 from controlplane.controllers.config import ConfigError, ControllersConfig, parse_arguments
-from controlplane.controllers.registry import chosen
-from controlplane.runtime.program import run as run_program
-from controlplane.runtime.program import until_signal
+from controlplane.program.run import run as run_program
+from controlplane.program.run import until_signal
 from kvstore.base import log
 from kvstore.base.clock import SystemClock
 

@@ -4,11 +4,11 @@ import random
 from pathlib import Path
 
 from controlplane.client.rest import RestClient
+from controlplane.controllers.catalog import chosen
 from controlplane.controllers.config import ControllersConfig
+from controlplane.controllers.framework.manager import Manager
 from controlplane.controllers.garbage.reconciler import collected
-from controlplane.controllers.registry import chosen
-from controlplane.runtime.health import HealthServer
-from controlplane.runtime.manager import Manager
+from controlplane.program.health import HealthServer
 from kvstore.base.clock import Clock
 
 COMPONENT = "kube-controller-manager"

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from controlplane.runtime import leading
+from controlplane.program import leading
 from kvstore.base.durations import parse_duration
 
 

@@ -45,7 +45,7 @@ _PRELOAD = {
     "apiserver": ("controlplane.apiserver.app", "controlplane.storage.kv"),
     "scheduler": ("controlplane.scheduler.app",),
     "controllers": ("controlplane.controllers.app",),
-    "nodes": ("controlplane.agent.app",),
+    "nodes": ("controlplane.kubelet.app",),
 }
 """What the programs of a kind import when they run; named here as text, for nothing here uses it."""
 

@@ -349,7 +349,7 @@ class _Builder:
             f"agent-{node.name}", f"system:node:{node.name}", organizations=["system:nodes"]
         )
         argv = [
-            sys.executable, "-m", "controlplane.agent",
+            sys.executable, "-m", "controlplane.kubelet",
             "--kubeconfig", str(kubeconfig),
             "--master", ",".join(self.api_urls),
             "--hostname-override", node.name,

@@ -3,7 +3,7 @@
 import random
 import sys
 
-from controlplane.runtime.program import run, until_signal
+from controlplane.program.run import run, until_signal
 from controlplane.scheduler.config import SchedulerConfig, parse_arguments
 from kvstore.base import log
 from kvstore.base.clock import SystemClock

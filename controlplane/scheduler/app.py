@@ -5,15 +5,16 @@ Standbys keep their caches and queue as full as the leader's, so a take-over sta
 
 import random
 
-from controlplane.api.scheme import SCHEME
 from controlplane.client.events import EventRecorder
 from controlplane.client.informer import Informer
 from controlplane.client.rest import RestClient
-from controlplane.runtime import health
+from controlplane.kinds.core.node import NODES
+from controlplane.kinds.core.pod.resource import PODS
+from controlplane.program import health
 from controlplane.scheduler.cache import SchedulerCache
 from controlplane.scheduler.config import SchedulerConfig
-from controlplane.scheduler.feed import Feed
-from controlplane.scheduler.framework.registry import build_framework
+from controlplane.scheduler.event_handlers import Feed
+from controlplane.scheduler.plugins.registry import build_framework
 from controlplane.scheduler.queue import SchedulingQueue
 from controlplane.scheduler.schedule_one import Scheduler
 from kvstore.base.clock import Clock
@@ -32,8 +33,8 @@ class App:
     ):
         self._config = config
         self._client = client
-        self._pods = Informer(client, SCHEME.of("Pod"), clock, field_selector=LIVE_PODS, rng=rng)
-        self._nodes = Informer(client, SCHEME.of("Node"), clock, rng=rng)
+        self._pods = Informer(client, PODS, clock, field_selector=LIVE_PODS, rng=rng)
+        self._nodes = Informer(client, NODES, clock, rng=rng)
         self._events = EventRecorder(client, config.scheduler_name, clock)
         self._elector = config.leading.elector(client, LEASE_NAME, clock, rng)
         # A leader that was stopped for longer than its lease must not bind when it wakes up.

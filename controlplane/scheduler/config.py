@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from controlplane.runtime import leading
+from controlplane.program import leading
 
 
 @dataclass(frozen=True, slots=True)

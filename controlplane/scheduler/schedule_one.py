@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlplane.api.errors import APIError, NotFound
-from controlplane.api.scheme import SCHEME
 from controlplane.api.times import to_rfc3339
 from controlplane.client.events import EventRecorder
 from controlplane.client.leader import NotLeader
 from controlplane.client.rest import STRATEGIC_MERGE_PATCH, RestClient
+from controlplane.kinds.core.pod.resource import PODS
 from controlplane.scheduler.cache import SchedulerCache
 from controlplane.scheduler.framework.cycle_state import CycleState
 from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
@@ -156,7 +156,7 @@ class Scheduler:
             return
         try:
             await self._client.patch(
-                SCHEME.of("Pod"),
+                PODS,
                 pod.name,
                 patch,
                 pod.namespace,

@@ -10,21 +10,20 @@ import sys
 import pytest
 
 from controlplane.api.errors import APIError
-from controlplane.api.scheme import SCHEME
 from controlplane.api.times import parse_or_none
 from controlplane.client.rest import RestClient
+from controlplane.kinds.apps.deployment import DEPLOYMENTS
+from controlplane.kinds.apps.replica_set import REPLICA_SETS
+from controlplane.kinds.coordination.lease import LEASES
+from controlplane.kinds.core.config_map import CONFIG_MAPS
+from controlplane.kinds.core.event import EVENTS
+from controlplane.kinds.core.namespace import NAMESPACES
+from controlplane.kinds.core.pod.resource import PODS
 from controlplane.local.kubeconfig import Server, write_kubeconfig
 from kvstore.base.ports import free_port
 from kvstore.local.certificates import CertificateAuthority
 
 pytestmark = pytest.mark.e2e
-
-DEPLOYMENTS = SCHEME.of("Deployment")
-REPLICASETS = SCHEME.of("ReplicaSet")
-PODS = SCHEME.of("Pod")
-LEASES = SCHEME.of("Lease")
-NAMESPACES = SCHEME.of("Namespace")
-EVENTS = SCHEME.of("Event")
 
 
 class Cluster:
@@ -228,14 +227,14 @@ async def test_controllers_work_through_faults(cluster):
     async def empty():
         return (
             not (await client.list(PODS, "default")).items
-            and not (await client.list(REPLICASETS, "default")).items
+            and not (await client.list(REPLICA_SETS, "default")).items
         )
 
     await until(empty, 10)
     await client.create(NAMESPACES, {"metadata": {"name": "extra"}})
 
     async def gifts():
-        found = await client.list(SCHEME.of("ConfigMap"), "extra")
+        found = await client.list(CONFIG_MAPS, "extra")
         return [c["metadata"]["name"] for c in found.items] == ["kube-root-ca.crt"]
 
     await until(gifts, 5)

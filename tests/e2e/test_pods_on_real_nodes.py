@@ -14,15 +14,17 @@ from typing import Any
 import pytest
 
 from controlplane.api.errors import APIError
-from controlplane.api.scheme import SCHEME
 from controlplane.client.rest import RestClient
+from controlplane.kinds.apps.deployment import DEPLOYMENTS
+from controlplane.kinds.core.node import NODES
+from controlplane.kinds.core.pod.resource import PODS
 from controlplane.local.kubeconfig import Server, write_kubeconfig
 from kvstore.base.ports import free_port
 from kvstore.local.certificates import CertificateAuthority
 
 pytestmark = pytest.mark.e2e
 
-PODS, NODES, DEPLOYMENTS = SCHEME.of("Pod"), SCHEME.of("Node"), SCHEME.of("Deployment")
+PODS, NODES, DEPLOYMENTS = PODS, NODES, DEPLOYMENTS
 NAMES = ("node-1", "node-2")
 
 
@@ -92,7 +94,7 @@ class Cluster:
         ip = f"127.232.{number}.1"
         tls = self.ca.identity(f"serve-{name}", f"system:node:{name}", hosts=[ip], server=True)
         await self.start(
-            name, "controlplane.agent", "--kubeconfig", str(self.config(name)),
+            name, "controlplane.kubelet", "--kubeconfig", str(self.config(name)),
             "--hostname-override", name, "--root-dir", str(self.folder / name),
             "--node-ip", ip, "--port", str(free_port()), "--pod-cidr", f"127.233.{number}.0/24",
             "--tls-cert-file", str(tls.cert_file), "--tls-private-key-file", str(tls.key_file),

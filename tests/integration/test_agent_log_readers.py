@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from controlplane.agent.server import AgentServer
+from controlplane.kubelet.server.server import AgentServer
 from kvstore.base.clock import SystemClock
 
 POD = {"metadata": {"name": "p", "namespace": "n", "uid": "u"}}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from controlplane.agent.runtime.interface import (
+from controlplane.kubelet.runtimes.interface import (
     ContainerConfig,
     ContainerState,
     ContainerStatus,
@@ -19,7 +19,7 @@ from controlplane.agent.runtime.interface import (
     Mount,
     SandboxConfig,
 )
-from controlplane.agent.runtime.process import ProcessRuntime
+from controlplane.kubelet.runtimes.process.runtime import ProcessRuntime
 from kvstore.base.clock import SystemClock
 
 ENV = {"PATH": os.environ["PATH"]}
@@ -107,7 +107,7 @@ async def test_mounts_environment_and_exec(runtime: ProcessRuntime, tmp_path: Pa
 async def test_mount_path_cannot_leave_the_container(
     runtime: ProcessRuntime, tmp_path: Path
 ) -> None:
-    from controlplane.agent.runtime.interface import ContainerRuntimeError
+    from controlplane.kubelet.runtimes.interface import ContainerRuntimeError
 
     with pytest.raises(ContainerRuntimeError, match="leads out"):
         await start(runtime, "true", mounts=[Mount("v", str(tmp_path), "/../../../../x")])
@@ -116,8 +116,8 @@ async def test_mount_path_cannot_leave_the_container(
 AGENT = """
 import sys, asyncio
 from pathlib import Path
-from controlplane.agent.runtime.interface import ContainerConfig, SandboxConfig
-from controlplane.agent.runtime.process import ProcessRuntime
+from controlplane.kubelet.runtimes.interface import ContainerConfig, SandboxConfig
+from controlplane.kubelet.runtimes.process.runtime import ProcessRuntime
 from kvstore.base.clock import SystemClock
 
 async def main():

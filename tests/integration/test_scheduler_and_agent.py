@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from controlplane.agent.app import App as AgentApp
-from controlplane.agent.config import AgentConfig
 from controlplane.client.memory import MemoryApi
 from controlplane.client.rest import RestClient
-from controlplane.runtime.leading import LeadingConfig
+from controlplane.kubelet.app import App as AgentApp
+from controlplane.kubelet.config import AgentConfig
+from controlplane.program.leading import LeadingConfig
 from controlplane.scheduler.app import App as SchedulerApp
 from controlplane.scheduler.config import SchedulerConfig
 from kvstore.base.clock import SystemClock
@@ -227,6 +227,6 @@ async def test_unknown_image(tmp_path: Path) -> None:
 
 
 def _pods() -> Any:
-    from controlplane.api.scheme import SCHEME
+    from controlplane.kinds.core.pod.resource import PODS
 
-    return SCHEME.of("Pod")
+    return PODS

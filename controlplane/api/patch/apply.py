@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from controlplane.api import meta, strict
+from controlplane.api import meta
 from controlplane.api.errors import ApplyConflict, BadRequest, Cause
 from controlplane.api.patch.field_set import (
     Path,
@@ -29,7 +29,8 @@ from controlplane.api.patch.field_set import (
     show,
     to_fields_v1,
 )
-from controlplane.api.schema import Schema, schema_for
+from controlplane.api.schema import strict
+from controlplane.api.schema.builtin import Schema, schema_for
 
 Object = dict[str, Any]
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from controlplane.api.schema import KEY_DEFAULTS, Schema
+from controlplane.api.schema.builtin import KEY_DEFAULTS, Schema
 
 Object = dict[str, Any]
 Path = tuple[str, ...]

@@ -15,7 +15,7 @@ import copy
 from typing import Any
 
 from controlplane.api.errors import BadRequest
-from controlplane.api.schema import Schema
+from controlplane.api.schema.builtin import Schema
 
 Object = dict[str, Any]
 

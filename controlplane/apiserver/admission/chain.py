@@ -6,11 +6,11 @@ may read other objects.
 
 from typing import Any
 
-from controlplane.api import defaults, validation
 from controlplane.api.errors import Cause
 from controlplane.api.resource import Resource
 from controlplane.apiserver.admission import pods
 from controlplane.apiserver.admission.namespace import NamespaceLifecycle
+from controlplane.kinds import defaults, validation
 
 Obj = dict[str, Any]
 

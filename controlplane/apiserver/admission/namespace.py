@@ -8,7 +8,7 @@ from typing import Any
 from controlplane.api import errors, meta
 from controlplane.api.errors import Cause
 from controlplane.api.resource import Resource
-from controlplane.apiserver.registry.refusals import translating
+from controlplane.apiserver.storage_errors import translating
 from controlplane.storage.errors import StorageError
 from controlplane.storage.interface import Storage
 from controlplane.storage.watch_cache import WatchCache

@@ -12,11 +12,11 @@ from typing import Any
 from controlplane.api import errors, meta, names, times
 from controlplane.api.errors import Cause
 from controlplane.api.resource import Resource
+from controlplane.api.strategy import DeleteOptions, Strategy
 from controlplane.apiserver.admission.chain import Admission
 from controlplane.apiserver.registry import managed
 from controlplane.apiserver.registry.context import Transform, WriteContext
-from controlplane.apiserver.registry.refusals import translating
-from controlplane.apiserver.registry.strategy import DeleteOptions, Strategy
+from controlplane.apiserver.storage_errors import translating
 from controlplane.storage.errors import KeyExistsError
 from controlplane.storage.interface import Obj, Preconditions, Removal, Storage
 from kvstore.base.clock import Clock

@@ -1,11 +1,11 @@
 """Which strategy a kind has; the only list. A kind that is not named here has the plain one."""
 
 from controlplane.api.resource import Resource
+from controlplane.api.strategy import SpecStrategy, Strategy
 from controlplane.apiserver.registry.kinds.data import DataStrategy, EventStrategy
 from controlplane.apiserver.registry.kinds.namespace import NamespaceStrategy
 from controlplane.apiserver.registry.kinds.pod import PodStrategy
 from controlplane.apiserver.registry.kinds.service import ServiceStrategy
-from controlplane.apiserver.registry.strategy import SpecStrategy, Strategy
 from controlplane.storage.interface import Storage
 
 _BY_KIND: dict[str, type[Strategy]] = {

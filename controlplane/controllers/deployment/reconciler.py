@@ -9,7 +9,6 @@ from typing import Any
 
 from controlplane.api import meta
 from controlplane.api.errors import AlreadyExists, APIError, NotFound
-from controlplane.api.scheme import SCHEME
 from controlplane.api.selectors import LabelSelector
 from controlplane.controllers.deployment import status as states
 from controlplane.controllers.deployment.plan import (
@@ -30,17 +29,16 @@ from controlplane.controllers.deployment.revision import (
     same_template,
     size_annotations,
 )
-from controlplane.runtime.controller import Controller, Watch
-from controlplane.runtime.manager import Context
-from controlplane.runtime.owners import OwnerGone, claim
-from controlplane.runtime.reconciler import Key, Result
-from controlplane.runtime.sources import Change, key_of, to_itself
+from controlplane.controllers.framework.controller import Controller, Watch
+from controlplane.controllers.framework.manager import Context
+from controlplane.controllers.framework.owners import OwnerGone, claim
+from controlplane.controllers.framework.reconciler import Key, Result
+from controlplane.controllers.framework.sources import Change, key_of, to_itself
+from controlplane.kinds.apps.deployment import DEPLOYMENTS
+from controlplane.kinds.apps.replica_set import REPLICA_SETS
+from controlplane.kinds.core.pod.resource import PODS
 
 Object = dict[str, Any]
-
-DEPLOYMENTS = SCHEME.of("Deployment")
-REPLICASETS = SCHEME.of("ReplicaSet")
-PODS = SCHEME.of("Pod")
 
 
 def build(context: Context) -> Controller[Key]:
@@ -48,7 +46,7 @@ def build(context: Context) -> Controller[Key]:
     reconciler = DeploymentReconciler(context)
     watches = (
         Watch(DEPLOYMENTS, to_itself),
-        Watch(REPLICASETS, reconciler.replicaset_changed),
+        Watch(REPLICA_SETS, reconciler.replicaset_changed),
         Watch(PODS, reconciler.pod_changed),
     )
     return Controller("deployment", watches, reconciler, workers=4)
@@ -62,7 +60,7 @@ class DeploymentReconciler:
         self._clock = context.clock
         self._recorder = context.recorder
         self._deployments = context.informers.of(DEPLOYMENTS).indexer
-        self._replicasets = context.informers.of(REPLICASETS).indexer
+        self._replicasets = context.informers.of(REPLICA_SETS).indexer
         self._pods = context.informers.of(PODS).indexer
 
     def replicaset_changed(self, change: Change) -> Iterable[Key]:
@@ -111,7 +109,7 @@ class DeploymentReconciler:
                 deployment,
                 DEPLOYMENTS,
                 selector,
-                REPLICASETS,
+                REPLICA_SETS,
                 self._replicasets.list(key.namespace),
             )
         except OwnerGone:
@@ -154,7 +152,7 @@ class DeploymentReconciler:
                 "metadata": {**new["metadata"], "annotations": annotations},
                 "spec": {**new["spec"], "minReadySeconds": minimum},
             }
-            new = await self._client.update(REPLICASETS, changed)
+            new = await self._client.update(REPLICA_SETS, changed)
         return new
 
     async def _number(self, deployment: Object, new: Object) -> Object:
@@ -174,9 +172,9 @@ class DeploymentReconciler:
         wanted = new_replicaset(deployment, replicas, annotations, collisions)
         name, namespace = meta.name(wanted), meta.namespace(deployment)
         try:
-            created = await self._client.create(REPLICASETS, wanted, namespace)
+            created = await self._client.create(REPLICA_SETS, wanted, namespace)
         except AlreadyExists:
-            existing = await self._client.get(REPLICASETS, name, namespace)
+            existing = await self._client.get(REPLICA_SETS, name, namespace)
             template = meta.spec(deployment).get("template") or {}
             if meta.is_controlled_by(existing, deployment) and same_template(
                 meta.spec(existing).get("template") or {}, template
@@ -216,7 +214,7 @@ class DeploymentReconciler:
             "metadata": {**replicaset["metadata"], "annotations": annotations},
             "spec": {**replicaset["spec"], "replicas": size},
         }
-        await self._client.update(REPLICASETS, changed)
+        await self._client.update(REPLICA_SETS, changed)
         if size != before:
             way = "up" if size > before else "down"
             name = meta.name(replicaset)
@@ -256,7 +254,7 @@ class DeploymentReconciler:
         for old in plan_cleanup(deployment, olds):
             try:
                 await self._client.delete(
-                    REPLICASETS, meta.name(old), meta.namespace(old), uid=meta.uid(old)
+                    REPLICA_SETS, meta.name(old), meta.namespace(old), uid=meta.uid(old)
                 )
             except NotFound:
                 continue

@@ -11,8 +11,11 @@ from typing import Any
 from controlplane.api import meta
 from controlplane.api.errors import NotFound
 from controlplane.api.resource import Resource
-from controlplane.api.scheme import SCHEME
 from controlplane.client.rest import RestClient
+from controlplane.controllers.framework.controller import Controller, Watch
+from controlplane.controllers.framework.manager import Context
+from controlplane.controllers.framework.reconciler import Result
+from controlplane.controllers.framework.sources import Change
 from controlplane.controllers.garbage.graph import (
     FOREGROUND,
     ORPHAN,
@@ -23,10 +26,7 @@ from controlplane.controllers.garbage.graph import (
     decide,
     is_waiting,
 )
-from controlplane.runtime.controller import Controller, Watch
-from controlplane.runtime.manager import Context
-from controlplane.runtime.reconciler import Result
-from controlplane.runtime.sources import Change
+from controlplane.kinds.catalog import SCHEME
 
 Object = dict[str, Any]
 

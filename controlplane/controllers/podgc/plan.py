@@ -14,7 +14,7 @@ from typing import Any
 
 from controlplane.api import meta
 from controlplane.api.times import parse_or_none
-from controlplane.controllers.nodes.plan import OUT_OF_SERVICE, ready_status
+from controlplane.controllers.nodelifecycle.plan import OUT_OF_SERVICE, ready_status
 
 Object = dict[str, Any]
 

@@ -4,16 +4,14 @@ from collections.abc import Iterable
 
 from controlplane.api import meta
 from controlplane.api.errors import NotFound
-from controlplane.api.scheme import SCHEME
+from controlplane.controllers.framework.controller import Controller, Watch
+from controlplane.controllers.framework.manager import Context
+from controlplane.controllers.framework.reconciler import Key, Result
+from controlplane.controllers.framework.sources import Change
 from controlplane.controllers.podgc.plan import plan_removals
-from controlplane.runtime.controller import Controller, Watch
-from controlplane.runtime.manager import Context
-from controlplane.runtime.reconciler import Key, Result
-from controlplane.runtime.sources import Change
+from controlplane.kinds.core.node import NODES
+from controlplane.kinds.core.pod.resource import PODS
 from kvstore.base.log import get_logger
-
-NODES = SCHEME.of("Node")
-PODS = SCHEME.of("Pod")
 
 _SWEEP = Key("", "sweep")
 _log = get_logger("podgc")

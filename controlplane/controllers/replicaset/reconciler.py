@@ -6,8 +6,13 @@ from typing import Any
 
 from controlplane.api import meta
 from controlplane.api.errors import APIError, NotFound
-from controlplane.api.scheme import SCHEME
 from controlplane.api.selectors import LabelSelector
+from controlplane.controllers.framework.controller import Controller, Watch
+from controlplane.controllers.framework.expectations import Expectations
+from controlplane.controllers.framework.manager import Context
+from controlplane.controllers.framework.owners import OwnerGone, claim
+from controlplane.controllers.framework.reconciler import Key, Result
+from controlplane.controllers.framework.sources import Change, key_of, to_itself
 from controlplane.controllers.replicaset.plan import (
     is_active,
     new_pod,
@@ -15,17 +20,10 @@ from controlplane.controllers.replicaset.plan import (
     plan_scale,
     plan_status,
 )
-from controlplane.runtime.controller import Controller, Watch
-from controlplane.runtime.expectations import Expectations
-from controlplane.runtime.manager import Context
-from controlplane.runtime.owners import OwnerGone, claim
-from controlplane.runtime.reconciler import Key, Result
-from controlplane.runtime.sources import Change, key_of, to_itself
+from controlplane.kinds.apps.replica_set import REPLICA_SETS
+from controlplane.kinds.core.pod.resource import PODS
 
 Object = dict[str, Any]
-
-REPLICASETS = SCHEME.of("ReplicaSet")
-PODS = SCHEME.of("Pod")
 
 
 def build(context: Context) -> Controller[Key]:
@@ -33,7 +31,7 @@ def build(context: Context) -> Controller[Key]:
     reconciler = ReplicaSetReconciler(context)
     return Controller(
         "replicaset",
-        (Watch(REPLICASETS, to_itself), Watch(PODS, reconciler.pod_changed)),
+        (Watch(REPLICA_SETS, to_itself), Watch(PODS, reconciler.pod_changed)),
         reconciler,
         workers=8,
     )
@@ -47,7 +45,7 @@ class ReplicaSetReconciler:
         self._clock = context.clock
         self._recorder = context.recorder
         self._expectations = Expectations(context.clock)
-        self._replicasets = context.informers.of(REPLICASETS).indexer
+        self._replicasets = context.informers.of(REPLICA_SETS).indexer
         self._pods = context.informers.of(PODS).indexer
 
     def pod_changed(self, change: Change) -> Iterable[Key]:
@@ -79,7 +77,7 @@ class ReplicaSetReconciler:
         candidates = [pod for pod in self._pods.list(key.namespace) if is_active(pod)]
         try:
             pods = await claim(
-                self._client, replicaset, REPLICASETS, _selector(replicaset), PODS, candidates
+                self._client, replicaset, REPLICA_SETS, _selector(replicaset), PODS, candidates
             )
         except OwnerGone:
             return Result.done()
@@ -93,7 +91,7 @@ class ReplicaSetReconciler:
         now = self._clock.time()
         status = plan_status(replicaset, pods, now, failure)
         if status != meta.status(replicaset):
-            await self._client.update_status(REPLICASETS, {**replicaset, "status": status})
+            await self._client.update_status(REPLICA_SETS, {**replicaset, "status": status})
         if error is not None:
             raise error
         wait = next_look_seconds(replicaset, pods, now)

@@ -4,15 +4,14 @@ from collections.abc import Iterable
 
 from controlplane.api import meta
 from controlplane.api.errors import AlreadyExists, APIError
-from controlplane.api.scheme import SCHEME
-from controlplane.runtime.controller import Controller, Watch
-from controlplane.runtime.manager import Context
-from controlplane.runtime.reconciler import Key, Result
-from controlplane.runtime.sources import Change
+from controlplane.controllers.framework.controller import Controller, Watch
+from controlplane.controllers.framework.manager import Context
+from controlplane.controllers.framework.reconciler import Key, Result
+from controlplane.controllers.framework.sources import Change
+from controlplane.kinds.core.config_map import CONFIG_MAPS
+from controlplane.kinds.core.namespace import NAMESPACES
+from controlplane.kinds.core.service_account import SERVICE_ACCOUNTS
 
-NAMESPACES = SCHEME.of("Namespace")
-ACCOUNTS = SCHEME.of("ServiceAccount")
-CONFIGMAPS = SCHEME.of("ConfigMap")
 ROOT_CA = "kube-root-ca.crt"
 
 _DESCRIPTION = (
@@ -28,15 +27,15 @@ class NamespaceGiftsReconciler:
         self._client = context.client
         self._root_ca = root_ca
         self._namespaces = context.informers.of(NAMESPACES).indexer
-        self._accounts = context.informers.of(ACCOUNTS).indexer
-        self._configmaps = context.informers.of(CONFIGMAPS).indexer
+        self._accounts = context.informers.of(SERVICE_ACCOUNTS).indexer
+        self._configmaps = context.informers.of(CONFIG_MAPS).indexer
 
     def controller(self) -> Controller[Key]:
         """The declaration of this controller."""
         watches = (
             Watch(NAMESPACES, self.namespace_changed),
-            Watch(ACCOUNTS, self.account_changed),
-            Watch(CONFIGMAPS, self.configmap_changed),
+            Watch(SERVICE_ACCOUNTS, self.account_changed),
+            Watch(CONFIG_MAPS, self.configmap_changed),
         )
         return Controller("namespace-gifts", watches, self, workers=2)
 
@@ -80,8 +79,10 @@ class NamespaceGiftsReconciler:
                     "metadata": {"name": ROOT_CA, "annotations": annotations},
                     "data": data,
                 }
-                await self._client.create(CONFIGMAPS, configmap, namespace)
+                await self._client.create(CONFIG_MAPS, configmap, namespace)
             elif existing.get("data") != data:
-                await self._client.update(CONFIGMAPS, {**existing, "data": data})
+                await self._client.update(CONFIG_MAPS, {**existing, "data": data})
         if self._accounts.get("default", namespace) is None:
-            await self._client.create(ACCOUNTS, {"metadata": {"name": "default"}}, namespace)
+            await self._client.create(
+                SERVICE_ACCOUNTS, {"metadata": {"name": "default"}}, namespace
+            )

@@ -1,9 +1,9 @@
 """DefaultBinder: POSTs the Binding; the only plugin that talks to the API server."""
 
 from controlplane.api.errors import APIError
-from controlplane.api.scheme import SCHEME
 from controlplane.client.leader import NotLeader
 from controlplane.client.rest import RestClient
+from controlplane.kinds.core.pod.resource import PODS
 from controlplane.scheduler.framework.interface import ClusterEvent
 from controlplane.scheduler.framework.node_info import PodInfo
 from controlplane.scheduler.framework.status import SUCCESS, Status, error
@@ -28,7 +28,7 @@ class DefaultBinder:
         }
         try:
             await self._client.create_subresource(
-                SCHEME.of("Pod"),
+                PODS,
                 pod.name,
                 "binding",
                 binding,

@@ -8,16 +8,14 @@ import pytest
 from aiohttp import web
 
 from controlplane.api.errors import Conflict, NotFound, ServiceUnavailable
-from controlplane.api.scheme import SCHEME
 from controlplane.client.informer import Informer
 from controlplane.client.memory import MemoryApi
 from controlplane.client.rest import RestClient
 from controlplane.client.transport import HttpTransport, Request, TransportError
-from controlplane.runtime.health import HealthServer
+from controlplane.kinds.core.config_map import CONFIG_MAPS
+from controlplane.program.health import HealthServer
 from kvstore.base.clock import SystemClock
 from kvstore.base.tasks import Supervisor
-
-CONFIGMAPS = SCHEME.of("ConfigMap")
 
 
 class Front:
@@ -100,25 +98,25 @@ def configmap(name):
 
 async def test_verbs_over_http(pair):
     _, _, client, _ = pair
-    made = await client.create(CONFIGMAPS, configmap("x"), "d")
-    assert (await client.get(CONFIGMAPS, "x", "d")) == made
-    changed = await client.update(CONFIGMAPS, {**made, "data": {"a": "2"}})
+    made = await client.create(CONFIG_MAPS, configmap("x"), "d")
+    assert (await client.get(CONFIG_MAPS, "x", "d")) == made
+    changed = await client.update(CONFIG_MAPS, {**made, "data": {"a": "2"}})
     with pytest.raises(Conflict):
-        await client.update(CONFIGMAPS, {**made, "data": {"a": "3"}})
-    patched = await client.patch(CONFIGMAPS, "x", {"data": {"b": "ü"}}, "d")
+        await client.update(CONFIG_MAPS, {**made, "data": {"a": "3"}})
+    patched = await client.patch(CONFIG_MAPS, "x", {"data": {"b": "ü"}}, "d")
     assert patched["data"] == {"a": "2", "b": "ü"}
     assert changed["metadata"]["uid"] == made["metadata"]["uid"]
-    listed = await client.list(CONFIGMAPS, "d")
+    listed = await client.list(CONFIG_MAPS, "d")
     assert [item["kind"] for item in listed.items] == ["ConfigMap"]
-    await client.delete(CONFIGMAPS, "x", "d", uid=made["metadata"]["uid"])
+    await client.delete(CONFIG_MAPS, "x", "d", uid=made["metadata"]["uid"])
     with pytest.raises(NotFound):
-        await client.get(CONFIGMAPS, "x", "d")
+        await client.get(CONFIG_MAPS, "x", "d")
 
 
 async def test_a_refused_connection_goes_to_the_next_server_also_for_changes(pair):
     _, fronts, client, _ = pair
     await fronts[0].stop()
-    await client.create(CONFIGMAPS, configmap("x"), "d")
+    await client.create(CONFIG_MAPS, configmap("x"), "d")
     assert fronts[1].seen == ["POST"]
 
 
@@ -126,18 +124,18 @@ async def test_a_silent_server_costs_reads_one_timeout_and_changes_an_error(pair
     _, fronts, client, _ = pair
     fronts[0].hang.set()
     with pytest.raises(ServiceUnavailable) as caught:
-        await client.create(CONFIGMAPS, configmap("x"), "d")
+        await client.create(CONFIG_MAPS, configmap("x"), "d")
     assert isinstance(caught.value.__cause__, TransportError)
     assert not caught.value.__cause__.outcome_known
     assert fronts[1].seen == []
-    await client.create(CONFIGMAPS, configmap("x"), "d")
+    await client.create(CONFIG_MAPS, configmap("x"), "d")
     client.transport._current = 0
-    assert await client.get(CONFIGMAPS, "x", "d")
+    assert await client.get(CONFIG_MAPS, "x", "d")
 
 
 async def test_requests_under_way_end_when_the_server_is_found_silent(pair):
     _, fronts, client, supervisor = pair
-    informer = Informer(client, CONFIGMAPS, SystemClock(), rng=random.Random(1))
+    informer = Informer(client, CONFIG_MAPS, SystemClock(), rng=random.Random(1))
     supervisor.start(informer.run(), "informer", eternal=True)
     await informer.wait_synced()
     await until(lambda: client.transport._streams.get(0))
@@ -146,7 +144,7 @@ async def test_requests_under_way_end_when_the_server_is_found_silent(pair):
     started = loop.time()
     patient = RestClient(client.transport, timeout_seconds=60)
     with pytest.raises(ServiceUnavailable):
-        await patient.create(CONFIGMAPS, configmap("x"), "d")
+        await patient.create(CONFIG_MAPS, configmap("x"), "d")
     assert loop.time() - started < 10
 
 
@@ -155,13 +153,13 @@ async def test_no_server_at_all(pair):
     for front in fronts:
         await front.stop()
     with pytest.raises(ServiceUnavailable):
-        await client.get(CONFIGMAPS, "x", "d")
+        await client.get(CONFIG_MAPS, "x", "d")
 
 
 @pytest.mark.parametrize("fault", ["stop", "hang"])
 async def test_an_informer_survives_its_server(pair, fault):
     api, fronts, client, supervisor = pair
-    informer = Informer(client, CONFIGMAPS, SystemClock(), rng=random.Random(1))
+    informer = Informer(client, CONFIG_MAPS, SystemClock(), rng=random.Random(1))
     heard: list[str] = []
     informer.add_listener(on_add=lambda obj: heard.append(obj["metadata"]["name"]))
     supervisor.start(informer.run(), "informer", eternal=True)

@@ -9,10 +9,17 @@ from typing import Any
 
 import pytest
 
-from controlplane.api import discovery, errors, openapi, protobuf, strict, tables
+from controlplane.api import errors
 from controlplane.api.errors import APIError, BadRequest
-from controlplane.api.schema import schema_for
-from controlplane.api.scheme import SCHEME
+from controlplane.api.schema import strict
+from controlplane.api.schema.builtin import schema_for
+from controlplane.api.table import columns as tables
+from controlplane.api.wire import discovery, openapi, protobuf
+from controlplane.kinds.apps.deployment import DEPLOYMENTS
+from controlplane.kinds.catalog import SCHEME
+from controlplane.kinds.core.node import NODES
+from controlplane.kinds.core.pod.resource import PODS
+from controlplane.kinds.core.service import SERVICES
 
 # Bodies as kubectl 1.32 sends them.
 SECRET = "azhzAAoMCgJ2MRIGU2VjcmV0Eh0KEQoBcxIAGgAiACoAMgA4AEIAEgYKAWESAWIaABoAIgA="
@@ -38,14 +45,14 @@ def test_every_error_survives_its_status(cls: type[APIError]) -> None:
 
 
 def test_not_found_names_the_resource() -> None:
-    status = errors.NotFound.of(SCHEME.of("Deployment"), "x").status()
+    status = errors.NotFound.of(DEPLOYMENTS, "x").status()
     assert status["message"] == 'deployments.apps "x" not found'
     assert status["details"] == {"name": "x", "group": "apps", "kind": "deployments"}
 
 
 def test_keys_have_kubernetes_historic_names() -> None:
-    assert SCHEME.of("Node").key("", "n") == "/registry/minions/n"
-    assert SCHEME.of("Service").key("d", "s") == "/registry/services/specs/d/s"
+    assert NODES.key("", "n") == "/registry/minions/n"
+    assert SERVICES.key("d", "s") == "/registry/services/specs/d/s"
 
 
 @pytest.mark.parametrize("version", discovery.AGGREGATED_VERSIONS)
@@ -240,7 +247,7 @@ def _container(state: dict[str, Any], **more: Any) -> dict[str, Any]:
     ],
 )
 def test_pod_row(pod: dict[str, Any], cells: list[str]) -> None:
-    table = tables.to_table(SCHEME.of("Pod"), [pod], now=60.0)
+    table = tables.to_table(PODS, [pod], now=60.0)
     assert table["rows"][0]["cells"][:5] == ["p", *cells, "60s"]
 
 

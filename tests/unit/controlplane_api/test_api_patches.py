@@ -13,7 +13,7 @@ from controlplane.api.errors import ApplyConflict, BadRequest, Invalid
 from controlplane.api.patch import apply as ssa
 from controlplane.api.patch import json_patch, merge_patch, strategic
 from controlplane.api.patch.field_set import from_fields_v1, to_fields_v1
-from controlplane.api.schema import schema_for
+from controlplane.api.schema.builtin import schema_for
 
 Object = dict[str, Any]
 POD = schema_for("v1", "Pod")

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from controlplane.api import defaults, meta, validation
-from controlplane.api.scheme import SCHEME
+from controlplane.api import meta
+from controlplane.kinds import defaults, validation
+from controlplane.kinds.catalog import SCHEME
 
 Object = dict[str, Any]
 

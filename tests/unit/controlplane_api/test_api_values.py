@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from controlplane.api import names, quantity, times
 from controlplane.api.errors import BadRequest
-from controlplane.api.scheme import SCHEME
 from controlplane.api.selectors import (
     LabelSelector,
     parse_field_selector,
     parse_label_selector,
 )
+from controlplane.kinds.core.node import NODES
+from controlplane.kinds.core.pod.resource import PODS
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_absent_selector_selects_nothing_and_empty_everything() -> None:
 
 
 def test_field_selector_reads_fields_of_the_kind() -> None:
-    pods = SCHEME.of("Pod")
+    pods = PODS
     pod = {"metadata": {"name": "a"}, "spec": {"nodeName": "n"}, "status": {"phase": "Running"}}
     parsed = parse_field_selector("spec.nodeName=n,status.phase!=Failed")
     parsed.check(pods)
@@ -121,5 +122,5 @@ def test_field_selector_reads_fields_of_the_kind() -> None:
 
 
 def test_unset_boolean_field_is_false() -> None:
-    nodes = SCHEME.of("Node")
+    nodes = NODES
     assert parse_field_selector("spec.unschedulable=false").matches({"metadata": {}}, nodes)

@@ -3,7 +3,7 @@
 import base64
 from typing import Any
 
-from controlplane.apiserver.registry.strategy import Strategy
+from controlplane.api.strategy import Strategy
 
 Obj = dict[str, Any]
 

@@ -6,7 +6,7 @@ The namespace controller empties an ending namespace and then calls the finalize
 from typing import Any
 
 from controlplane.api import meta
-from controlplane.apiserver.registry.strategy import Strategy
+from controlplane.api.strategy import Strategy
 
 Obj = dict[str, Any]
 

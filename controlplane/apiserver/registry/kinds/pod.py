@@ -6,7 +6,7 @@ Source: the pod lifecycle page of the Kubernetes documentation (termination of p
 from typing import Any
 
 from controlplane.api import meta
-from controlplane.apiserver.registry.strategy import DeleteOptions, Strategy
+from controlplane.api.strategy import DeleteOptions, Strategy
 
 Obj = dict[str, Any]
 

@@ -12,7 +12,7 @@ from typing import Any
 from controlplane.api import meta
 from controlplane.api.errors import Cause, Internal, Invalid
 from controlplane.api.resource import Resource
-from controlplane.apiserver.registry.strategy import Strategy
+from controlplane.api.strategy import Strategy
 from controlplane.storage.errors import KeyExistsError, KeyNotFoundError
 from controlplane.storage.interface import Storage
 

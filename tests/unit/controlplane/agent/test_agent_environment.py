@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from controlplane.agent.addresses import AddressPool, NoAddressLeftError
-from controlplane.agent.environment import (
+from controlplane.kubelet.containers.environment import (
     ConfigError,
     command_line,
     container_env,
     expand,
     field_value,
 )
-from controlplane.agent.images.catalog import Image, ImageCatalog, short_name
-from controlplane.agent.runtime.cri_log import CriLogWriter, read_log
-from controlplane.agent.runtime.interface import LogOptions
+from controlplane.kubelet.images.catalog import Image, ImageCatalog, short_name
+from controlplane.kubelet.network.addresses import AddressPool, NoAddressLeftError
+from controlplane.kubelet.runtimes.cri_log import CriLogWriter, read_log
+from controlplane.kubelet.runtimes.interface import LogOptions
 from kvstore.base.clock import ManualClock
 
 POD: dict[str, Any] = {

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from controlplane.agent.plan import (
+from controlplane.kubelet.pods.plan import (
     Blocked,
     CrashBackoff,
     StartContainer,
@@ -17,7 +17,7 @@ from controlplane.agent.plan import (
     next_backoff,
     restart_at,
 )
-from controlplane.agent.runtime.interface import ContainerState, ContainerStatus, Sandbox
+from controlplane.kubelet.runtimes.interface import ContainerState, ContainerStatus, Sandbox
 
 NOW = 10_000.0
 BOX = Sandbox("box", "u1", "127.9.0.2", True, NOW - 60)

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from controlplane.agent.plan import Verdict, View, make_plan
-from controlplane.agent.runtime.interface import ContainerState, ContainerStatus, Sandbox
-from controlplane.agent.status import pod_status, qos_class, status_patch
+from controlplane.kubelet.pods.plan import Verdict, View, make_plan
+from controlplane.kubelet.pods.status import pod_status, qos_class, status_patch
+from controlplane.kubelet.runtimes.interface import ContainerState, ContainerStatus, Sandbox
 
 NOW = 10_000.0
 BOX = Sandbox("box", "u1", "127.9.0.2", True, NOW)

@@ -9,11 +9,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from controlplane.apiserver import bootstrap, routes
+from controlplane.apiserver import routes
 from controlplane.apiserver.app import build_parts
+from controlplane.apiserver.bootstrap import loop as bootstrap
 from controlplane.apiserver.config import ApiServerConfig
-from controlplane.apiserver.filters import Filters
-from controlplane.apiserver.messages import ANONYMOUS, Response, StreamResponse, User
+from controlplane.apiserver.filters.chain import Filters
+from controlplane.apiserver.http.messages import ANONYMOUS, Response, StreamResponse, User
 from controlplane.storage.memory import MemoryStorage
 from kvstore.base.clock import SystemClock
 

@@ -3,7 +3,14 @@
 import pytest
 
 from controlplane.api.errors import NotAcceptable
-from controlplane.apiserver.negotiate import JSON, YAML, Form, body_type, parse_accept, reply_form
+from controlplane.apiserver.http.negotiate import (
+    JSON,
+    YAML,
+    Form,
+    body_type,
+    parse_accept,
+    reply_form,
+)
 
 KUBECTL = (
     "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,"

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from controlplane.apiserver.handlers import not_served
-from controlplane.apiserver.request_info import parse
+from controlplane.apiserver.documents import not_served
+from controlplane.apiserver.requests.info import parse
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 

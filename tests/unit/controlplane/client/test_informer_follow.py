@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from controlplane.api.scheme import SCHEME
 from controlplane.client.informer import Informer
 from controlplane.client.memory import MemoryApi
 from controlplane.client.rest import RestClient
+from controlplane.kinds.core.pod.resource import PODS
 from kvstore.base.clock import ManualClock
 from kvstore.base.tasks import Supervisor
 
@@ -21,7 +21,7 @@ async def world():
     clock = ManualClock()
     api = MemoryApi(clock)
     api.put("Pod", pod("old"))
-    informer = Informer(RestClient(api), SCHEME.of("Pod"), clock, rng=random.Random(3))
+    informer = Informer(RestClient(api), PODS, clock, rng=random.Random(3))
     heard: list[tuple[str, str]] = []
     informer.add_listener(
         lambda new: heard.append(("add", new["metadata"]["name"])),

@@ -9,11 +9,11 @@ from controlplane.api.times import to_rfc3339
 from controlplane.client.leader import LeaderElector
 from controlplane.client.memory import MemoryApi
 from controlplane.client.rest import RestClient
+from controlplane.controllers.catalog import chosen
 from controlplane.controllers.config import ControllersConfig
+from controlplane.controllers.framework.manager import Manager
 from controlplane.controllers.garbage.reconciler import collected
-from controlplane.controllers.registry import chosen
-from controlplane.runtime.leading import LeadingConfig
-from controlplane.runtime.manager import Manager
+from controlplane.program.leading import LeadingConfig
 from kvstore.base.clock import ManualClock
 from kvstore.base.tasks import Supervisor
 

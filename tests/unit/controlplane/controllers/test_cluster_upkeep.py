@@ -1,8 +1,7 @@
 """Nodes, evictions, pod garbage, owner garbage, namespaces, and their gifts over the in-memory API."""
 
-from controlplane.api.scheme import SCHEME
-
-DEPLOYMENTS = SCHEME.of("Deployment")
+from controlplane.kinds.apps.deployment import DEPLOYMENTS
+from controlplane.kinds.core.namespace import NAMESPACES
 
 
 def owned(name, kind, owner, *, block=False, namespace="d"):
@@ -151,7 +150,7 @@ async def test_an_owner_of_the_same_name_but_another_uid_is_gone(make_world):
 
 
 async def test_a_namespace_gets_its_gifts_and_is_emptied_when_deleted(make_world, make_deployment):
-    namespaces = SCHEME.of("Namespace")
+    namespaces = NAMESPACES
     async with make_world() as world:
         await world.client.create(namespaces, {"metadata": {"name": "d"}})
         await world.step(5)

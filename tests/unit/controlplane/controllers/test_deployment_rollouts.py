@@ -1,8 +1,7 @@
 """Deployments and ReplicaSets over the in-memory API, on a manual clock."""
 
-from controlplane.api.scheme import SCHEME
-
-DEPLOYMENTS = SCHEME.of("Deployment")
+from controlplane.kinds.apps.deployment import DEPLOYMENTS
+from controlplane.kinds.core.pod.resource import PODS
 
 
 def condition(obj, type_):
@@ -143,7 +142,7 @@ async def test_a_deleted_pod_is_replaced_at_once(make_world, make_deployment):
         await world.step()
         before = {p["metadata"]["name"] for p in world.api.objects("Pod")}
         victim = sorted(before)[0]
-        await world.client.delete(SCHEME.of("Pod"), victim, "d")
+        await world.client.delete(PODS, victim, "d")
         await world.step(3)
         after = {p["metadata"]["name"] for p in world.api.objects("Pod")}
         assert len(after) == 3

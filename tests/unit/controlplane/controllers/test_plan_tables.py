@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from controlplane.controllers.deployment import plan as deployment_plan
 from controlplane.controllers.deployment.revision import same_template, template_hash
 from controlplane.controllers.garbage.graph import OwnerState, Verb, decide
-from controlplane.controllers.nodes.plan import eviction_halted, plan_eviction, plan_taints
+from controlplane.controllers.nodelifecycle.plan import eviction_halted, plan_eviction, plan_taints
 from controlplane.controllers.podgc.plan import plan_removals
 from controlplane.controllers.replicaset.plan import plan_scale
 

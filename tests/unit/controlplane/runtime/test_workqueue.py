@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from controlplane.runtime.workqueue import WorkQueue
+from controlplane.controllers.framework.workqueue import WorkQueue
 from kvstore.base.clock import ManualClock
 
 

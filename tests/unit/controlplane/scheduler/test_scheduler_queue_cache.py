@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.scheduler.cache import SchedulerCache
-from controlplane.scheduler.feed import Feed
+from controlplane.scheduler.event_handlers import Feed
 from controlplane.scheduler.framework.interface import ClusterEvent
 from controlplane.scheduler.framework.node_info import pod_info
 from controlplane.scheduler.queue import SchedulingQueue

@@ -1,1 +1,0 @@
-"""Images: names of commands this node can run. No registry is ever asked."""

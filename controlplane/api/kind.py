@@ -1,0 +1,109 @@
+"""A kind: one value that carries everything the generic code asks about it.
+
+Built-in kinds are written under `controlplane/kinds/`, one file each; a CustomResourceDefinition becomes one at run
+time. Nothing downstream can tell the two apart, and nothing is looked up by a bare kind name: two groups may both have
+a `Service`. Every part but the row has a plain default, so that a kind without rules is one line.
+
+All functions are pure. `default` and the strategy's hooks change the object they are given, which is never a shared
+one; the rules only read. Order of a write, as upstream's: decode, `default`, mutating admission,
+`strategy.prepare_for_*`, `validate*`, validating admission, store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from controlplane.api import names
+from controlplane.api.errors import Cause
+from controlplane.api.resource import Resource
+from controlplane.api.schema import builtin
+from controlplane.api.schema.builtin import Schema
+from controlplane.api.strategy import Strategy
+from controlplane.api.table.columns import DEFAULT_COLUMNS, Column
+
+Obj = dict[str, Any]
+
+
+def _nothing(obj: Obj) -> None:
+    del obj
+
+
+def _no_causes(obj: Obj) -> list[Cause]:
+    del obj
+    return []
+
+
+def _no_update_causes(new: Obj, old: Obj) -> list[Cause]:
+    del new, old
+    return []
+
+
+def _no_conditions(obj: Obj) -> list[Obj]:
+    del obj
+    return []
+
+
+def _no_field(obj: Obj, label: str) -> str | None:
+    del obj, label
+    return None
+
+
+def _no_warnings(obj: Obj, old: Obj | None) -> list[str]:
+    del obj, old
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How a second version (or a second group) of a kind shares the store of the first.
+
+    `stored_as` is (group, version, plural) of the row under which objects are stored. `to_stored` and `from_stored`
+    make a new object of the other version; `apiVersion` and `kind` are set by the caller.
+    """
+
+    stored_as: tuple[str, str, str]
+    to_stored: Callable[[Obj], Obj]
+    from_stored: Callable[[Obj], Obj]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A served kind in one version.
+
+    `default` fills in what was left out (upstream's defaults.go), in place and idempotent; it runs on what a client
+    sends and on what a patch makes, before admission.
+    `validate(obj)` are the rules of a create without those of metadata; `validate_update(new, old)` those of a
+    change *in addition to* `validate(new)` unless `validates_update_alone` says that it calls what it needs itself;
+    `validate_status(new, old)` those of a write of the status.
+    `validate_name(name)` gives the problems of metadata.name.
+    `columns` and `row_conditions` make Tables; `field_value(obj, label)` is a field label's text where it is not simply
+    the value at that path (None: take the path).
+    `warnings(obj, old)` are texts of Warning headers; `old` is None for a create.
+    `is_tracked` says whether writes leave metadata.managedFields.
+    `own_schema` is the schema of a custom resource; None takes the built-in one by group, version and kind.
+    """
+
+    resource: Resource
+    strategy: Callable[[Resource], Strategy] = Strategy
+    default: Callable[[Obj], None] = _nothing
+    validate: Callable[[Obj], list[Cause]] = _no_causes
+    validate_update: Callable[[Obj, Obj], list[Cause]] = _no_update_causes
+    validates_update_alone: bool = False
+    validate_status: Callable[[Obj, Obj], list[Cause]] = _no_update_causes
+    validate_name: Callable[[str], list[str]] = names.dns_subdomain
+    columns: Sequence[Column] = DEFAULT_COLUMNS
+    row_conditions: Callable[[Obj], list[Obj]] = _no_conditions
+    field_value: Callable[[Obj, str], str | None] = _no_field
+    warnings: Callable[[Obj, Obj | None], list[str]] = _no_warnings
+    is_tracked: bool = True
+    own_schema: Schema | None = None
+    conversion: Conversion | None = None
+
+    @property
+    def schema(self) -> Schema | None:
+        """The schema of the kind's objects; None when nothing is known of their fields."""
+        if self.own_schema is not None:
+            return self.own_schema
+        return builtin.schema_for(self.resource.group_version, self.resource.kind)

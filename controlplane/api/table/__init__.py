@@ -1,0 +1,1 @@
+"""Tables for `kubectl get`: columns, rows, and cells that many kinds share."""

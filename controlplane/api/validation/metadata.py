@@ -1,0 +1,144 @@
+"""Rules every object's metadata obeys, on create and on update, with upstream's messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from controlplane.api import meta, names
+from controlplane.api.errors import Cause
+from controlplane.api.resource import Resource
+from controlplane.api.validation import causes as fields
+
+Object = dict[str, Any]
+
+TOTAL_ANNOTATIONS_BYTES = 256 * 1024
+_STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
+
+# Names that become parts of host names are stricter than a subdomain.
+_NAME_RULES: dict[str, Callable[[str], list[str]]] = {
+    "Namespace": names.dns_label,
+    "Service": names.dns1035_label,
+}
+
+
+def validate_name(resource: Resource, name: str) -> list[str]:
+    """The problems of an object's name under its kind's rule."""
+    return _NAME_RULES.get(resource.kind, names.dns_subdomain)(name)
+
+
+def validate_metadata(resource: Resource, obj: Object) -> list[Cause]:
+    """Causes in metadata; the name must have been generated before."""
+    md = meta.metadata(obj)
+    causes: list[Cause] = []
+    prefix = md.get("generateName")
+    name = md.get("name")
+    if not name:
+        causes.append(fields.required("metadata.name", "name or generateName is required"))
+    else:
+        causes += fields.each("metadata.name", name, validate_name(resource, str(name)))
+    if prefix:
+        checked = str(prefix).rstrip("-.") + ("a" if str(prefix)[-1] in "-." else "")
+        causes += fields.each("metadata.generateName", prefix, validate_name(resource, checked))
+    namespace = md.get("namespace")
+    if resource.namespaced:
+        if not namespace:
+            causes.append(fields.required("metadata.namespace"))
+        else:
+            causes += fields.each("metadata.namespace", namespace, names.dns_label(str(namespace)))
+    elif namespace:
+        causes.append(fields.forbidden("metadata.namespace", "not allowed on this type"))
+    causes += fields.non_negative("metadata.generation", md.get("generation"))
+    causes += validate_labels("metadata.labels", md.get("labels"))
+    causes += _annotations(md.get("annotations"))
+    causes += _owners(md.get("ownerReferences"))
+    for finalizer in md.get("finalizers") or ():
+        causes += fields.each("metadata.finalizers", finalizer, names.qualified_name(finalizer))
+        if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+            causes.append(
+                fields.invalid(
+                    "metadata.finalizers",
+                    finalizer,
+                    "name is neither a standard finalizer name nor is it fully qualified",
+                )
+            )
+    return causes
+
+
+def validate_labels(path: str, labels: Any) -> list[Cause]:
+    """Causes in a map of labels."""
+    causes: list[Cause] = []
+    for key, value in (labels or {}).items():
+        causes += fields.each(path, key, names.qualified_name(key))
+        causes += fields.each(path, value, names.label_value(str(value)))
+    return causes
+
+
+def _annotations(annotations: Any) -> list[Cause]:
+    causes: list[Cause] = []
+    size = 0
+    for key, value in (annotations or {}).items():
+        size += len(key.encode()) + len(str(value).encode())
+        # Upper case is allowed in the prefix of annotations.
+        problems = names.qualified_name(key.lower())
+        causes += fields.each("metadata.annotations", key, problems)
+    if size > TOTAL_ANNOTATIONS_BYTES:
+        causes.append(fields.too_long("metadata.annotations", TOTAL_ANNOTATIONS_BYTES))
+    return causes
+
+
+def _owners(references: Any) -> list[Cause]:
+    causes: list[Cause] = []
+    controllers = []
+    for index, reference in enumerate(references or ()):
+        path = f"metadata.ownerReferences[{index}]"
+        for key in ("apiVersion", "kind", "name", "uid"):
+            if not reference.get(key):
+                detail = f"{key} must not be empty"
+                causes.append(fields.invalid(f"{path}.{key}", reference.get(key) or "", detail))
+        if reference.get("controller"):
+            controllers.append(reference)
+    if len(controllers) > 1:
+        first, second = (f"{c.get('kind')}/{c.get('name')}" for c in controllers[:2])
+        causes.append(
+            fields.invalid(
+                "metadata.ownerReferences",
+                references,
+                'Only one reference can have Controller set to true. Found "true" in '
+                f"references for {first} and {second}",
+            )
+        )
+    return causes
+
+
+def validate_metadata_update(new: Object, old: Object) -> list[Cause]:
+    """Causes in what metadata may not change."""
+    causes: list[Cause] = []
+    fresh, before = meta.metadata(new), meta.metadata(old)
+    for key in (
+        "name",
+        "namespace",
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+    ):
+        if fresh.get(key) != before.get(key):
+            causes.append(fields.immutable(f"metadata.{key}", fresh.get(key)))
+    if (fresh.get("generation") or 0) < (before.get("generation") or 0):
+        causes.append(
+            fields.invalid(
+                "metadata.generation", fresh.get("generation"), "must not be decremented"
+            )
+        )
+    if meta.is_deleting(old):
+        added = [f for f in meta.finalizers(new) if f not in meta.finalizers(old)]
+        if added:
+            causes.append(
+                fields.forbidden(
+                    "metadata.finalizers",
+                    "no new finalizers can be added if the object is being deleted, "
+                    "found new finalizers " + ", ".join(f'"{name}"' for name in added),
+                )
+            )
+    return causes

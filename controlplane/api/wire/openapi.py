@@ -1,0 +1,360 @@
+"""OpenAPI v2 and v3 documents of the served kinds, built on demand and kept as bytes.
+
+Definitions come from schema.read_definitions(); paths are made from the scheme. kubectl reads from
+them: field descriptions (explain), merge keys (apply, edit), and whether the PATCH of a kind takes
+the query parameters `dryRun` and `fieldValidation` (validation by the server).
+Version 2 is also encoded as protobuf by openapi_v2_protobuf.py, the form kubectl asks for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from controlplane.api.resource import Resource
+from controlplane.api.schema.builtin import (
+    INT_OR_STRING,
+    KUBERNETES_VERSION,
+    QUANTITY,
+    read_definitions,
+)
+from controlplane.kinds.catalog import SCHEME
+
+Object = dict[str, Any]
+
+_TEXT = ("string", "")
+_FLAG = ("boolean", "")
+_NUMBER = ("integer", "int32")
+_WRITE_PARAMETERS = {
+    "dryRun": "When present, indicates that modifications should not be persisted. Valid: All.",
+    "fieldManager": "The name of the actor or entity that is making these changes.",
+    "fieldValidation": "How to treat unknown or duplicate fields: Ignore, Warn or Strict.",
+}
+_LIST_PARAMETERS = {
+    "allowWatchBookmarks": "Whether a watch may send BOOKMARK events.",
+    "continue": "The token of the next page, from the last reply.",
+    "fieldSelector": "Restrict the objects by their fields.",
+    "labelSelector": "Restrict the objects by their labels.",
+    "limit": "The largest number of objects in one reply.",
+    "resourceVersion": "How fresh the data must be.",
+    "resourceVersionMatch": "How resourceVersion is applied to a list.",
+    "sendInitialEvents": "Whether a watch starts with the present objects.",
+    "timeoutSeconds": "When to end the call.",
+    "watch": "Stream changes instead of a list.",
+}
+_DELETE_PARAMETERS = {
+    "dryRun": _WRITE_PARAMETERS["dryRun"],
+    "gracePeriodSeconds": "Seconds before the object is deleted.",
+    "propagationPolicy": "Orphan, Background or Foreground.",
+}
+_FORCE = {"force": "Take fields from other managers when applying."}
+_TYPES = {
+    "allowWatchBookmarks": _FLAG,
+    "sendInitialEvents": _FLAG,
+    "watch": _FLAG,
+    "force": _FLAG,
+    "limit": _NUMBER,
+    "timeoutSeconds": _NUMBER,
+    "gracePeriodSeconds": _NUMBER,
+}
+_PATCH_TYPES = (
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+)
+# verb -> (HTTP method, x-kubernetes-action, query parameters)
+_VERBS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "get": ("get", "get", {}),
+    "list": ("get", "list", _LIST_PARAMETERS),
+    "create": ("post", "post", _WRITE_PARAMETERS),
+    "update": ("put", "put", _WRITE_PARAMETERS),
+    "patch": ("patch", "patch", {**_WRITE_PARAMETERS, **_FORCE}),
+    "delete": ("delete", "delete", _DELETE_PARAMETERS),
+    "deletecollection": ("delete", "deletecollection", {**_LIST_PARAMETERS, **_DELETE_PARAMETERS}),
+}
+_COLLECTION_VERBS = ("list", "create", "deletecollection")
+
+
+def _definition(row: Resource, kind: str, definitions: Object) -> str | None:
+    for name, body in definitions.items():
+        for gvk in body.get("x-kubernetes-group-version-kind", ()):
+            if (gvk["group"], gvk["version"], gvk["kind"]) == (row.group, row.version, kind):
+                return str(name)
+    return None
+
+
+class _Paths:
+    """Builds the `paths` object; `style` turns pieces into the words of one OpenAPI version."""
+
+    def __init__(self, definitions: Object, version: int) -> None:
+        self._definitions = definitions
+        self._version = version
+        self._prefix = "#/definitions/" if version == 2 else "#/components/schemas/"
+
+    def of(self, row: Resource) -> Object:
+        base = row.base_path
+        scopes = [f"{base}/namespaces/{{namespace}}/{row.plural}"] if row.namespaced else []
+        paths: Object = {}
+        if row.namespaced:
+            paths[f"{base}/{row.plural}"] = self._item(row, ("list",), "", row.kind, "")
+        else:
+            scopes = [f"{base}/{row.plural}"]
+        for path in scopes:
+            collection = tuple(v for v in _COLLECTION_VERBS if v in row.verbs)
+            single = tuple(v for v in row.verbs if v in _VERBS and v not in _COLLECTION_VERBS)
+            paths[path] = self._item(row, collection, path, row.kind, "")
+            name = path + "/{name}"
+            paths[name] = self._item(row, single, name, row.kind, "")
+            for sub in row.subresources:
+                where = f"{name}/{sub.name}"
+                kind = sub.kind or row.kind
+                verbs = tuple(v for v in sub.verbs if v in _VERBS)
+                paths[where] = self._item(row, verbs, where, kind, sub.name)
+        return paths
+
+    def _item(
+        self, row: Resource, verbs: tuple[str, ...], path: str, kind: str, subresource: str
+    ) -> Object:
+        item: Object = {}
+        sub = row.subresource(subresource) if subresource else None
+        gvk = {
+            "group": sub.group if sub and sub.kind else row.group,
+            "kind": kind,
+            "version": (sub.version or "v1") if sub and sub.kind else row.version,
+        }
+        for verb in verbs:
+            method, action, query = _VERBS[verb]
+            operation = self._operation(row, verb, path, subresource, gvk)
+            operation["parameters"] = [self._query(n, text) for n, text in query.items()]
+            if verb in ("create", "update", "patch"):
+                self._add_body(operation, verb, gvk)
+            operation["x-kubernetes-action"] = action
+            operation["x-kubernetes-group-version-kind"] = gvk
+            item[method] = operation
+        parameters = []
+        for name in ("name", "namespace"):
+            if "{" + name + "}" in path:
+                parameters.append(
+                    self._typed({"name": name, "in": "path", "required": True}, "string", "")
+                )
+        if parameters:
+            item["parameters"] = parameters
+        return item
+
+    def _operation(
+        self, row: Resource, verb: str, path: str, subresource: str, gvk: Object
+    ) -> Object:
+        group = "".join(p.capitalize() for p in row.group.split(".")[0].split("-")) or "Core"
+        scope = "Namespaced" if "{namespace}" in path else ""
+        suffix = "ForAllNamespaces" if row.namespaced and not path else ""
+        shown = {"get": "read", "update": "replace", "deletecollection": "deleteCollection"}
+        identity = (
+            f"{shown.get(verb, verb)}{group}{row.version.capitalize()}{scope}{row.kind}"
+            f"{subresource.capitalize()}{suffix}"
+        )
+        kind = row.list_kind if verb == "list" else gvk["kind"]
+        name = self._name(gvk, kind)
+        response: Object = {"description": "OK"}
+        if name:
+            if self._version == 2:
+                response["schema"] = {"$ref": self._prefix + name}
+            else:
+                response["content"] = {
+                    "application/json": {"schema": {"$ref": self._prefix + name}}
+                }
+        operation: Object = {
+            "description": f"{verb} {row.plural}{'/' + subresource if subresource else ''}",
+            "operationId": identity,
+            "responses": {"200": response},
+            "tags": [f"{(row.group or 'core').split('.')[0]}_{row.version}"],
+        }
+        if self._version == 2:
+            operation["consumes"] = list(_PATCH_TYPES) if verb == "patch" else ["*/*"]
+            operation["produces"] = ["application/json"]
+            operation["schemes"] = ["https"]
+        return operation
+
+    def _add_body(self, operation: Object, verb: str, gvk: Object) -> None:
+        name = (
+            "io.k8s.apimachinery.pkg.apis.meta.v1.Patch"
+            if verb == "patch"
+            else self._name(gvk, gvk["kind"])
+        )
+        schema = {"$ref": self._prefix + name} if name else {"type": "object"}
+        if self._version == 2:
+            operation["parameters"].insert(
+                0, {"name": "body", "in": "body", "required": True, "schema": schema}
+            )
+        else:
+            types = _PATCH_TYPES if verb == "patch" else ("*/*",)
+            operation["requestBody"] = {
+                "required": True,
+                "content": {media: {"schema": schema} for media in types},
+            }
+
+    def _name(self, gvk: Object, kind: str) -> str | None:
+        for name, body in self._definitions.items():
+            for row in body.get("x-kubernetes-group-version-kind", ()):
+                if (row["group"], row["version"], row["kind"]) == (
+                    gvk["group"],
+                    gvk["version"],
+                    kind,
+                ):
+                    return str(name)
+        return None
+
+    def _query(self, name: str, text: str) -> Object:
+        kind, form = _TYPES.get(name, _TEXT)
+        return self._typed({"name": name, "in": "query", "description": text}, kind, form)
+
+    def _typed(self, parameter: Object, kind: str, form: str) -> Object:
+        schema: Object = {"type": kind, "uniqueItems": True}
+        if form == "int32" and self._version == 3:
+            schema["format"] = form
+        if self._version == 2:
+            return {**parameter, **schema}
+        return {**parameter, "schema": schema}
+
+
+def _info() -> Object:
+    return {"title": "Kubernetes", "version": f"v{KUBERNETES_VERSION}"}
+
+
+def _rewrite(value: Any, reference: Callable[[Object], Object]) -> Any:
+    if isinstance(value, list):
+        return [_rewrite(item, reference) for item in value]
+    if not isinstance(value, dict):
+        return value
+    result = {key: _rewrite(item, reference) for key, item in value.items()}
+    if isinstance(value.get("$ref"), str):
+        return reference(result)
+    return result
+
+
+def _v2_reference(value: Object) -> Object:
+    return {**value, "$ref": "#/definitions/" + value["$ref"]}
+
+
+def _v3_reference(value: Object) -> Object:
+    # Version 3.0 ignores what stands beside a $ref, so upstream wraps it; kubectl expects that.
+    rest = {key: item for key, item in value.items() if key != "$ref"}
+    link = {"$ref": "#/components/schemas/" + value["$ref"]}
+    return {**rest, "allOf": [link]} if rest else link
+
+
+def v2_document() -> Object:
+    """The whole API as an OpenAPI 2 document. Large: made for each call, not kept."""
+    definitions = read_definitions()
+    builder = _Paths(definitions, 2)
+    paths: Object = {}
+    for row in SCHEME.all():
+        paths.update(builder.of(row))
+    return {
+        "swagger": "2.0",
+        "info": _info(),
+        "paths": paths,
+        "definitions": {name: _rewrite(body, _v2_reference) for name, body in definitions.items()},
+    }
+
+
+@cache
+def v2_json() -> bytes:
+    """The OpenAPI 2 document as JSON."""
+    return json.dumps(v2_document(), separators=(",", ":")).encode()
+
+
+@cache
+def v2_protobuf() -> bytes:
+    """The OpenAPI 2 document as gnostic's openapi.v2.Document."""
+    from controlplane.api.wire import openapi_v2 as openapi_v2_protobuf
+
+    return openapi_v2_protobuf.encode_document(v2_document())
+
+
+V2_PROTOBUF_MEDIA_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+
+
+def _path_of(group: str, version: str) -> str:
+    return f"apis/{group}/{version}" if group else f"api/{version}"
+
+
+@cache
+def _v3_documents() -> dict[str, bytes]:
+    definitions = read_definitions()
+    documents = {}
+    for group, version in SCHEME.group_versions():
+        builder = _Paths(definitions, 3)
+        paths: Object = {}
+        rows = SCHEME.in_group_version(group, version)
+        for row in rows:
+            paths.update(builder.of(row))
+        wanted = [
+            name
+            for row in rows
+            for kind in (row.kind, row.list_kind, *(s.kind for s in row.subresources))
+            if (name := _definition(row, kind, definitions)) is not None
+        ]
+        schemas: Object = {}
+        text = json.dumps(paths)
+        wanted += [name for name in definitions if f'"#/components/schemas/{name}"' in text]
+        while wanted:
+            name = wanted.pop()
+            if name in schemas:
+                continue
+            schemas[name] = _v3_definition(name, definitions[name])
+            wanted += _names_in(definitions[name])
+        document = {
+            "openapi": "3.0.0",
+            "info": _info(),
+            "paths": paths,
+            "components": {"schemas": dict(sorted(schemas.items()))},
+        }
+        documents[_path_of(group, version)] = json.dumps(document, separators=(",", ":")).encode()
+    return documents
+
+
+def _v3_definition(name: str, body: Object) -> Object:
+    if name == INT_OR_STRING:
+        return {"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}
+    if name == QUANTITY:
+        return {
+            "description": body.get("description", ""),
+            "oneOf": [{"type": "string"}, {"type": "number"}],
+        }
+    rewritten: Object = _rewrite(body, _v3_reference)
+    return rewritten
+
+
+def _names_in(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [name for item in value for name in _names_in(item)]
+    if not isinstance(value, dict):
+        return []
+    found = [name for item in value.values() for name in _names_in(item)]
+    if isinstance(value.get("$ref"), str):
+        found.append(value["$ref"])
+    return found
+
+
+def v3_document(path: str) -> bytes | None:
+    """The document of one group version (`api/v1`, `apis/apps/v1`); None when not served."""
+    return _v3_documents().get(path)
+
+
+def v3_hash(path: str) -> str:
+    """The document's hash, upper-case hexadecimal, for `?hash=` and ETag."""
+    return hashlib.sha512(_v3_documents()[path]).hexdigest().upper()
+
+
+@cache
+def v3_index() -> bytes:
+    """The answer to GET /openapi/v3."""
+    paths = {
+        path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={v3_hash(path)}"}
+        for path in _v3_documents()
+    }
+    return json.dumps({"paths": paths}, separators=(",", ":")).encode()

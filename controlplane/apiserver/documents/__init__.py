@@ -1,0 +1,1 @@
+"""What is served beside resources: discovery, OpenAPI, health, version, metrics."""

@@ -1,1 +1,0 @@
-"""One file a verb (or a document): from a parsed request to a response; no HTTP library in here."""

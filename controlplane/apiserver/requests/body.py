@@ -1,0 +1,91 @@
+"""Request bodies -> objects: JSON, YAML or protobuf, checked against the schema as `fieldValidation` asks."""
+
+from typing import Any
+
+import yaml
+
+from controlplane.api import errors
+from controlplane.api.resource import Resource
+from controlplane.api.schema import strict
+from controlplane.apiserver.http import negotiate
+from controlplane.apiserver.http.messages import Request
+
+Obj = dict[str, Any]
+
+_YAML_TYPES = (negotiate.YAML, "application/x-yaml", "text/yaml", "application/apply-patch+yaml")
+
+
+def parse(request: Request, *, content_type: str = "") -> tuple[Any, list[str]]:
+    """(the body's value, what a strict decoder would refuse)."""
+    media_type = content_type or negotiate.body_type(request.headers.get("content-type", ""))
+    if media_type == negotiate.JSON:
+        return strict.loads(request.body)
+    if media_type in _YAML_TYPES:
+        return _load_yaml(request.body)
+    if media_type == negotiate.PROTOBUF:
+        from controlplane.api.wire import protobuf
+
+        return protobuf.decode(request.body), []
+    raise errors.UnsupportedMediaType(
+        media_type, (negotiate.JSON, negotiate.YAML, negotiate.PROTOBUF)
+    )
+
+
+def _load_yaml(body: bytes) -> tuple[Any, list[str]]:
+    if body.lstrip()[:1] in (b"{", b"["):
+        return strict.loads(body)
+    try:
+        return yaml.load(body, Loader=_Loader), []
+    except yaml.YAMLError as error:
+        raise errors.BadRequest(f"error converting YAML to JSON: {error}") from error
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML as JSON has it: timestamps stay text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in rows if tag != "tag:yaml.org,2002:timestamp"]
+    for first, rows in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def parse_object(request: Request, resource: Resource) -> Obj:
+    """The body as an object of `resource`."""
+    value, problems = parse(request)
+    if not isinstance(value, dict):
+        raise errors.BadRequest("the object provided is unrecognized: it is not an object")
+    return checked(request, value, resource.group_version, resource.kind, problems)
+
+
+def checked(
+    request: Request, obj: Obj, api_version: str, kind: str, problems: list[str] | None = None
+) -> Obj:
+    """`obj` with its kind known, unknown fields dealt with as `fieldValidation` says, types right."""
+    given = (obj.setdefault("apiVersion", api_version), obj.setdefault("kind", kind))
+    if given != (api_version, kind):
+        group, _, version = str(given[0]).rpartition("/")
+        raise errors.BadRequest(
+            f'{given[1]} in version "{version}" (group "{group}") cannot be handled as a {kind}: '
+            f"the API version in the data ({given[0]}) does not match the expected API version "
+            f"({api_version})"
+            if given[0] != api_version
+            else f"the kind in the data ({given[1]}) does not match the expected kind ({kind})"
+        )
+    wrong = strict.type_errors(obj)
+    if wrong:
+        version = api_version.rpartition("/")[2]
+        raise errors.BadRequest(
+            f'{kind} in version "{version}" cannot be handled as a {kind}: {wrong[0]}'
+        )
+    found = [*(problems or ()), *strict.prune(obj)]
+    mode = request.option("fieldValidation", "Warn")
+    if mode not in ("Strict", "Warn", "Ignore"):
+        raise errors.BadRequest(f'invalid fieldValidation "{mode}": must be Ignore, Warn or Strict')
+    if found and mode == "Strict":
+        raise strict.strict_error(found, kind, api_version)
+    if mode == "Warn":
+        request.warnings.extend(found)
+    if not isinstance(obj.get("metadata", {}), dict):
+        obj["metadata"] = {}
+    return obj

@@ -1,0 +1,1 @@
+"""Paths below an object; `table.py` says which handler answers which."""

@@ -1,0 +1,83 @@
+"""What is particular to pods: binding to a node, and eviction."""
+
+import dataclasses
+from typing import Any
+
+from controlplane.api import conditions, errors, meta, times
+from controlplane.api.errors import Cause
+from controlplane.api.resource import Resource
+from controlplane.apiserver.http.messages import Request, Response
+from controlplane.apiserver.requests import body, render
+from controlplane.apiserver.requests import options as writes
+from controlplane.apiserver.served import Parts
+
+Obj = dict[str, Any]
+
+
+async def handle_binding(parts: Parts, request: Request, resource: Resource) -> Response:
+    """POST pods/NAME/binding: put an unbound pod on a node, once."""
+    value, problems = body.parse(request)
+    if not isinstance(value, dict):
+        raise errors.BadRequest("the object provided is unrecognized: it is not an object")
+    binding = body.checked(request, value, "v1", "Binding", problems)
+    info, target = request.info, binding.get("target") or {}
+    node = target.get("name") or ""
+    if not node or target.get("kind", "Node") not in ("", "Node"):
+        text = "Required value" if not node else 'Unsupported value: must be empty or "Node"'
+        cause = Cause("target.name" if not node else "target.kind", text, "FieldValueRequired")
+        raise errors.Invalid.of("", "Binding", info.name, [cause])
+    now = times.to_rfc3339(parts.clock.time())
+
+    def bound(live: Obj) -> Obj:
+        _check_bindable(resource, live, binding)
+        live["spec"] = {**meta.spec(live), "nodeName": node}
+        for field in ("annotations", "labels"):
+            extra = meta.metadata(binding).get(field)
+            if extra:
+                live["metadata"][field] = {**(live["metadata"].get(field) or {}), **extra}
+        status = live.setdefault("status", {})
+        rows = status["conditions"] = [dict(row) for row in status.get("conditions") or ()]
+        conditions.set(rows, {"type": "PodScheduled", "status": "True"}, now)
+        return live
+
+    await parts.registries[resource].update(
+        info.namespace, info.name, bound, writes.context_of(request, resource)
+    )
+    return render.status(request, errors.success(code=201), 201)
+
+
+def _check_bindable(resource: Resource, pod: Obj, binding: Obj) -> None:
+    name = meta.name(pod)
+    uid = meta.uid(binding)
+    if uid and uid != meta.uid(pod):
+        why = (
+            f"Precondition failed: UID in precondition: {uid}, UID in object meta: {meta.uid(pod)}"
+        )
+        raise errors.Conflict.of(resource, name, why)
+    if meta.is_deleting(pod):
+        raise errors.Conflict.of(
+            resource, name, f"pod {name} is being deleted, cannot be assigned to a host"
+        )
+    node = meta.spec(pod).get("nodeName")
+    if node:
+        raise errors.Conflict.of(resource, name, f'pod {name} is already assigned to node "{node}"')
+    gates = meta.spec(pod).get("schedulingGates")
+    if gates:
+        raise errors.Conflict.of(resource, name, f"pod {name} has non-empty .spec.schedulingGates")
+
+
+async def handle_eviction(parts: Parts, request: Request, resource: Resource) -> Response:
+    """POST pods/NAME/eviction: delete as the eviction's options say. There are no disruption budgets here."""
+    value, problems = body.parse(request)
+    if not isinstance(value, dict):
+        raise errors.BadRequest("the object provided is unrecognized: it is not an object")
+    version = value.get("apiVersion") or "policy/v1"
+    if version not in ("policy/v1", "policy/v1beta1"):
+        raise errors.BadRequest(f"no kind Eviction in {version}")
+    value["apiVersion"] = "policy/v1"
+    eviction = body.checked(request, value, "policy/v1", "Eviction", problems)
+    options = writes.options_from(eviction.get("deleteOptions") or {}, request)
+    if writes.is_dry_run(request.query.get("dryRun", [])):
+        options = dataclasses.replace(options, is_dry_run=True)
+    await parts.registries[resource].delete(request.info.namespace, request.info.name, options)
+    return render.status(request, errors.success(code=201), 201)

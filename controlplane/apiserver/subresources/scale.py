@@ -1,0 +1,84 @@
+"""The scale subresource: any scalable kind as an autoscaling/v1 Scale."""
+
+from typing import Any
+
+from controlplane.api import errors, meta
+from controlplane.api.resource import Resource
+from controlplane.api.selectors import LabelSelector
+from controlplane.apiserver.http.messages import Request, Response
+from controlplane.apiserver.requests import body, render
+from controlplane.apiserver.requests import options as writes
+from controlplane.apiserver.served import Parts
+from controlplane.apiserver.verbs import patch
+from controlplane.kinds import validation
+
+Obj = dict[str, Any]
+
+_API_VERSION = "autoscaling/v1"
+
+
+def scale_of(obj: Obj) -> Obj:
+    """The Scale that stands for `obj`."""
+    kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    fields = {key: value for key, value in meta.metadata(obj).items() if key in kept}
+    status: Obj = {"replicas": meta.status(obj).get("replicas") or 0}
+    selector = meta.spec(obj).get("selector")
+    if selector:
+        status["selector"] = str(LabelSelector.from_object(selector))
+    replicas = meta.spec(obj).get("replicas")
+    return {
+        "kind": "Scale",
+        "apiVersion": _API_VERSION,
+        "metadata": fields,
+        "spec": {"replicas": replicas} if replicas else {},
+        "status": status,
+    }
+
+
+def scaled(obj: Obj, scale: Obj, resource: Resource) -> Obj:
+    """`obj` with the replicas of `scale`, whose resourceVersion, if any, must be the object's."""
+    causes = validation.validate_scale(scale)
+    if causes:
+        raise errors.Invalid.of("autoscaling", "Scale", meta.name(obj), causes)
+    version = meta.resource_version(scale)
+    if version and version != meta.resource_version(obj):
+        raise errors.Conflict.of(resource, meta.name(obj))
+    obj["spec"] = {**meta.spec(obj), "replicas": int(meta.spec(scale).get("replicas") or 0)}
+    return obj
+
+
+async def handle_get(parts: Parts, request: Request, resource: Resource) -> Response:
+    """GET."""
+    obj = await parts.registries[resource].get(request.info.namespace, request.info.name)
+    return render.one(request, resource, scale_of(obj), parts.clock)
+
+
+async def handle_update(parts: Parts, request: Request, resource: Resource) -> Response:
+    """PUT."""
+    value, problems = body.parse(request)
+    if not isinstance(value, dict):
+        raise errors.BadRequest("the object provided is unrecognized: it is not an object")
+    wanted = body.checked(request, value, _API_VERSION, "Scale", problems)
+    updated = await parts.registries[resource].update(
+        request.info.namespace,
+        request.info.name,
+        lambda live: scaled(live, wanted, resource),
+        writes.context_of(request, resource),
+    )
+    return render.one(request, resource, scale_of(updated), parts.clock)
+
+
+async def handle_patch(parts: Parts, request: Request, resource: Resource) -> Response:
+    """PATCH of the Scale."""
+    change = patch.parse_patch(request)
+
+    def transform(live: Obj) -> Obj:
+        return scaled(live, change(scale_of(live)), resource)
+
+    updated = await parts.registries[resource].update(
+        request.info.namespace,
+        request.info.name,
+        transform,
+        writes.context_of(request, resource),
+    )
+    return render.one(request, resource, scale_of(updated), parts.clock)

@@ -1,0 +1,1 @@
+"""One file a verb, the same for all kinds."""

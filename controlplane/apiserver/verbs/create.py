@@ -1,0 +1,16 @@
+"""POST to a collection."""
+
+from controlplane.api.resource import Resource
+from controlplane.apiserver.http.messages import Request, Response
+from controlplane.apiserver.requests import body, render
+from controlplane.apiserver.requests import options as writes
+from controlplane.apiserver.served import Parts
+
+
+async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
+    """Create the object in the body; 201."""
+    obj = body.parse_object(request, resource)
+    created = await parts.registries[resource].create(
+        request.info.namespace, obj, writes.context_of(request, resource)
+    )
+    return render.one(request, resource, created, parts.clock, 201)

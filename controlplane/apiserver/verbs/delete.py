@@ -1,0 +1,42 @@
+"""DELETE of one object or of a collection."""
+
+from controlplane.api import errors, meta
+from controlplane.api.resource import Resource
+from controlplane.apiserver.http.messages import Request, Response
+from controlplane.apiserver.requests import options as writes
+from controlplane.apiserver.requests import render, selection
+from controlplane.apiserver.served import Parts
+from controlplane.apiserver.storage_errors import translating
+
+
+async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
+    """Delete one; a Status when it is gone, the object when it is only marked."""
+    options = writes.delete_options(request)
+    info = request.info
+    obj, is_gone = await parts.registries[resource].delete(info.namespace, info.name, options)
+    if not is_gone or resource.kind == "Pod":
+        return render.one(request, resource, obj, parts.clock)
+    done = errors.success(
+        name=info.name, group=resource.group, kind=resource.plural, uid=meta.uid(obj)
+    )
+    return render.status(request, done)
+
+
+async def handle_collection(parts: Parts, request: Request, resource: Resource) -> Response:
+    """Delete all that the selectors take; the list of what was deleted."""
+    options = writes.delete_options(request)
+    registry = parts.registries[resource]
+    chosen = selection.parse(request, resource, registry.row)
+    with translating(resource):
+        page = await parts.storage.list(chosen.prefix)
+    deleted = []
+    for obj in page.items:
+        if not chosen.matches(obj):
+            continue
+        try:
+            gone, _ = await registry.delete(meta.namespace(obj), meta.name(obj), options)
+        except errors.NotFound:
+            continue
+        deleted.append(gone)
+    list_meta = {"resourceVersion": str(page.revision)}
+    return render.many(request, resource, deleted, list_meta, parts.clock)

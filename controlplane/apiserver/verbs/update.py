@@ -1,0 +1,39 @@
+"""PUT of an object, of its status, or of a namespace's finalizers."""
+
+from typing import Any
+
+from controlplane.api import errors, meta
+from controlplane.api.resource import Resource
+from controlplane.apiserver.http.messages import Request, Response
+from controlplane.apiserver.requests import body, render
+from controlplane.apiserver.requests import options as writes
+from controlplane.apiserver.served import Parts
+
+Obj = dict[str, Any]
+
+
+async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
+    """Replace the object by the body."""
+    obj = body.parse_object(request, resource)
+    info = request.info
+    updated = await parts.registries[resource].update(
+        info.namespace, info.name, lambda _: meta.copy_of(obj), writes.context_of(request, resource)
+    )
+    return render.one(request, resource, updated, parts.clock)
+
+
+async def handle_finalize(parts: Parts, request: Request, resource: Resource) -> Response:
+    """PUT of a namespace's finalizers: the one way to take them away."""
+    wanted = body.parse_object(request, resource)
+    info = request.info
+
+    def finalized(live: Obj) -> Obj:
+        version = meta.resource_version(wanted)
+        if version and version != meta.resource_version(live):
+            raise errors.Conflict.of(resource, info.name)
+        live["spec"] = {**meta.spec(live), "finalizers": meta.spec(wanted).get("finalizers") or []}
+        return live
+
+    context = writes.context_of(request, resource, subresource="finalize")
+    updated = await parts.registries[resource].update(info.namespace, info.name, finalized, context)
+    return render.one(request, resource, updated, parts.clock)

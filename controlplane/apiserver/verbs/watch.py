@@ -1,0 +1,216 @@
+"""GET with watch=true: initial state if asked for, then changes, with bookmarks, until the time is over.
+
+An object that begins to match the selectors is ADDED, one that ceases is DELETED, whatever happened in the store.
+Whole events of unselected form are encoded once and shared by all watches of the resource.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import yaml
+
+from controlplane.api import errors
+from controlplane.api.resource import Resource
+from controlplane.apiserver.http.messages import Request, StreamResponse
+from controlplane.apiserver.http.negotiate import JSON, YAML, Form, reply_form
+from controlplane.apiserver.registry.generic import Registry
+from controlplane.apiserver.requests import render, selection
+from controlplane.apiserver.requests.selection import Selection
+from controlplane.apiserver.served import Parts
+from controlplane.apiserver.storage_errors import translated, translating
+from controlplane.storage.codec import with_revision
+from controlplane.storage.errors import StorageError, TooOldError
+from controlplane.storage.watch_cache import CacheEvent, Cursor, ResourceCache
+
+Obj = dict[str, Any]
+
+# A last bookmark is sent this long before the end, as upstream does, so that the next watch starts there.
+_LAST_BOOKMARK_SECONDS = 2.0
+_INITIAL_END = "k8s.io/initial-events-end"
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One client's watch."""
+
+    parts: Parts
+    request: Request
+    registry: Registry
+    chosen: Selection
+    form: Form
+    has_sent_columns: bool = False
+
+    @property
+    def resource(self) -> Resource:
+        return self.chosen.resource
+
+    def line(self, kind: str, obj: Obj) -> bytes:
+        """One event as the client wants it."""
+        return self.frame({"type": kind, "object": self.content(kind, obj)})
+
+    def content(self, kind: str, obj: Obj) -> Obj:
+        if kind == "ERROR" or not self.form.transform:
+            return obj
+        with_columns = not self.has_sent_columns
+        self.has_sent_columns = True
+        return render.transformed(
+            self.request,
+            self.resource,
+            obj,
+            self.form,
+            self.parts.clock,
+            with_columns=with_columns,
+        )
+
+    def frame(self, event: Obj) -> bytes:
+        if self.form.media_type == YAML:
+            return b"---\n" + yaml.dump(event, Dumper=yaml.SafeDumper).encode()
+        return msgspec.json.encode(event) + b"\n"
+
+    def change(self, event: CacheEvent) -> bytes:
+        """The line for a change, empty when the client is not to see it."""
+        if not event.key.startswith(self.chosen.prefix):
+            return b""
+        was = event.previous is not None and self.chosen.matches(event.previous)
+        now = event.obj is not None and self.chosen.matches(event.obj)
+        if not was and not now:
+            return b""
+        kind = "DELETED" if not now else "MODIFIED" if was else "ADDED"
+        obj = event.obj if now else with_revision(event.previous or {}, event.revision)
+        served = self.registry.served(obj or {})
+        if self.form.transform or self.form.media_type != JSON:
+            return self.line(kind, served)
+        shared = f"{kind} {self.resource.group_version}"
+        return event.encoded(shared, lambda: {"type": kind, "object": served}) + b"\n"
+
+    def bookmark(self, revision: int, *, ends_initial: bool = False) -> bytes:
+        """A BOOKMARK: nothing up to `revision` is missing."""
+        meta: Obj = {"resourceVersion": str(revision), "creationTimestamp": None}
+        if ends_initial:
+            meta["annotations"] = {_INITIAL_END: "true"}
+        obj: Obj = {
+            "kind": self.resource.kind,
+            "apiVersion": self.resource.group_version,
+            "metadata": meta,
+        }
+        if self.form.transform == "Table":
+            obj = self.content("BOOKMARK", obj)
+            for row in obj["rows"]:
+                row["object"] = {
+                    "kind": "PartialObjectMetadata",
+                    "apiVersion": "meta.k8s.io/v1",
+                    "metadata": meta,
+                }
+        elif self.form.transform:
+            obj = self.content("BOOKMARK", obj)
+        return self.frame({"type": "BOOKMARK", "object": obj})
+
+
+async def handle(parts: Parts, request: Request, resource: Resource) -> StreamResponse:
+    """The stream; refusals that are known at once come as a plain Status."""
+    registry = parts.registries[resource]
+    chosen = selection.parse(request, resource, registry.row)
+    form = reply_form(request.headers.get("accept", ""))
+    version = request.option("resourceVersion")
+    wants_initial = _wants_initial(request)
+    if version and not version.isdigit():
+        raise errors.BadRequest(f"Invalid value: {version!r}: resourceVersion is not a number")
+    stream = _Stream(parts, request, registry, chosen, form)
+    with translating(resource):
+        prefix = registry.row.key_prefix + "/"
+        cache = await parts.caches.cache(prefix)
+        if version not in ("", "0"):
+            if wants_initial:
+                await parts.caches.wait_for(int(version))
+        elif version == "":
+            await parts.caches.wait_current()
+        cache = await parts.caches.cache(prefix)
+        initial: list[Obj] = []
+        if wants_initial or (wants_initial is None and version in ("", "0")):
+            initial = [obj for obj in cache.select(chosen.prefix) if chosen.matches(obj)]
+            start = parts.caches.revision_of(cache)
+        else:
+            start = int(version or 0) or parts.caches.revision_of(cache)
+        cursor = cache.cursor(start)
+    sends_end = bool(wants_initial) and request.flag("allowWatchBookmarks")
+    chunks = _run(stream, cache, cursor, initial, start if sends_end else 0)
+    content_type = JSON if form.media_type == JSON else YAML
+    if form.transform:
+        content_type += f";as={form.transform};v={form.transform_version};g=meta.k8s.io"
+    return StreamResponse(chunks, content_type)
+
+
+def _wants_initial(request: Request) -> bool | None:
+    if "sendInitialEvents" not in request.query:
+        if request.option("resourceVersionMatch"):
+            raise errors.Invalid(
+                "ListOptions.meta.k8s.io is invalid: resourceVersionMatch: Forbidden: "
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            )
+        return None
+    if request.option("resourceVersionMatch") != "NotOlderThan":
+        raise errors.Invalid(
+            "ListOptions.meta.k8s.io is invalid: resourceVersionMatch: Forbidden: sendInitialEvents"
+            " requires setting resourceVersionMatch to NotOlderThan"
+        )
+    return request.flag("sendInitialEvents")
+
+
+async def _run(
+    stream: _Stream, cache: ResourceCache, cursor: Cursor, initial: list[Obj], end_revision: int
+) -> AsyncIterator[bytes]:
+    parts, request = stream.parts, stream.request
+    bookmarks = request.flag("allowWatchBookmarks")
+    ends_at = parts.clock.monotonic() + _length(parts, request)
+    lines = [stream.line("ADDED", stream.registry.served(obj)) for obj in initial]
+    if end_revision:
+        lines.append(stream.bookmark(end_revision, ends_initial=True))
+    # An empty chunk sends the headers: the client knows that the watch stands.
+    yield b"".join(lines)
+    del lines, initial
+    sent_last = False
+    next_bookmark = parts.clock.monotonic() + parts.config.bookmark_seconds
+    while not parts.stopping.is_set():
+        now = parts.clock.monotonic()
+        if now >= ends_at:
+            return
+        wait = ends_at - now
+        if bookmarks:
+            if not sent_last and wait <= _LAST_BOOKMARK_SECONDS:
+                sent_last, next_bookmark = True, now
+            elif not sent_last:
+                wait = min(wait - _LAST_BOOKMARK_SECONDS, next_bookmark - now)
+        try:
+            events = await cursor.next(wait)
+        except StorageError as error:
+            if not parts.stopping.is_set():
+                yield _last_words(stream, error)
+            return
+        if events:
+            text = b"".join([stream.change(event) for event in events])
+            if text:
+                yield text
+        now = parts.clock.monotonic()
+        if bookmarks and not events and now >= next_bookmark:
+            next_bookmark = now + parts.config.bookmark_seconds
+            yield stream.bookmark(parts.caches.revision_of(cache))
+
+
+def _last_words(stream: _Stream, error: StorageError) -> bytes:
+    status = translated(error, stream.resource, "").status()
+    if isinstance(error, TooOldError):
+        status["code"] = 410
+    return stream.frame({"type": "ERROR", "object": status})
+
+
+def _length(parts: Parts, request: Request) -> float:
+    text = request.option("timeoutSeconds")
+    if text:
+        if not text.isdigit():
+            raise errors.BadRequest(f"invalid timeoutSeconds {text!r}")
+        if int(text):
+            return float(text)
+    least = parts.config.min_request_timeout_seconds
+    return parts.rng.uniform(least, 2 * least)

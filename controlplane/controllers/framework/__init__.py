@@ -1,0 +1,1 @@
+"""What every controller stands on: queue, informers, expectations, manager. Knows no kind."""

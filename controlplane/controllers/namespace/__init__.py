@@ -1,0 +1,1 @@
+"""Namespaces that end are emptied first."""

@@ -1,1 +1,0 @@
-"""Namespaces: emptying those that are being deleted. It creates nothing."""

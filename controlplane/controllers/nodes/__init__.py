@@ -1,1 +1,0 @@
-"""Node lifecycle: heartbeats, taints, and the eviction of Pods from nodes that do not answer."""

@@ -1,0 +1,1 @@
+"""Pods that do not tolerate a NoExecute taint are deleted in time."""

@@ -1,0 +1,1 @@
+"""Kinds of the legacy group, v1."""

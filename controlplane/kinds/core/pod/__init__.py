@@ -1,0 +1,1 @@
+"""Pods: row, defaults, rules, columns, strategy and the views that other code asks."""

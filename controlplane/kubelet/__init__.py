@@ -1,0 +1,1 @@
+"""The node agent: runs the pods that are bound to its node."""

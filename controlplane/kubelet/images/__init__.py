@@ -1,0 +1,1 @@
+"""Images by name, and what each runs."""

@@ -1,0 +1,1 @@
+"""Containers as child processes: no isolation, runs everywhere."""

@@ -1,0 +1,1 @@
+"""What the entry of every program has: start, stop, leadership, health."""
