@@ -1,4 +1,4 @@
-"""Namespaces."""
+"""Namespaces: rooms for names, emptied before they go."""
 
 from controlplane.api.resource import ALL_VERBS, STATUS, Resource, Subresource
 
