@@ -63,9 +63,9 @@ async def route(parts: Parts, request: Request) -> Answer:
 
 def _check_place(request: Request, resource: Resource) -> None:
     info = request.info
-    needs_namespace = info.name or info.verb == "create"
-    if resource.namespaced and not info.namespace and needs_namespace and info.verb != "watch":
-        # Across namespaces there are only lists and watches.
+    is_in_one_place = info.name or info.verb not in ("list", "watch")
+    if resource.namespaced and not info.namespace and is_in_one_place and info.verb != "watch":
+        # Across namespaces there are only lists and watches: neither POST nor DELETE of a collection.
         raise errors.MethodNotAllowed(kind=resource.plural, group=resource.group, name=info.name)
     if not resource.namespaced and info.namespace and resource.plural != "namespaces":
         raise errors.NotFound.path()

@@ -398,6 +398,19 @@ async def test_too_many_writes_are_sent_away(api: Api) -> None:
     assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
 
 
+@pytest.mark.parametrize("query", ["", "?labelSelector=a%3Db", "?fieldSelector=metadata.name%3Da"])
+async def test_a_collection_is_deleted_in_one_namespace_only(api: Api, query: str) -> None:
+    config_map = {"kind": "ConfigMap", "metadata": {"name": "a", "labels": {"a": "b"}}}
+    path = "/api/v1/namespaces/{}/configmaps"
+    for namespace in ("default", "kube-public"):
+        assert (await api.call("POST", path.format(namespace), config_map))[0] == 201
+    code, status = await api.call("DELETE", "/api/v1/configmaps" + query)
+    assert (code, status["reason"]) == (405, "MethodNotAllowed")
+    assert (await api.call("DELETE", path.format("default") + query))[0] == 200
+    assert (await api.call("GET", path.format("default") + "/a"))[0] == 404
+    assert (await api.call("GET", path.format("kube-public") + "/a"))[0] == 200
+
+
 async def test_what_is_not_served_is_told_apart(api: Api) -> None:
     assert (await api.call("GET", "/api/v1/chairs"))[0] == 404
     assert (await api.call("POST", "/api/v1/pods", pod("a")))[0] == 405
