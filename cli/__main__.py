@@ -42,6 +42,10 @@ def main() -> None:
         from cli.chaos import register as register_chaos
 
         register_chaos(app)
+    if asked == "conformance" or everything:
+        from cli.conformance.command import register as register_conformance
+
+        register_conformance(app)
     if asked == "ctl" or everything:
         from cli.ctl import app as ctl
 

@@ -300,6 +300,10 @@ class RestClient:
             "PUT", object_path(resource, namespace, name, subresource), body=body
         )
 
+    async def get_document(self, path: str) -> Object:
+        """A document that is no resource, such as /version or /apis."""
+        return await self._call("GET", path)
+
     def _typed(self, resource: Resource, obj: Object) -> Object:
         return {**obj, "apiVersion": resource.group_version, "kind": resource.kind}
 
