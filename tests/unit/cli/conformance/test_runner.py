@@ -19,7 +19,7 @@ if "--list-conformance-tests" in sys.argv:
     print("- testname: One\\n  codename: '[sig-a] one'\\n- testname: Two\\n  codename: '[sig-a] two'")
     sys.exit(0)
 options = dict(a.lstrip("-").partition("=")[::2] for a in sys.argv[1:])
-focus = options["ginkgo.focus"].strip("^$").replace("\\\\", "")
+focus = options["ginkgo.focus"].rstrip("$").replace("\\\\", "")
 if focus.endswith("hangs"):
     child = os.fork()
     open(options["kubeconfig"] + ".pids", "a").write(f"{{os.getpid()}}\\n")
