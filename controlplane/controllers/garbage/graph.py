@@ -1,15 +1,17 @@
 """What owner references demand of one object: pure.
 
 The graph is not a structure of its own: an object's owners are in its references, its dependents in the caches' owner
-index. An owner is SOLID (it exists), GONE, or WAITING (being deleted in foreground, until its dependents are gone).
+index. An owner is SOLID (it exists), GONE, WAITING (being deleted in foreground, until its dependents are gone), or
+UNKNOWN: nothing can be found out about it, so nothing may be done because of it (kubernetes#102641).
 """
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from controlplane.api import meta
+from controlplane.api.resource import Resource
 
 Object = dict[str, Any]
 
@@ -23,6 +25,20 @@ class OwnerState(enum.Enum):
     SOLID = "solid"
     GONE = "gone"
     WAITING = "waiting"
+    UNKNOWN = "unknown"
+
+
+class Coordinates(NamedTuple):
+    """Everything a reference says of its owner, and where that owner is looked for.
+
+    An owner that is absent under one kind, namespace or name says nothing of the others, though the uid be the same.
+    """
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str
 
 
 class Verb(enum.Enum):
@@ -30,7 +46,7 @@ class Verb(enum.Enum):
 
     NOTHING = "nothing"
     DELETE = "delete"  # with `policy`
-    DROP_OWNERS = "drop owners"  # take the references to `uids` away
+    DROP_OWNERS = "drop owners"  # take `references` away
     ORPHAN_DEPENDENTS = (
         "orphan dependents"  # take this owner off its dependents, then the finalizer
     )
@@ -44,7 +60,42 @@ class Decision:
 
     verb: Verb
     policy: str = ""
-    uids: tuple[str, ...] = ()
+    references: tuple[Object, ...] = ()
+
+
+def coordinates_of(obj: Object, resource: Resource) -> Coordinates:
+    """Where an object is."""
+    place = meta.namespace(obj) if resource.namespaced else ""
+    return Coordinates(resource.group_version, resource.kind, place, meta.name(obj), meta.uid(obj))
+
+
+def owner_coordinates(reference: Object, resource: Resource, namespace: str) -> Coordinates | None:
+    """Where the owner of an object in `namespace` (empty: cluster-wide) must be, its kind being `resource`.
+
+    None when there is no such place: a cluster-wide object cannot have a namespaced owner.
+    """
+    if resource.namespaced and not namespace:
+        return None
+    place = namespace if resource.namespaced else ""
+    return Coordinates(
+        resource.group_version,
+        resource.kind,
+        place,
+        str(reference.get("name") or ""),
+        str(reference.get("uid") or ""),
+    )
+
+
+def refers_to(dependent: Object, owner: Coordinates) -> bool:
+    """Whether each reference of `dependent` to the owner's uid means the owner where it really is."""
+    if owner.namespace and owner.namespace != meta.namespace(dependent):
+        return False
+    return all(
+        (ref.get("apiVersion"), ref.get("kind"), ref.get("name"))
+        == (owner.api_version, owner.kind, owner.name)
+        for ref in meta.owner_references(dependent)
+        if ref["uid"] == owner.uid
+    )
 
 
 def is_waiting(obj: Object) -> bool:
@@ -60,8 +111,11 @@ def concerns(obj: Object) -> bool:
     return meta.is_deleting(obj) and (FOREGROUND in finalizers or ORPHAN in finalizers)
 
 
-def decide(obj: Object, owners: Mapping[str, OwnerState], dependents: Sequence[Object]) -> Decision:
-    """What to do with `obj`, given the state of each owner by uid and the objects it owns."""
+def decide(obj: Object, owners: Sequence[OwnerState], dependents: Sequence[Object]) -> Decision:
+    """What to do with `obj`, given the state behind each of its references, in their order, and what it owns.
+
+    Of an object being deleted only its dependents matter; `owners` may be empty then.
+    """
     finalizers = meta.finalizers(obj)
     if meta.is_deleting(obj):
         if ORPHAN in finalizers:
@@ -70,16 +124,19 @@ def decide(obj: Object, owners: Mapping[str, OwnerState], dependents: Sequence[O
             blocking = [d for d in dependents if _blocks(d, meta.uid(obj))]
             return Decision(Verb.DELETE_DEPENDENTS if blocking else Verb.FINISH_FOREGROUND)
         return Decision(Verb.NOTHING)
-    references = meta.owner_references(obj)
-    if not references:
+    if not owners or OwnerState.UNKNOWN in owners:
         return Decision(Verb.NOTHING)
-    states = {ref["uid"]: owners.get(ref["uid"], OwnerState.SOLID) for ref in references}
-    unneeded = tuple(uid for uid, state in states.items() if state is not OwnerState.SOLID)
+    references = meta.owner_references(obj)
+    unneeded = tuple(
+        reference
+        for reference, state in zip(references, owners, strict=True)
+        if state is not OwnerState.SOLID
+    )
     if not unneeded:
         return Decision(Verb.NOTHING)
-    if len(unneeded) < len(states):
-        return Decision(Verb.DROP_OWNERS, uids=unneeded)
-    if OwnerState.WAITING in states.values() and dependents:
+    if len(unneeded) < len(references):
+        return Decision(Verb.DROP_OWNERS, references=unneeded)
+    if OwnerState.WAITING in owners and dependents:
         # The owner waits for all below it, so this one must wait for its own as well.
         return Decision(Verb.DELETE, policy="Foreground")
     if ORPHAN in finalizers:

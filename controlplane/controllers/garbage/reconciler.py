@@ -1,11 +1,14 @@
 """Garbage collection by owner references: background, foreground and orphan deletion.
 
-Keys are uids. That an owner is gone is never believed of a cache alone: the server is asked by name, and the uid
-compared. An owner that certainly went (its deletion was seen) is remembered for a while to save those questions.
+Keys are uids. That an owner is gone is never believed of a cache alone: the server is asked, by the kind, the namespace
+and the name the reference says, and the uid compared. An owner that certainly went (its deletion was seen) is
+remembered for a while by all of these to save those questions. Nothing is done to an object while one of its owners is
+of a kind the server does not know: that kind may come with the next custom resource (kubernetes#102641).
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from controlplane.api import meta
@@ -19,18 +22,24 @@ from controlplane.controllers.framework.sources import Change
 from controlplane.controllers.garbage.graph import (
     FOREGROUND,
     ORPHAN,
+    Coordinates,
     Decision,
     OwnerState,
     Verb,
     concerns,
+    coordinates_of,
     decide,
     is_waiting,
+    owner_coordinates,
+    refers_to,
 )
 from controlplane.kinds.catalog import SCHEME
 
 Object = dict[str, Any]
 
 _REMEMBERED_GONE = 2000
+# How long an object with an owner of an unknown kind is left alone before its owners are looked up again.
+_UNKNOWN_LOOK_SECONDS = 30.0
 
 
 def collected() -> list[Resource]:
@@ -47,7 +56,7 @@ def collected() -> list[Resource]:
 def build(context: Context) -> Controller[str]:
     """The declaration of this controller."""
     reconciler = GarbageReconciler(context)
-    watches = [Watch(resource, reconciler.changed) for resource in collected()]
+    watches = [Watch(resource, partial(reconciler.changed, resource)) for resource in collected()]
     return Controller("garbage", watches, reconciler, workers=8)
 
 
@@ -59,21 +68,26 @@ class GarbageReconciler:
         self._indexers = [
             (resource, context.informers.of(resource).indexer) for resource in collected()
         ]
-        self._gone: OrderedDict[str, None] = OrderedDict()
+        self._recorder = context.recorder
+        self._gone: OrderedDict[Coordinates, None] = OrderedDict()
 
-    def changed(self, change: Change) -> Iterable[str]:
+    def changed(self, resource: Resource, change: Change) -> Iterable[str]:
         """The object itself if references matter to it; its dependents and owners if it went."""
+        obj = change.object
         if change.new is None:
-            self._remember_gone(meta.uid(change.object))
-            dependents = [meta.uid(obj) for _, obj in self._dependents(meta.uid(change.object))]
+            self._remember_gone(coordinates_of(obj, resource))
+            dependents = [meta.uid(dependent) for _, dependent in self._dependents(meta.uid(obj))]
             # Owners that wait in foreground for this one.
-            return [*dependents, *(ref["uid"] for ref in meta.owner_references(change.object))]
-        if change.old is not None and not _references_changed(change.old, change.new):
+            return [*dependents, *(ref["uid"] for ref in meta.owner_references(obj))]
+        if change.old is None:
+            # Dependents that came first and mean it somewhere else have a wrong reference.
+            here = coordinates_of(obj, resource)
+            misled = [d for _, d in self._dependents(here.uid) if not refers_to(d, here)]
+            return [meta.uid(d) for d in ([obj, *misled] if concerns(obj) else misled)]
+        if not _references_changed(change.old, change.new):
             return ()
         keys = [meta.uid(change.new)] if concerns(change.new) else []
-        if change.old is not None:
-            keys += [ref["uid"] for ref in meta.owner_references(change.old)]
-        return keys
+        return [*keys, *(ref["uid"] for ref in meta.owner_references(change.old))]
 
     async def reconcile(self, key: str) -> Result:
         """Do what one object's references demand."""
@@ -83,17 +97,16 @@ class GarbageReconciler:
         resource, obj = found
         if not concerns(obj):
             return Result.done()
-        owners: dict[str, OwnerState] = {}
-        if not meta.is_deleting(obj):
-            for reference in meta.owner_references(obj):
-                owners[reference["uid"]] = await self._owner_state(reference, meta.namespace(obj))
+        references = [] if meta.is_deleting(obj) else meta.owner_references(obj)
+        owners = [await self._owner_state(reference, obj) for reference in references]
         dependents = self._dependents(key)
         decision = decide(obj, owners, [dependent for _, dependent in dependents])
         try:
             await self._act(resource, obj, decision, dependents)
         except NotFound:
             return Result.done()
-        return Result.done()
+        is_unknown = OwnerState.UNKNOWN in owners
+        return Result.after(_UNKNOWN_LOOK_SECONDS) if is_unknown else Result.done()
 
     async def _act(
         self,
@@ -106,30 +119,21 @@ class GarbageReconciler:
             case Verb.DELETE:
                 await self._delete(resource, obj, decision.policy)
             case Verb.DROP_OWNERS:
-                await self._drop_owners(resource, obj, decision.uids)
+                await self._drop_owners(resource, obj, decision.references)
             case Verb.ORPHAN_DEPENDENTS:
                 for kind, dependent in dependents:
-                    await self._drop_owners(kind, dependent, (meta.uid(obj),))
+                    ours = [
+                        ref
+                        for ref in meta.owner_references(dependent)
+                        if ref["uid"] == meta.uid(obj)
+                    ]
+                    await self._drop_owners(kind, dependent, ours)
                 await self._drop_finalizer(resource, obj, ORPHAN)
             case Verb.DELETE_DEPENDENTS:
-                for kind, dependent in dependents:
-                    await self._delete_dependent(kind, dependent, obj)
+                for _, dependent in dependents:
+                    await self.reconcile(meta.uid(dependent))
             case Verb.FINISH_FOREGROUND:
                 await self._drop_finalizer(resource, obj, FOREGROUND)
-
-    async def _delete_dependent(self, resource: Resource, obj: Object, owner: Object) -> None:
-        if meta.is_deleting(obj):
-            return
-        owners = {meta.uid(owner): OwnerState.WAITING}
-        for reference in meta.owner_references(obj):
-            if reference["uid"] not in owners:
-                owners[reference["uid"]] = await self._owner_state(reference, meta.namespace(obj))
-        below = self._dependents(meta.uid(obj))
-        decision = decide(obj, owners, [dependent for _, dependent in below])
-        try:
-            await self._act(resource, obj, decision, below)
-        except NotFound:
-            return
 
     async def _delete(self, resource: Resource, obj: Object, policy: str) -> None:
         # The resourceVersion guards against an adoption nobody here has seen yet.
@@ -142,8 +146,10 @@ class GarbageReconciler:
             propagation_policy=policy,
         )
 
-    async def _drop_owners(self, resource: Resource, obj: Object, uids: tuple[str, ...]) -> None:
-        kept = [ref for ref in meta.owner_references(obj) if ref["uid"] not in uids]
+    async def _drop_owners(
+        self, resource: Resource, obj: Object, dropped: Sequence[Object]
+    ) -> None:
+        kept = [ref for ref in meta.owner_references(obj) if ref not in dropped]
         patch = {
             "metadata": {
                 "uid": meta.uid(obj),
@@ -167,26 +173,39 @@ class GarbageReconciler:
         }
         await self._client.patch(resource, meta.name(obj), patch, meta.namespace(obj))
 
-    async def _owner_state(self, reference: Object, namespace: str) -> OwnerState:
-        uid = reference["uid"]
-        found = self._find(uid)
-        if found is not None:
-            return OwnerState.WAITING if is_waiting(found[1]) else OwnerState.SOLID
-        if uid in self._gone:
-            return OwnerState.GONE
+    async def _owner_state(self, reference: Object, obj: Object) -> OwnerState:
         resource = SCHEME.by_kind(reference.get("apiVersion", ""), reference.get("kind", ""))
-        if resource is None:
-            return OwnerState.SOLID  # a kind not served here: nothing can be known of it
-        place = namespace if resource.namespaced else ""
-        try:
-            owner = await self._client.get(resource, reference["name"], place)
-        except NotFound:
-            self._remember_gone(uid)
+        namespace = meta.namespace(obj)
+        wanted = None if resource is None else owner_coordinates(reference, resource, namespace)
+        found = self._find(reference["uid"])
+        if found is not None:
+            real = coordinates_of(found[1], found[0])
+            if real == wanted:
+                return OwnerState.WAITING if is_waiting(found[1]) else OwnerState.SOLID
+            if real.namespace and real.namespace != namespace:
+                self._report_wrong_namespace(reference, obj)
+        if resource is None or wanted is None:
+            return OwnerState.UNKNOWN
+        if wanted in self._gone:
             return OwnerState.GONE
-        if meta.uid(owner) != uid:
-            self._remember_gone(uid)
+        try:
+            owner = await self._client.get(resource, wanted.name, wanted.namespace)
+        except NotFound:
+            self._remember_gone(wanted)
+            return OwnerState.GONE
+        if meta.uid(owner) != wanted.uid:
+            self._remember_gone(wanted)
             return OwnerState.GONE
         return OwnerState.WAITING if is_waiting(owner) else OwnerState.SOLID
+
+    def _report_wrong_namespace(self, reference: Object, obj: Object) -> None:
+        namespace = meta.namespace(obj)
+        owner = (
+            f"[{reference.get('apiVersion')}/{reference.get('kind')}, namespace: {namespace}, "
+            f"name: {reference.get('name')}, uid: {reference['uid']}]"
+        )
+        message = f'ownerRef {owner} does not exist in namespace "{namespace}"'
+        self._recorder.event(obj, "Warning", "OwnerRefInvalidNamespace", message)
 
     def _find(self, uid: str) -> tuple[Resource, Object] | None:
         for resource, indexer in self._indexers:
@@ -200,8 +219,8 @@ class GarbageReconciler:
             (resource, obj) for resource, indexer in self._indexers for obj in indexer.by_owner(uid)
         ]
 
-    def _remember_gone(self, uid: str) -> None:
-        self._gone[uid] = None
+    def _remember_gone(self, owner: Coordinates) -> None:
+        self._gone[owner] = None
         if len(self._gone) > _REMEMBERED_GONE:
             self._gone.popitem(last=False)
 
