@@ -28,12 +28,12 @@ from kvstore.client.errors import ClientError
 from kvstore.local.store import StoreCluster
 from kvstore.local.supervisor import NotReady
 from kvstore.local.topology import StoreSettings
-from kvstore.testing import nemesis, traffic
-from kvstore.testing.chaos import ChaosResult, ChaosRun, ChaosSpec
-from kvstore.testing.history import History
-from kvstore.testing.report import write_report
-from kvstore.testing.targets import StoreTarget, Target
-from kvstore.testing.verdict import Verdict, judge
+from kvstore.testing.chaos import nemesis, traffic
+from kvstore.testing.chaos.run import ChaosResult, ChaosRun, ChaosSpec
+from kvstore.testing.chaos.targets import StoreTarget, Target
+from kvstore.testing.check.judge import Verdict, judge
+from kvstore.testing.harness.report import write_report
+from kvstore.testing.history.history import History
 
 _SNAPSHOT_COUNT = 2000
 """Low, so that a run of minutes sees snapshots taken, sent and restored."""

@@ -9,7 +9,7 @@ import msgspec
 from controlplane.local.control import ControlError, NotRunning, ask
 from controlplane.local.topology import Layout
 from kvstore.client.types import ClientTls
-from kvstore.testing.nemesis import (
+from kvstore.testing.chaos.nemesis import (
     Clock,
     Disk,
     Fault,
@@ -19,7 +19,7 @@ from kvstore.testing.nemesis import (
     Pause,
     Restart,
 )
-from kvstore.testing.targets import FaultError
+from kvstore.testing.chaos.targets import FaultError
 
 
 class AttachedTarget:

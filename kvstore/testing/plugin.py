@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from kvstore.testing.cluster import Cluster
-    from kvstore.testing.host import Host
+    from kvstore.testing.harness.cluster import Cluster
+    from kvstore.testing.harness.host import Host
 
 _MODES = ("inprocess", "process")
 _OWN = ("members", "mode", "tls", "fresh")
@@ -78,7 +78,7 @@ class ClusterPool:
 
     def take(self, node: Any, default_members: int | None) -> "tuple[tuple[Any, ...], Cluster]":
         """A cluster as marker, options and ini ask for: its kind, and itself, empty."""
-        from kvstore.testing.cluster import ClusterBroken
+        from kvstore.testing.harness.cluster import ClusterBroken
 
         wanted = self._wanted(node, default_members)
         is_fresh = bool(wanted.pop("fresh"))
@@ -114,8 +114,8 @@ class ClusterPool:
     def _start(self, wanted: dict[str, Any]) -> "Cluster":
         from kvstore.local.supervisor import NotReady
         from kvstore.local.topology import StoreSettings
-        from kvstore.testing.cluster import Cluster
-        from kvstore.testing.host import Host
+        from kvstore.testing.harness.cluster import Cluster
+        from kvstore.testing.harness.host import Host
         from kvstore.wire.engine import ListenError
 
         try:

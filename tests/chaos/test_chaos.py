@@ -19,13 +19,13 @@ from cli.chaos import register
 from kvstore.base.clock import SystemClock
 from kvstore.local.store import StoreCluster
 from kvstore.local.topology import StoreSettings
-from kvstore.testing import traffic
-from kvstore.testing.chaos import ChaosRun, ChaosSpec
-from kvstore.testing.history import History
-from kvstore.testing.records import FaultRecord, Ok
-from kvstore.testing.report import render
-from kvstore.testing.targets import StoreTarget
-from kvstore.testing.verdict import judge
+from kvstore.testing.chaos import traffic
+from kvstore.testing.chaos.run import ChaosRun, ChaosSpec
+from kvstore.testing.chaos.targets import StoreTarget
+from kvstore.testing.check.judge import judge
+from kvstore.testing.harness.report import render
+from kvstore.testing.history.history import History
+from kvstore.testing.history.records import FaultRecord, Ok
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from kvstore.client.errors import ClientError
 from kvstore.local.faults import FaultError
-from kvstore.testing.cluster import Cluster, ClusterBroken
-from kvstore.testing.history import FaultRecord, StartRecord, WatchResponse
+from kvstore.testing.harness.cluster import Cluster, ClusterBroken
+from kvstore.testing.history.history import FaultRecord, StartRecord, WatchResponse
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -120,7 +120,7 @@ def test_a_violation_and_the_logs_of_processes_are_shown(run):
     result = run(
         test_it="""
             import pytest
-            from kvstore.testing.history import Ok, Operation, Put, PutReply
+            from kvstore.testing.history.history import Ok, Operation, Put, PutReply
 
             @pytest.mark.quorate(mode="process")
             def test_lies(quorate_store):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kvstore.testing.cluster import Cluster
-from kvstore.testing.host import Host
+from kvstore.testing.harness.cluster import Cluster
+from kvstore.testing.harness.host import Host
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
 

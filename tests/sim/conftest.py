@@ -13,8 +13,8 @@ from kvstore.base.clock import Clock
 from kvstore.machine.machine import StateMachine
 from kvstore.raft.pysync.core import Core
 from kvstore.raft.replicator import MemberId, RaftSettings
-from kvstore.testing.sim_loop import SimLoop
-from kvstore.testing.sim_member import SimClock
+from kvstore.testing.sim.loop import SimLoop
+from kvstore.testing.sim.member import SimClock
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -24,11 +24,11 @@ from typing import Any
 from kvstore.raft.pysync.imported import Node, SyncObjConf, Transport, library
 from kvstore.testing.check.verdict import check_all
 from kvstore.testing.check.violation import Violation
-from kvstore.testing.history import History
-from kvstore.testing.model import Model
-from kvstore.testing.records import Ok, Outcome, Put, Range, Unknown
-from kvstore.testing.sim_disk import SimDisk
-from kvstore.testing.sim_loop import SimLoop
+from kvstore.testing.history.history import History
+from kvstore.testing.history.model import Model
+from kvstore.testing.history.records import Ok, Outcome, Put, Range, Unknown
+from kvstore.testing.sim.disk import SimDisk
+from kvstore.testing.sim.loop import SimLoop
 
 journal: Any = importlib.import_module("pysyncobj.journal")
 

@@ -5,7 +5,7 @@ import random
 from typing import Any
 
 from kvstore.raft.journal import Journal
-from kvstore.testing.sim_disk import SimDisk, SimFiles
+from kvstore.testing.sim.disk import SimDisk, SimFiles
 
 
 def journal_on(disk: SimDisk) -> Journal:

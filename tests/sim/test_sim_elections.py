@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 from msgspec.structs import replace
 
-from kvstore.testing.schedule import make_plan
-from kvstore.testing.world import World
+from kvstore.testing.sim.schedule import make_plan
+from kvstore.testing.sim.world import World
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import signal
 
-from kvstore.testing.sim_many import side_by_side
+from kvstore.testing.sim.many import side_by_side
 
 
 def test_a_run_that_ends_its_process_is_a_failure_of_its_own() -> None:

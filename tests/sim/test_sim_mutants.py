@@ -5,8 +5,9 @@ These show within a few seeds; the others take longer and are left to `make sim-
 
 import pytest
 
-from kvstore.testing.mutants import MUTANTS, switched_off
-from kvstore.testing.sim import plan_of, run_plan, seeds_needed
+from kvstore.testing.mutants.catalog import MUTANTS, switched_off
+from kvstore.testing.sim.run import plan_of, run_plan
+from kvstore.testing.sim.search import seeds_needed
 
 QUICK = (
     "log-not-synced",

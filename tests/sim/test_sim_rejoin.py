@@ -7,8 +7,9 @@ from typing import Any
 from kvstore.raft.pysync.core import Core
 from kvstore.raft.pysync.rejoin import Rejoin
 from kvstore.raft.replicator import MemberId
-from kvstore.testing.schedule import Fault, Plan
-from kvstore.testing.sim import plan_of, run_plan, seeds_needed
+from kvstore.testing.sim.run import plan_of, run_plan
+from kvstore.testing.sim.schedule import Fault, Plan
+from kvstore.testing.sim.search import seeds_needed
 
 Make = Callable[..., tuple[Core, Any]]
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from kvstore.testing.model import Model
-from kvstore.testing.records import Put, Range, RangeReply, Txn, TxnReply
-from kvstore.testing.sim import main, plan_of, run_plan
+from kvstore.testing.history.model import Model
+from kvstore.testing.history.records import Put, Range, RangeReply, Txn, TxnReply
+from kvstore.testing.sim.__main__ import main
+from kvstore.testing.sim.run import plan_of, run_plan
 
 REPOSITORY = Path(__file__).parents[2]
 SECONDS = 10.0

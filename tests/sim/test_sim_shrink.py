@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvstore.testing.shrink import shortest_failing
+from kvstore.testing.sim.shrink import shortest_failing
 
 
 @given(st.sets(st.integers(0, 30), max_size=4), st.integers(31, 40))

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from kvstore.testing.check import words
 from kvstore.testing.check.conflicts import Keys, needed, touched, union
 from kvstore.testing.check.facts import INFINITY, Facts, puts, shown_at
-from kvstore.testing.model import Model
-from kvstore.testing.records import Failed, LeaseRevoke, Ok, Operation, Put, Request
+from kvstore.testing.history.model import Model
+from kvstore.testing.history.records import Failed, LeaseRevoke, Ok, Operation, Put, Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ one would cost the right verdict.
 """
 
 from kvstore.testing.check.facts import deletes, puts, shown
-from kvstore.testing.records import Operation, Range, RangeReply, Txn, TxnReply
+from kvstore.testing.history.records import Operation, Range, RangeReply, Txn, TxnReply
 
 Keys = frozenset[bytes] | None
 

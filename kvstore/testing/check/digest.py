@@ -4,8 +4,8 @@ Hashes are compared only where the compacted revision is equal, too: a hash cove
 """
 
 from kvstore.testing.check.violation import Violation
-from kvstore.testing.history import History
-from kvstore.testing.records import DigestRecord
+from kvstore.testing.history.history import History
+from kvstore.testing.history.records import DigestRecord
 
 PROPERTY = "digest"
 _MOST = 20

@@ -9,9 +9,9 @@ have ended, where `members_agree_after` is the time from which no member may be 
 from kvstore.testing.check import words
 from kvstore.testing.check.facts import INFINITY, deletes, has_written, puts
 from kvstore.testing.check.violation import Violation
-from kvstore.testing.history import History
-from kvstore.testing.model import in_range
-from kvstore.testing.records import (
+from kvstore.testing.history.history import History
+from kvstore.testing.history.model import in_range
+from kvstore.testing.history.records import (
     Failed,
     Ok,
     Operation,

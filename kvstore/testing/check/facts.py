@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from kvstore.testing.history import History, WatchSession
-from kvstore.testing.model import in_range
-from kvstore.testing.records import (
+from kvstore.testing.history.history import History, WatchSession
+from kvstore.testing.history.model import in_range
+from kvstore.testing.history.records import (
     Compact,
     DeleteRange,
     DeleteReply,

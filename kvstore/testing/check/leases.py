@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from kvstore.testing.check import words
 from kvstore.testing.check.facts import Facts
 from kvstore.testing.check.violation import Violation
-from kvstore.testing.records import LeaseKeepAlive, LeaseRevoke, Ok, Operation
+from kvstore.testing.history.records import LeaseKeepAlive, LeaseRevoke, Ok, Operation
 
 
 def check_leases(facts: Facts) -> list[Violation]:

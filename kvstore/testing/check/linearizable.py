@@ -23,8 +23,8 @@ from kvstore.testing.check.phantoms import check_phantoms
 from kvstore.testing.check.search import Walk
 from kvstore.testing.check.timing import check_timing
 from kvstore.testing.check.violation import Violation
-from kvstore.testing.history import History
-from kvstore.testing.records import WatchEvent
+from kvstore.testing.history.history import History
+from kvstore.testing.history.records import WatchEvent
 
 _MOST = 20
 

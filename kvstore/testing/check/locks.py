@@ -12,8 +12,8 @@ import itertools
 
 from kvstore.testing.check import words
 from kvstore.testing.check.violation import Violation
-from kvstore.testing.history import History
-from kvstore.testing.records import (
+from kvstore.testing.history.history import History
+from kvstore.testing.history.records import (
     Failed,
     Guarded,
     Lock,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from kvstore.testing.check import words
 from kvstore.testing.check.facts import INFINITY, Facts
 from kvstore.testing.check.violation import Violation
-from kvstore.testing.records import Compact, Failed, Ok, Operation, Range, Txn
+from kvstore.testing.history.records import Compact, Failed, Ok, Operation, Range, Txn
 
 
 def check_old_reads(facts: Facts) -> list[Violation]:

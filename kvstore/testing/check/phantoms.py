@@ -3,7 +3,7 @@
 from kvstore.testing.check import words
 from kvstore.testing.check.facts import Facts, puts, shown
 from kvstore.testing.check.violation import Violation
-from kvstore.testing.records import Ok
+from kvstore.testing.history.records import Ok
 
 _MOST = 20
 

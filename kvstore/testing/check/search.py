@@ -15,8 +15,8 @@ from kvstore.testing.check.candidates import Candidates, End, lease_of
 from kvstore.testing.check.conflicts import Keys, differing, needed, touched, union
 from kvstore.testing.check.facts import Facts, Seen, deletes, puts
 from kvstore.testing.check.violation import Violation
-from kvstore.testing.model import Model, Refused, in_range
-from kvstore.testing.records import Failed, KeyValue, Ok, Operation, Range, WatchEvent
+from kvstore.testing.history.model import Model, Refused, in_range
+from kvstore.testing.history.records import Failed, KeyValue, Ok, Operation, Range, WatchEvent
 
 PROPERTY, UNDECIDED = "linearizable", "undecided"
 _MOST = 20

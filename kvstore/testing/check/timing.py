@@ -3,7 +3,7 @@
 from kvstore.testing.check import words
 from kvstore.testing.check.facts import Facts, has_written
 from kvstore.testing.check.violation import Violation
-from kvstore.testing.records import Ok, Operation
+from kvstore.testing.history.records import Ok, Operation
 
 _MOST = 20
 

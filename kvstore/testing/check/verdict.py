@@ -2,7 +2,7 @@
 
 from kvstore.testing.check import digest, durable, linearizable, locks, watch
 from kvstore.testing.check.violation import Violation
-from kvstore.testing.history import History
+from kvstore.testing.history.history import History
 
 
 def check_all(history: History) -> list[Violation]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from kvstore.testing.check import words
 from kvstore.testing.check.linearizable import explain
 from kvstore.testing.check.violation import Violation
-from kvstore.testing.history import History, WatchSession
-from kvstore.testing.model import in_range
-from kvstore.testing.records import Compact, Failed, StartRecord, WatchEvent, WatchRecord
+from kvstore.testing.history.history import History, WatchSession
+from kvstore.testing.history.model import in_range
+from kvstore.testing.history.records import Compact, Failed, StartRecord, WatchEvent, WatchRecord
 
 PROPERTY = "watch"
 _MOST = 20

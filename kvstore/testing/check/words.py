@@ -1,6 +1,6 @@
 """Sentences about requests, answers and key-values."""
 
-from kvstore.testing.records import (
+from kvstore.testing.history.records import (
     Compact,
     DeleteRange,
     DeleteReply,

@@ -8,11 +8,19 @@ from typer.testing import CliRunner
 
 import cli.chaos
 from cli.__main__ import app
-from kvstore.testing.chaos import ChaosResult
+from kvstore.testing.chaos.run import ChaosResult
+from kvstore.testing.check.judge import judge
 from kvstore.testing.check.violation import Violation
-from kvstore.testing.history import History
-from kvstore.testing.records import DigestRecord, Ok, Operation, Put, PutReply, Range, RangeReply
-from kvstore.testing.verdict import judge
+from kvstore.testing.history.history import History
+from kvstore.testing.history.records import (
+    DigestRecord,
+    Ok,
+    Operation,
+    Put,
+    PutReply,
+    Range,
+    RangeReply,
+)
 
 
 def history_with_a_loss() -> History:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from kvstore.testing.check import linearizable
-from kvstore.testing.history import (
+from kvstore.testing.history.history import (
     Compact,
     Compare,
     DeleteRange,
@@ -31,7 +31,7 @@ from kvstore.testing.history import (
     TxnReply,
     Unknown,
 )
-from kvstore.testing.model import Model, Refused
+from kvstore.testing.history.model import Model, Refused
 
 KEYS = (b"a", b"b")
 FACTS = ("KeyNotFound", "Compacted", "FutureRevision")

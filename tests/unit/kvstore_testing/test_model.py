@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kvstore.machine import commands
 from kvstore.machine.machine import StateMachine
 from kvstore.mvcc.errors import StoreError
-from kvstore.testing.history import (
+from kvstore.testing.history.history import (
     Compact,
     Compare,
     DeleteRange,
@@ -19,7 +19,7 @@ from kvstore.testing.history import (
     Range,
     Txn,
 )
-from kvstore.testing.model import Model, Refused
+from kvstore.testing.history.model import Model, Refused
 
 TARGETS = ("version", "create", "mod", "value", "lease")
 OPERATORS = ("=", ">", "<", "!=")

@@ -5,8 +5,17 @@ import random
 import msgspec
 import pytest
 
-from kvstore.testing import nemesis
-from kvstore.testing.nemesis import KINDS, LEADER, Disk, Kill, Step, kind_of, schedule, targets_of
+from kvstore.testing.chaos import nemesis
+from kvstore.testing.chaos.nemesis import (
+    KINDS,
+    LEADER,
+    Disk,
+    Kill,
+    Step,
+    kind_of,
+    schedule,
+    targets_of,
+)
 
 MEMBERS = ("m1", "m2", "m3")
 

@@ -7,7 +7,7 @@ from kvstore.testing.check import digest, durable, locks, watch
 from kvstore.testing.check.facts import collect
 from kvstore.testing.check.linearizable import explain
 from kvstore.testing.check.verdict import check_all
-from kvstore.testing.history import (
+from kvstore.testing.history.history import (
     DeleteRange,
     DeleteReply,
     DigestRecord,

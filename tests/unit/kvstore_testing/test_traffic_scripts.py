@@ -6,9 +6,19 @@ import re
 
 import pytest
 
+from kvstore.testing.chaos.traffic import (
+    KINDS,
+    Begin,
+    End,
+    Pause,
+    TrafficSpec,
+    client_plans,
+    watch_plans,
+)
 from kvstore.testing.check.violation import Violation
-from kvstore.testing.history import History
-from kvstore.testing.records import (
+from kvstore.testing.harness.report import MAX_OPERATIONS, page_data, render
+from kvstore.testing.history.history import History
+from kvstore.testing.history.records import (
     Failed,
     FaultRecord,
     Guarded,
@@ -29,8 +39,6 @@ from kvstore.testing.records import (
     TxnReply,
     Unknown,
 )
-from kvstore.testing.report import MAX_OPERATIONS, page_data, render
-from kvstore.testing.traffic import KINDS, Begin, End, Pause, TrafficSpec, client_plans, watch_plans
 
 
 class NaiveStore:

@@ -1,0 +1,286 @@
+"""The machine under a member: its disk and clock, its process, and who starts it again.
+
+A member that ends by itself - a failed fsync, a full disk, damage - is started again after a moment, as a supervisor
+does. One whose data is damaged is emptied first, as its error message tells the operator to, but only while no
+other member is still being filled: more loss than the minority holds is not what replication survives.
+"""
+
+import errno
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kvstore.machine.machine import StateMachine
+from kvstore.raft.replicator import DamagedData, MemberId, RaftSettings, RaftStatus
+from kvstore.testing.sim.disk import SimDisk, SimFiles
+from kvstore.testing.sim.loop import Killed, Process
+from kvstore.testing.sim.member import (
+    PEER_PORT,
+    BootedMember,
+    SimClock,
+    WatchedMachine,
+    member_name,
+    pysync_replicator,
+)
+from kvstore.testing.sim.rpc import ServedMember
+from kvstore.wire.engine import Handlers
+
+if TYPE_CHECKING:
+    from kvstore.testing.sim.world import World
+
+RESTART_SECONDS = 0.7
+COPIED = frozenset(
+    ("append_entries", "next_node_idx", "request_vote", "response_vote", "snapshot", "snapshot_ack")
+)
+"""Messages that may arrive twice: Raft's own, which the guards look at."""
+
+
+class SimMember:
+    """One member over all its boots."""
+
+    def __init__(self, world: "World", number: int) -> None:
+        self.world, self.number, self.name = world, number, member_name(number)
+        self.disk = SimDisk(world.rng(f"disk/{self.name}"))
+        self.disk.on_operation = lambda operation, name: world.trace(
+            f"file {self.name} {operation} {name}"
+        )
+        self.disk.on_crash = self._crash
+        self.clock = SimClock(world.loop)
+        self.process: Process | None = None
+        self.booted: BootedMember | None = None
+        self.boots = 0
+        self.is_amnesic = False
+        """Emptied, and not known to hold everything again."""
+        self.crash_is_power_loss = False
+        self.crash_lasts = RESTART_SECONDS
+        self.late_copies = 0.0
+        """How likely a message arrives twice."""
+        self.copied = ""
+        """Which type of message that is; empty = all of `COPIED`."""
+        self.dies_at_message = ""
+        self.on_message_sent: Callable[[], None] = lambda: None
+        self.is_damaged = False
+        """A bit was flipped, and no start has shown that it does not matter."""
+        self._must_wipe = False
+        self._start_due = False
+
+    # Life
+
+    def start(self) -> None:
+        """Boot, if not running."""
+        self._start_due = False
+        if self.process is not None:
+            return
+        if self._must_wipe and not self.wipe():
+            self._start_later(1.0)
+            return
+        self._must_wipe = False
+        self.world.network.powered_on(self.name)
+        self.boots += 1
+        self.world.counts["restarts"] += self.boots > 1
+        self.world.member_changed(self.name, "started")
+        process = self.process = Process(self.name)
+        process.on_steps_over = lambda: self.kill(
+            is_power_loss=self.crash_is_power_loss, lasts=self.crash_lasts
+        )
+        try:
+            self.booted = process.context.run(self._build, process)
+        except Killed:
+            return
+        self.world.loop.spawn(process, self._main(process, self.booted), self.name)
+
+    def _start_later(self, seconds: float) -> None:
+        if not self._start_due:
+            self._start_due = True
+            self.world.later(seconds, self.start)
+
+    def _build(self, process: Process) -> BootedMember:
+        world = self.world
+        rng = world.rng(f"{self.name}/{self.boots}")
+        settings = world.plan.settings()
+        files = SimFiles(self.disk, world.rng(f"files/{self.name}/{self.boots}"), process.dead)
+        machine = WatchedMachine(self.name, world)
+        replicator = self.make_replicator(machine, rng, files)
+        member = BootedMember(
+            self.number, settings, replicator, machine, self.clock, rng, world.rpc
+        )
+        replicator.on_leadership(self._on_leadership)
+        return member
+
+    def make_replicator(self, machine: StateMachine, rng: Any, files: SimFiles) -> Any:
+        """The replication under test."""
+        settings = self.world.plan.settings()
+        replicator = pysync_replicator(
+            self.raft_settings(), machine, self.clock, rng, files, settings.segment_bytes
+        )
+        self._watch_votes(replicator)
+        self._copy_messages(replicator)
+        return replicator
+
+    def _copy_messages(self, replicator: Any) -> None:
+        received = replicator.received
+        rng = self.world.rng(f"copies/{self.name}/{self.boots}")
+
+        def copying(member: MemberId, message: dict[str, Any]) -> None:
+            received(member, message)
+            if self.late_copies and self._may_copy(message) and rng.random() < self.late_copies:
+                self.world.loop.call_later(rng.uniform(0.0, 3.0), received, member, message)
+
+        replicator.received = copying
+
+    def _may_copy(self, message: dict[str, Any]) -> bool:
+        kind = message["type"]
+        return kind == self.copied if self.copied else kind in COPIED
+
+    def _watch_votes(self, replicator: Any) -> None:
+        """Note whom each vote that leaves is for: one a term, whatever happens in between."""
+        send = replicator.send
+
+        def watched(member: MemberId, message: dict[str, Any]) -> bool:
+            if message["type"] == "response_vote":
+                self.world.votes(self.name, message["term"], member_name(member))
+            elif message["type"] == "request_vote":
+                self.world.votes(self.name, message["term"], self.name)
+            taken = bool(send(member, message))
+            if message["type"] == self.dies_at_message:
+                self.dies_at_message = ""
+                self.world.later(0.0, self.on_message_sent)
+            return taken
+
+        replicator.send = watched
+
+    def raft_settings(self) -> RaftSettings:
+        """What replication is told."""
+        settings = self.world.plan.settings()
+        peers = {
+            MemberId(number): (member_name(number), PEER_PORT)
+            for number in range(1, settings.size + 1)
+        }
+        return RaftSettings(
+            member_id=MemberId(self.number),
+            peers=peers,
+            data_dir=self.disk.root,
+            heartbeat_interval_seconds=settings.heartbeat_seconds,
+            election_timeout_seconds=settings.election_seconds,
+            snapshot_count=settings.snapshot_count,
+        )
+
+    def _on_leadership(self, is_leader: bool) -> None:
+        if is_leader and self.booted is not None:
+            self.world.leads(self.name, self.booted.replicator.status().term)
+
+    async def _main(self, process: Process, member: BootedMember) -> None:
+        def serve(handlers: Handlers) -> None:
+            self.world.rpc.served[self.name] = ServedMember(process, handlers)
+            self.world.trace(f"serves {self.name}")
+            self.is_damaged = False
+
+        try:
+            await member.run(serve)
+        except DamagedData as error:
+            self.world.trace(f"damaged {self.name} {error.offset}")
+            if not self.is_damaged:
+                self.world.violate("crash-safety", f"{self.name}, with no bit flipped: {error}")
+            self._must_wipe = True
+            self._end(process, is_power_loss=False, lasts=RESTART_SECONDS)
+        except OSError as error:
+            self.world.trace(f"failed {self.name} {error.errno}")
+            if error.errno not in (errno.EIO, errno.ENOSPC):
+                self.world.violate("no-internal-errors", f"{self.name} stopped: {error!r}")
+            self._end(process, is_power_loss=False, lasts=RESTART_SECONDS)
+        except Exception as error:
+            self.world.violate("no-internal-errors", f"{self.name} stopped: {error!r}")
+            self._end(process, is_power_loss=False, lasts=RESTART_SECONDS)
+
+    def _crash(self) -> None:
+        self.kill(is_power_loss=self.crash_is_power_loss, lasts=self.crash_lasts)
+
+    def kill(self, *, is_power_loss: bool, lasts: float) -> None:
+        """End the process now; start it again after `lasts` seconds."""
+        if self.process is not None:
+            self.world.member_changed(self.name, "lost power" if is_power_loss else "killed")
+            self._end(self.process, is_power_loss=is_power_loss, lasts=lasts)
+        elif is_power_loss:
+            self.disk.lose_power()
+
+    def _end(self, process: Process, *, is_power_loss: bool, lasts: float) -> None:
+        self.note_caught_up()
+        process.is_dead = True
+        process.is_paused = False
+        process.parked.clear()
+        self.process = self.booted = None
+        self.disk.crash_after = None
+        world = self.world
+        world.rpc.served.pop(self.name, None)
+        world.network.drop_process(process, silently=is_power_loss)
+        world.rpc.drop(process, silently=is_power_loss)
+        if is_power_loss:
+            world.network.dark[self.name] = None
+            self.disk.lose_power()
+        self._start_later(lasts)
+
+    # Pauses, damage
+
+    def pause(self) -> Process | None:
+        """Stop the process as SIGSTOP does."""
+        if self.process is not None:
+            self.process.is_paused = True
+        return self.process
+
+    def resume(self, process: Process | None) -> None:
+        """Let that very process go on."""
+        if process is not None and process is self.process and process.is_paused:
+            self.world.loop.resume(process)
+
+    def may_lose_data(self) -> bool:
+        """Whether the cluster survives the loss of this disk."""
+        for member in self.world.members:
+            member.note_caught_up()
+        others = [
+            member
+            for member in self.world.members
+            if (member.is_amnesic or member.is_damaged) and member is not self
+        ]
+        return len(others) + 1 <= (len(self.world.members) - 1) // 2
+
+    def wipe(self) -> bool:
+        """Empty the disk, if that may be."""
+        if self.process is not None or not self.may_lose_data():
+            return False
+        self.world.trace(f"wiped {self.name}")
+        self.world.counts["wipes"] += 1
+        self.disk.wipe()
+        self.is_amnesic, self.is_damaged = True, False
+        return True
+
+    # What it knows
+
+    def status(self) -> RaftStatus | None:
+        """Raft's view, None if it is not up."""
+        if self.booted is None or self.name not in self.world.rpc.served:
+            return None
+        return self.booted.replicator.status()
+
+    def machine(self) -> StateMachine | None:
+        """Its state, None if it is not up."""
+        return None if self.booted is None else self.booted.machine
+
+    def revision(self) -> int:
+        """Its revision, 0 if it is not up."""
+        return 0 if self.booted is None else self.booted.machine.revision
+
+    def note_caught_up(self) -> None:
+        """A member that was emptied says when it holds everything again."""
+        core: Any = getattr(self.booted and self.booted.replicator, "_core", None)
+        is_full = core is not None and core.journal.facts.get("caught_up") == "yes"
+        if is_full and core.journal.is_vote_durable:
+            self.is_amnesic = False
+
+    def describe(self) -> str:
+        """One line for a report."""
+        status = self.status()
+        if status is None:
+            return f"{self.name} is down (boots {self.boots})"
+        return (
+            f"{self.name} term {status.term} leader {status.leader_id} applied "
+            f"{status.applied_index} of {status.last_index}"
+        )
