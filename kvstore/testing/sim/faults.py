@@ -1,16 +1,13 @@
 """Carries out a simulation's faults, and undoes them."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from kvstore.raft.replicator import MemberId
+from kvstore.testing.sim.host import SimMember
 from kvstore.testing.sim.promises import Promises
 from kvstore.testing.sim.scenes import Scenes
 from kvstore.testing.sim.schedule import Fault
-
-if TYPE_CHECKING:
-    from kvstore.testing.sim.host import SimMember
-    from kvstore.testing.sim.world import World
+from kvstore.testing.sim.stage import Stage
 
 Undo = Callable[[], None]
 
@@ -18,7 +15,7 @@ Undo = Callable[[], None]
 class Nemesis:
     """See the module."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: Stage) -> None:
         self._world = world
         self._undo: dict[int, tuple[Fault, tuple[str, ...], Undo]] = {}
         self._next = 0
@@ -89,7 +86,7 @@ class Nemesis:
             self._world.fault(fault, is_on=False, targets=targets)
             undo()
 
-    def _member(self, who: str) -> "SimMember":
+    def _member(self, who: str) -> SimMember:
         members = self._world.members
         leading = [
             member
@@ -108,17 +105,17 @@ class Nemesis:
 
     # Processes
 
-    def _kill(self, fault: Fault, member: "SimMember") -> None:
+    def _kill(self, fault: Fault, member: SimMember) -> None:
         member.kill(is_power_loss=False, lasts=fault.lasts)
 
-    def _power_loss(self, fault: Fault, member: "SimMember") -> None:
+    def _power_loss(self, fault: Fault, member: SimMember) -> None:
         member.kill(is_power_loss=True, lasts=fault.lasts)
 
-    def _power_loss_all(self, fault: Fault, _: "SimMember") -> None:
+    def _power_loss_all(self, fault: Fault, _: SimMember) -> None:
         for member in self._world.members:
             member.kill(is_power_loss=True, lasts=fault.lasts * member.number / 2)
 
-    def _crash_at_operation(self, fault: Fault, member: "SimMember") -> Undo:
+    def _crash_at_operation(self, fault: Fault, member: SimMember) -> Undo:
         member.crash_is_power_loss = fault.where == "power"
         member.crash_lasts = 0.5
         member.disk.crash_after = int(fault.value)
@@ -128,13 +125,13 @@ class Nemesis:
 
         return undo
 
-    def _kill_at_await(self, fault: Fault, member: "SimMember") -> None:
+    def _kill_at_await(self, fault: Fault, member: SimMember) -> None:
         if member.process is not None:
             member.crash_is_power_loss = fault.lasts > 1.0
             member.crash_lasts = fault.lasts
             member.process.steps_left = int(fault.value)
 
-    def _kill_at_message(self, fault: Fault, member: "SimMember") -> Undo:
+    def _kill_at_message(self, fault: Fault, member: SimMember) -> Undo:
         """Kill this member, or cut the power of all, just after one has sent such a message."""
         members = self._world.members if fault.value else [member]
 
@@ -156,7 +153,7 @@ class Nemesis:
         self._world.later(6.0, undo)
         return lambda: None
 
-    def _pause(self, fault: Fault, member: "SimMember") -> Undo:
+    def _pause(self, fault: Fault, member: SimMember) -> Undo:
         process = member.pause()
         return lambda: member.resume(process)
 
@@ -174,7 +171,7 @@ class Nemesis:
 
         return undo
 
-    def _isolate(self, fault: Fault, member: "SimMember") -> Undo:
+    def _isolate(self, fault: Fault, member: SimMember) -> Undo:
         pairs: list[tuple[str, str]] = []
         for other in self._world.members:
             if other is not member:
@@ -184,14 +181,14 @@ class Nemesis:
                     pairs.append((other.name, member.name))
         return self._cuts(pairs)
 
-    def _cut(self, fault: Fault, member: "SimMember") -> Undo:
+    def _cut(self, fault: Fault, member: SimMember) -> Undo:
         other = self._world.members[int(fault.value)]
         pairs = [(member.name, other.name), (other.name, member.name)]
         if fault.where:
             pairs = pairs[:1] if fault.where == "out" else pairs[1:]
         return self._cuts(pairs)
 
-    def _cut_client(self, fault: Fault, member: "SimMember") -> Undo:
+    def _cut_client(self, fault: Fault, member: SimMember) -> Undo:
         names = [client.name for client in self._world.clients]
         names += [watcher.name for watcher in self._world.watchers]
         names = names[member.number % 2 :: 2]
@@ -199,7 +196,7 @@ class Nemesis:
             [pair for name in names for pair in ((name, member.name), (member.name, name))]
         )
 
-    def _split(self, fault: Fault, _: "SimMember") -> Undo:
+    def _split(self, fault: Fault, _: SimMember) -> Undo:
         sides = [(int(fault.value) >> member.number - 1) & 1 for member in self._world.members]
         return self._cuts(
             [
@@ -210,12 +207,12 @@ class Nemesis:
             ]
         )
 
-    def _reset(self, fault: Fault, member: "SimMember") -> None:
+    def _reset(self, fault: Fault, member: SimMember) -> None:
         for other in self._world.members:
             if other is not member:
                 self._world.network.reset_between(member.name, other.name)
 
-    def _loss(self, fault: Fault, _: "SimMember") -> Undo:
+    def _loss(self, fault: Fault, _: SimMember) -> Undo:
         links = [
             self._world.network.link(one.name, other.name)
             for one in self._world.members
@@ -231,7 +228,7 @@ class Nemesis:
 
         return undo
 
-    def _slow_network(self, fault: Fault, member: "SimMember") -> Undo:
+    def _slow_network(self, fault: Fault, member: SimMember) -> Undo:
         network = self._world.network
         links = [
             network.link(*pair)
@@ -250,7 +247,7 @@ class Nemesis:
 
     # Disk and clock
 
-    def _slow_disk(self, fault: Fault, member: "SimMember") -> Undo:
+    def _slow_disk(self, fault: Fault, member: SimMember) -> Undo:
         member.disk.slow_seconds = fault.value
 
         def undo() -> None:
@@ -258,7 +255,7 @@ class Nemesis:
 
         return undo
 
-    def _full_disk(self, fault: Fault, member: "SimMember") -> Undo:
+    def _full_disk(self, fault: Fault, member: SimMember) -> Undo:
         member.disk.is_full = True
 
         def undo() -> None:
@@ -266,7 +263,7 @@ class Nemesis:
 
         return undo
 
-    def _failing_sync(self, fault: Fault, member: "SimMember") -> Undo:
+    def _failing_sync(self, fault: Fault, member: SimMember) -> Undo:
         member.disk.fails_sync = True
 
         def undo() -> None:
@@ -274,7 +271,7 @@ class Nemesis:
 
         return undo
 
-    def _bit_flip(self, fault: Fault, member: "SimMember") -> None:
+    def _bit_flip(self, fault: Fault, member: SimMember) -> None:
         if not member.may_lose_data() or member.is_amnesic:
             return
         where = member.disk.flip_bit(fault.where)
@@ -284,19 +281,19 @@ class Nemesis:
             # Found only by reading, which is what a start does.
             member.kill(is_power_loss=False, lasts=fault.lasts)
 
-    def _wipe(self, fault: Fault, member: "SimMember") -> None:
+    def _wipe(self, fault: Fault, member: SimMember) -> None:
         if member.may_lose_data():
             member.kill(is_power_loss=False, lasts=fault.lasts)
             member.wipe()
 
-    def _clock_rate(self, fault: Fault, member: "SimMember") -> Undo:
+    def _clock_rate(self, fault: Fault, member: SimMember) -> Undo:
         member.clock.set_rate(fault.value)
         return lambda: member.clock.set_rate(1.0)
 
-    def _clock_jump(self, fault: Fault, member: "SimMember") -> None:
+    def _clock_jump(self, fault: Fault, member: SimMember) -> None:
         member.clock.unix_offset += fault.value
 
-    def _move_leader(self, fault: Fault, member: "SimMember") -> None:
+    def _move_leader(self, fault: Fault, member: SimMember) -> None:
         booted, process = member.booted, member.process
         if booted is None or process is None:
             return

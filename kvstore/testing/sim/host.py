@@ -6,13 +6,14 @@ other member is still being filled: more loss than the minority holds is not wha
 """
 
 import errno
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from kvstore.machine.machine import StateMachine
 from kvstore.raft.replicator import DamagedData, MemberId, RaftSettings, RaftStatus
 from kvstore.testing.sim.disk import SimDisk, SimFiles
-from kvstore.testing.sim.loop import Killed, Process
+from kvstore.testing.sim.loop import Killed, Process, SimLoop
 from kvstore.testing.sim.member import (
     PEER_PORT,
     BootedMember,
@@ -21,11 +22,10 @@ from kvstore.testing.sim.member import (
     member_name,
     pysync_replicator,
 )
-from kvstore.testing.sim.rpc import ServedMember
+from kvstore.testing.sim.network import SimNetwork
+from kvstore.testing.sim.rpc import RpcWorld, ServedMember
+from kvstore.testing.sim.schedule import Plan
 from kvstore.wire.engine import Handlers
-
-if TYPE_CHECKING:
-    from kvstore.testing.sim.world import World
 
 RESTART_SECONDS = 0.7
 COPIED = frozenset(
@@ -34,10 +34,57 @@ COPIED = frozenset(
 """Messages that may arrive twice: Raft's own, which the guards look at."""
 
 
+class Surroundings(Protocol):
+    """What a machine and its member ask of the world they are in, and tell it."""
+
+    plan: Plan
+    loop: SimLoop
+    network: SimNetwork
+    rpc: RpcWorld
+    counts: dict[str, int]
+
+    @property
+    def members(self) -> "Sequence[SimMember]":
+        """All of them, this one included."""
+        ...
+
+    def rng(self, name: str) -> random.Random:
+        """A generator of chance for `name`."""
+        ...
+
+    def later(self, seconds: float, call: Callable[..., None], *args: Any) -> None:
+        """Call from outside of all processes."""
+        ...
+
+    def trace(self, text: str) -> None:
+        """Note that something happened now."""
+        ...
+
+    def violate(self, name: str, message: str) -> None:
+        """A promise was broken."""
+        ...
+
+    def applied(self, member: str, machine: StateMachine, index: int, commands: Any) -> None:
+        """Entry `index` was applied."""
+        ...
+
+    def leads(self, member: str, term: int) -> None:
+        """`member` says that it leads in `term`."""
+        ...
+
+    def votes(self, member: str, term: int, candidate: str) -> None:
+        """A vote of `member` left for `candidate`."""
+        ...
+
+    def member_changed(self, member: str, state: str) -> None:
+        """A member started or ended."""
+        ...
+
+
 class SimMember:
     """One member over all its boots."""
 
-    def __init__(self, world: "World", number: int) -> None:
+    def __init__(self, world: Surroundings, number: int) -> None:
         self.world, self.number, self.name = world, number, member_name(number)
         self.disk = SimDisk(world.rng(f"disk/{self.name}"))
         self.disk.on_operation = lambda operation, name: world.trace(

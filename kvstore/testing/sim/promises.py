@@ -6,20 +6,17 @@ place nothing comes of it.
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
+from kvstore.testing.sim.host import SimMember
+from kvstore.testing.sim.scene import Scene, Undo, leads
 from kvstore.testing.sim.schedule import Fault
-from kvstore.testing.sim.stage import Stage, Undo, leads
-
-if TYPE_CHECKING:
-    from kvstore.testing.sim.host import SimMember
-    from kvstore.testing.sim.world import World
+from kvstore.testing.sim.stage import Stage
 
 
-class Promises(Stage):
+class Promises(Scene):
     """See the module; `kinds` is what the nemesis calls."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: Stage) -> None:
         super().__init__(world)
         self.kinds: dict[str, Callable[[Fault, SimMember], Undo]] = {
             "unheard-leader": self._unheard_leader,
@@ -33,7 +30,7 @@ class Promises(Stage):
         }
 
     def _visit(
-        self, member: "SimMember", after: float, visitors: list[Undo], *, count: int, traffic: str
+        self, member: SimMember, after: float, visitors: list[Undo], *, count: int, traffic: str
     ) -> None:
         """Some clients come to `member` after a while."""
 
@@ -43,7 +40,7 @@ class Promises(Stage):
 
         self.later(after, come)
 
-    def _unheard_leader(self, fault: Fault, member: "SimMember") -> Undo:
+    def _unheard_leader(self, fault: Fault, member: SimMember) -> Undo:
         """A leader learns nothing of what the others have taken from it, is then cut off, takes more, and is deposed.
 
         When it comes back its log agrees with the new leader's for a while, and then does not.
@@ -63,7 +60,7 @@ class Promises(Stage):
 
         return undo
 
-    def _late_answers(self, fault: Fault, member: "SimMember") -> Undo:
+    def _late_answers(self, fault: Fault, member: SimMember) -> Undo:
         """Answers to a leader are long under way; nobody hears it any more and another leads when they arrive."""
         others = self.others(member)
         inbound = [(one.name, member.name) for one in others]
@@ -82,7 +79,7 @@ class Promises(Stage):
 
         return undo
 
-    def _two_reigns(self, fault: Fault, member: "SimMember") -> Undo:
+    def _two_reigns(self, fault: Fault, member: SimMember) -> Undo:
         """What a member acknowledged to a leader arrives when that one leads again, and others led in between.
 
         The leader and that member are a minority: what they shared is gone from the leader's log by then.
@@ -119,7 +116,7 @@ class Promises(Stage):
 
         return undo
 
-    def _lease_keepers(self, fault: Fault, member: "SimMember") -> Undo:
+    def _lease_keepers(self, fault: Fault, member: SimMember) -> Undo:
         """A leader is cut off and another is chosen; clients that know only the old one keep all leases alive there."""
         pairs = self.pairs([member], self.others(member))
         self.sever(pairs)
@@ -135,7 +132,7 @@ class Promises(Stage):
 
         return undo
 
-    def _straggler(self, fault: Fault, member: "SimMember") -> Undo:
+    def _straggler(self, fault: Fault, member: SimMember) -> Undo:
         """A member hears of everything late, and those whose member ends come to it, who are further than it is."""
         others = self.others(member)
         late, ending = others[0], others[-1]
@@ -145,7 +142,7 @@ class Promises(Stage):
         self.later(1.6, lambda: ending.kill(is_power_loss=False, lasts=0.3))
         return lambda: self.slow(inbound, 0.0)
 
-    def _half_flush(self, fault: Fault, member: "SimMember") -> Undo:
+    def _half_flush(self, fault: Fault, member: SimMember) -> Undo:
         """The power goes within one flush of a member whose disk is slow, so that much waits in it."""
         follower = next((one for one in self.others(member) if not leads(one)), member)
         follower.disk.slow_seconds = 0.4
@@ -162,7 +159,7 @@ class Promises(Stage):
         self.later(0.8, arm)
         return undo
 
-    def _relapse(self, fault: Fault, member: "SimMember") -> Undo:
+    def _relapse(self, fault: Fault, member: SimMember) -> Undo:
         """A member that lagged is sent a snapshot, and the same a second time when it has long gone on.
 
         Like `late-copies` it takes what TCP does not do, and no seed of its own plays it.
@@ -179,7 +176,7 @@ class Promises(Stage):
 
         return undo
 
-    def _voted_twice(self, fault: Fault, member: "SimMember") -> Undo:
+    def _voted_twice(self, fault: Fault, member: SimMember) -> Undo:
         """One of five votes for a candidate, loses its disk and is filled again by the leader of the term before; then
         another candidate asks for its vote in that same term, while the first still waits for one vote more.
         """

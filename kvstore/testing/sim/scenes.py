@@ -5,23 +5,20 @@ that lags, all within two seconds. Each scene arranges one such meeting; what be
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from kvstore.testing.sim.host import SimMember
+from kvstore.testing.sim.scene import Scene, Undo, leads
 from kvstore.testing.sim.schedule import Fault
-from kvstore.testing.sim.stage import Stage, Undo, leads
-
-if TYPE_CHECKING:
-    from kvstore.testing.sim.host import SimMember
-    from kvstore.testing.sim.world import World
+from kvstore.testing.sim.stage import Stage
 
 VISITORS = 3
 """Clients that come to a leader of which the others know that it leads no more."""
 
 
-class Scenes(Stage):
-    """See the module; `play` is what the nemesis calls."""
+class Scenes(Scene):
+    """The plays by the names of their faults; each returns what undoes it."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: Stage) -> None:
         super().__init__(world)
         self.kinds: dict[str, Callable[[Fault, SimMember], Undo]] = {
             "island": self._island,
@@ -32,7 +29,7 @@ class Scenes(Stage):
             "late-copies": self._late_copies,
         }
 
-    def _island(self, fault: Fault, member: "SimMember") -> Undo:
+    def _island(self, fault: Fault, member: SimMember) -> Undo:
         """A leader that only clients reach, while the others, who know, choose another; then it comes back, slowly."""
         pairs = self.pairs([member], self.others(member))
         if fault.where == "silent":
@@ -50,7 +47,7 @@ class Scenes(Stage):
 
         return undo
 
-    def _frozen_leader(self, fault: Fault, member: "SimMember") -> Undo:
+    def _frozen_leader(self, fault: Fault, member: SimMember) -> Undo:
         """Answers to a leader are on their way when it stops; it goes on when others have gone on without it."""
         pairs = self.pairs([member], self.others(member))
         self.slow(pairs, 0.6)
@@ -68,7 +65,7 @@ class Scenes(Stage):
         self.later(0.5, stop)
         return undo
 
-    def _seesaw(self, fault: Fault, member: "SimMember") -> Undo:
+    def _seesaw(self, fault: Fault, member: SimMember) -> Undo:
         """First a minority lags; then whoever acknowledged meanwhile is away, or lost its power, and the others go on.
 
         `where` names who loses what: the leader or the one that kept up, its process or its power, if anything. "leader
@@ -106,7 +103,7 @@ class Scenes(Stage):
         self.later(0.9, turn)
         return undo
 
-    def _old_leader_fills(self, fault: Fault, member: "SimMember") -> Undo:
+    def _old_leader_fills(self, fault: Fault, member: SimMember) -> Undo:
         """A member that helped a new leader loses its disk, and finds the deposed leader first."""
         others = self.others(member)
         undo_island = self._island(Fault(fault.at, "island"), member)
@@ -130,7 +127,7 @@ class Scenes(Stage):
         self.later(0.5 + fault.value, mislead)
         return undo
 
-    def _relay(self, fault: Fault, member: "SimMember") -> Undo:
+    def _relay(self, fault: Fault, member: SimMember) -> Undo:
         """What was handed to a leader is long under way, while another leads and hands the lead back."""
         others = self.others(member)
         slow = [(one.name, member.name) for one in others[1:]]
@@ -139,7 +136,7 @@ class Scenes(Stage):
         self.later(1.0, self.move, others[0], member)
         return lambda: self.slow(slow, 0.0)
 
-    def _late_copies(self, fault: Fault, _: "SimMember") -> Undo:
+    def _late_copies(self, fault: Fault, _: SimMember) -> Undo:
         """Some messages arrive a second time, late and out of order.
 
         TCP does not do that, so no seed of its own does either; the guards must not need to know. `where` names their
