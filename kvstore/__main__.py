@@ -10,7 +10,7 @@ import platform
 import sys
 from collections.abc import Sequence
 
-from kvstore.flags import help_text, parse
+from kvstore.config.flags import help_text, parse
 
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(_version())
         return EXIT_OK
     from kvstore.base import zap_log
-    from kvstore.config import ConfigError, from_flags
+    from kvstore.config.reader import ConfigError, from_flags
 
     try:
         config = from_flags(flags)

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from kvstore import identity as identities
 from kvstore.base.log import get_logger
-from kvstore.config import MemberConfig
-from kvstore.config_members import address_of
+from kvstore.config.members import address_of
+from kvstore.config.reader import MemberConfig
 from kvstore.identity import Identity
 from kvstore.raft.replicator import DamagedData
 

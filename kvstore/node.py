@@ -28,7 +28,7 @@ from kvstore.base.log import get_logger
 from kvstore.base.tasks import Supervisor
 from kvstore.bootstrap import StartError as StartError
 from kvstore.bootstrap import prepare_directories, record, settle
-from kvstore.config import MemberConfig
+from kvstore.config.reader import MemberConfig
 from kvstore.machine.commands import MemberAttributes
 from kvstore.machine.machine import StateMachine
 from kvstore.mvcc.errors import StoreError

@@ -22,7 +22,7 @@ from kvstore.base.log import get_logger
 from kvstore.base.notify import notify
 from kvstore.base.tasks import Supervisor
 from kvstore.bootstrap import StartError, settle
-from kvstore.config import MemberConfig
+from kvstore.config.reader import MemberConfig
 from kvstore.node import Node
 from kvstore.raft.pysync.engine import PySyncReplicator
 from kvstore.raft.replicator import ReplicationError

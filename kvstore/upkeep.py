@@ -10,8 +10,8 @@ from typing import Any
 from kvstore import identity as identities
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
-from kvstore.config import MemberConfig
-from kvstore.config_members import address_of
+from kvstore.config.members import address_of
+from kvstore.config.reader import MemberConfig
 from kvstore.identity import Identity
 from kvstore.machine.machine import StateMachine
 from kvstore.machine.outcome import PeersMoved

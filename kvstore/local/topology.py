@@ -18,7 +18,7 @@ from kvstore.local.probe import is_healthy
 from kvstore.local.process import ProcessSpec
 
 STORE_MODULES = (
-    "kvstore.config",
+    "kvstore.config.reader",
     "kvstore.program",
     "uvloop",
     "kvstore.faults.control",

@@ -1,7 +1,8 @@
 """Coverage-guided fuzzing of the HTTP/2 core and of header compression, by hand: `make fuzz SECONDS=60`.
 
 Needs atheris (Linux, Python 3.11 or 3.12), which is no dependency of the suite. The rules that must hold are those of
-tests/unit/kvstore_wire/test_h2_fuzz.py; what breaks one is written to a crash-* file, which as an argument repeats it.
+tests/unit/kvstore/wire/h2/test_h2_fuzz.py; what breaks one is written to a crash-* file, which as an argument
+repeats it.
 """
 
 import importlib.util
@@ -15,7 +16,7 @@ with atheris.instrument_imports(include=["kvstore.wire.h2"]):
     from kvstore.wire.h2 import frames
     from kvstore.wire.h2.hpack import Decoder, HeadersTooLarge, HpackError
 
-WIRE_TESTS = Path(__file__).parents[1] / "unit" / "kvstore_wire"
+WIRE_TESTS = Path(__file__).parents[1] / "unit" / "kvstore" / "wire" / "h2"
 
 
 def _load(name: str) -> ModuleType:

@@ -18,7 +18,7 @@ from kvstore.base.files import Files
 from kvstore.base.ports import free_port
 from kvstore.bootstrap import settle
 from kvstore.client.portal import Portal
-from kvstore.config import MemberConfig, load
+from kvstore.config.reader import MemberConfig, load
 from kvstore.faults.control import FaultControl
 from kvstore.faults.kinds import Faults, LinkFault
 from kvstore.faults.member import MemberFaults

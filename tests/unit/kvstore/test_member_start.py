@@ -23,7 +23,7 @@ from kvstore.base.tls_options import (
     openssl_suites,
 )
 from kvstore.bootstrap import StartError, prepare_directories, record, settle
-from kvstore.config import MemberConfig, load
+from kvstore.config.reader import MemberConfig, load
 from kvstore.identity import FILE_NAME
 from kvstore.identity import load as load_identity
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal, cast
 import msgspec
 
 from kvstore.base.durations import parse_duration
-from kvstore.config_members import Members, listens_of, read_members
-from kvstore.config_tls import AutoTls, TlsReader
-from kvstore.flags import Flags, parse
+from kvstore.config.flags import Flags, parse
+from kvstore.config.members import Members, listens_of, read_members
+from kvstore.config.tls import AutoTls, TlsReader
 from kvstore.raft.replicator import MemberId, PeerTls
 from kvstore.service.cluster import cluster_id_of
 from kvstore.service.compactor import CompactionSettings

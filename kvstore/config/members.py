@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from kvstore.flags import Flags, url_problem
+from kvstore.config.flags import Flags, url_problem
 from kvstore.raft.replicator import MemberId, PeerTls
 from kvstore.service.cluster import member_id_of
 from kvstore.wire.engine import Listen, ServerTls

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from kvstore.base.tls_options import openssl_suites
-from kvstore.flags import Flags
+from kvstore.config.flags import Flags
 from kvstore.raft.replicator import PeerTls
 from kvstore.wire.engine import ServerTls
 

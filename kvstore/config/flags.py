@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kvstore.base.durations import parse_duration
-from kvstore.flag_table import ALIASES, FLAGS, FlagSpec
+from kvstore.config.flag_table import ALIASES, FLAGS, FlagSpec
 
 IGNORED = frozenset(name for name, spec in FLAGS.items() if not spec.has_effect)
 """Flags of etcd's that change nothing here: warned about, then left alone."""

@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from kvstore.config import NO_QUOTA, ConfigError, load
-from kvstore.flag_table import FLAGS
-from kvstore.flags import help_text, parse
+from kvstore.config.flag_table import FLAGS
+from kvstore.config.flags import help_text, parse
+from kvstore.config.reader import NO_QUOTA, ConfigError, load
 
 
 def problems(*argv: str, environ: dict[str, str] | None = None) -> tuple[str, ...]:
