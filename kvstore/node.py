@@ -66,7 +66,7 @@ from kvstore.service.kv import KVService, Quota
 from kvstore.service.lease import LeaseService
 from kvstore.service.lock import LockService
 from kvstore.service.proposer import ProposalLimits, Proposer
-from kvstore.service.watch import WatchHub
+from kvstore.service.watch.hub import WatchHub
 from kvstore.upkeep import Upkeep
 from kvstore.wire.engine import Handlers, Listen, ListenError
 from kvstore.wire.fronts import make_front

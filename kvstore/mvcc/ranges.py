@@ -29,9 +29,7 @@ class KeyRange(msgspec.Struct, frozen=True, gc=False):
         return None if self.range_end == FROM_KEY else self.range_end
 
     def __contains__(self, key: bytes) -> bool:
-        if not self.range_end:
-            return key == self.key
-        return key >= self.key and (self.range_end == FROM_KEY or key < self.range_end)
+        return in_range(key, self.key, self.range_end)
 
     def overlaps(self, other: "KeyRange") -> bool:
         """Whether some key could be in both."""
@@ -46,3 +44,10 @@ def prefix_end(prefix: bytes) -> bytes:
     if not stem:
         return FROM_KEY
     return stem[:-1] + bytes((stem[-1] + 1,))
+
+
+def in_range(key: bytes, start: bytes, range_end: bytes) -> bool:
+    """Whether `key` is in the range of a request that gives `start` and `range_end`."""
+    if not range_end:
+        return key == start
+    return key >= start and (range_end == FROM_KEY or key < range_end)

@@ -6,8 +6,8 @@ which of two mistakes is told first gets the same answer.
 
 from collections.abc import Iterable
 
+from kvstore.mvcc.ranges import in_range
 from kvstore.pb import rpc_pb2 as pb
-from kvstore.service.watch_index import in_range
 from kvstore.wire.engine import INVALID_ARGUMENT, WireError
 
 EMPTY_KEY = "etcdserver: key is not provided"

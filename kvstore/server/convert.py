@@ -15,7 +15,7 @@ from kvstore.machine.outcome import (
 from kvstore.pb import kv_pb2
 from kvstore.pb import rpc_pb2 as pb
 from kvstore.server.header import varint, with_length
-from kvstore.service.watch import WatchSpec
+from kvstore.service.watch.spec import WatchSpec
 
 _VALUE = 3
 _NUMBER_FIELDS = {0: "version", 1: "create_revision", 2: "mod_revision", 4: "lease"}

@@ -5,9 +5,10 @@ Compat: a refusal reaches the caller with its text but as Unknown, for etcd's se
 """
 
 from kvstore.machine.outcome import KeyValue
+from kvstore.mvcc.ranges import prefix_end
 from kvstore.pb import kv_pb2
 from kvstore.pb import rpc_pb2 as pb
-from kvstore.service.recipes import Entered, Found, prefix_end
+from kvstore.service.recipes import Entered, Found
 from kvstore.wire.engine import UNKNOWN, CallContext, Handlers, WireError
 
 

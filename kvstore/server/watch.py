@@ -4,7 +4,8 @@ The reader creates and cancels; the writer sends, and waiting for the client to 
 control answers and events through one ordered path: control answers wait in a bounded list that the writer empties
 first, so `created` always precedes a watcher's events. A client that half-closes keeps its watches (as in etcd).
 
-What many streams get at once goes past both: the hub has the batch made once (`_Outlet`) and the front sends it to all.
+What many streams get at once goes past both: the hub has the batch made once (`_BatchWriter`), and the front sends it
+to all of them.
 """
 
 import asyncio
@@ -22,15 +23,11 @@ from kvstore.server.encode import Encoder, watch_response
 from kvstore.server.errors import CANCEL_REASONS, message_of
 from kvstore.server.header import Header
 from kvstore.service.guard import Guard
-from kvstore.service.watch import (
-    DuplicateWatchId,
-    Notice,
-    WatchBatch,
-    WatchCompacted,
-    WatchHub,
-    WatchStream,
-)
-from kvstore.service.watch_groups import Variant
+from kvstore.service.watch.groups import BatchShape
+from kvstore.service.watch.hub import WatchHub
+from kvstore.service.watch.notices import Notice, WatchBatch, WatchCompacted
+from kvstore.service.watch.spec import DuplicateWatchId
+from kvstore.service.watch.stream import WatchStream
 from kvstore.wire.engine import CallContext, DirectSend, Fan, Send, StreamHandler
 
 INVALID_WATCH_ID = -1
@@ -68,14 +65,14 @@ class WatchServicer:
         self.guard = guard
         self._max_response_bytes = max_response_bytes
         self._shared = _Shared((), 0)
-        self._outlets: dict[Fan, _Outlet] = {}
+        self._writers: dict[Fan, _BatchWriter] = {}
 
-    def outlet(self, fan: Fan) -> "_Outlet":
-        """The outlet of all streams of a front."""
-        outlet = self._outlets.get(fan)
-        if outlet is None:
-            outlet = self._outlets[fan] = _Outlet(self, fan)
-        return outlet
+    def batch_writer(self, fan: Fan) -> "_BatchWriter":
+        """The writer for all streams of a front."""
+        writer = self._writers.get(fan)
+        if writer is None:
+            writer = self._writers[fan] = _BatchWriter(self, fan)
+        return writer
 
     def stream(self) -> dict[str, StreamHandler]:
         """Handlers by method path."""
@@ -120,22 +117,22 @@ class WatchServicer:
         return messages
 
     def shared_messages(
-        self, variant: Variant, events: tuple[Event, ...], revision: int
+        self, shape: BatchShape, events: tuple[Event, ...], revision: int
     ) -> list[bytes] | None:
-        """A message for each watch of a variant; None if some must be cut, or all together are too much to hold."""
+        """A message for each watch of a shape; None if some must be cut, or all together are too much to hold."""
         header = self.header_bytes(revision)
         bodies: dict[bool, bytes] = {}
-        for with_prev in {with_prev for _, with_prev in variant.watches}:
+        for with_prev in {with_prev for _, with_prev in shape.watches}:
             encoded = [self._encode(event, with_prev) for event in events]
             size = sum(map(len, encoded))
-            if size * len(variant.watches) > _MAX_SHARED_BYTES or (
-                variant.may_fragment and size > self._max_response_bytes
+            if size * len(shape.watches) > _MAX_SHARED_BYTES or (
+                shape.may_fragment and size > self._max_response_bytes
             ):
                 return None
             bodies[with_prev] = b"".join(encoded)
         return [
             watch_response(header, watch_id, (bodies[with_prev],))
-            for watch_id, with_prev in variant.watches
+            for watch_id, with_prev in shape.watches
         ]
 
     def _make_messages(self, batch: WatchBatch) -> list[bytes]:
@@ -163,8 +160,8 @@ class WatchServicer:
         return self._encoder.event(event, with_prev)
 
 
-class _Outlet:
-    """Batches for many streams of one front (`kvstore.service.watch_groups.Outlet`)."""
+class _BatchWriter:
+    """Batches for many streams of one front (`kvstore.service.watch.groups.BatchWriter`)."""
 
     def __init__(self, servicer: WatchServicer, fan: Fan) -> None:
         self.messages = servicer.shared_messages
@@ -191,7 +188,7 @@ class _Connection:
         self._task: asyncio.Task[None] | None = None
         self._error: Exception | None = None
         fan = send.fan if isinstance(send, DirectSend) else None
-        self.outlet = None if fan is None else servicer.outlet(fan)
+        self.batch_writer = None if fan is None else servicer.batch_writer(fan)
         self.target: Any = send.target if isinstance(send, DirectSend) else None
 
     async def serve(self, requests: AsyncIterator[bytes], send: DirectSend) -> None:

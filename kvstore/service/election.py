@@ -20,7 +20,7 @@ from kvstore.service.recipes import (
     until_oldest,
     watching,
 )
-from kvstore.service.watch import WatchHub
+from kvstore.service.watch.hub import WatchHub
 
 NOT_LEADER = "election: not leader"
 NO_LEADER = "election: no leader"

@@ -18,7 +18,7 @@ from kvstore.service.recipes import (
     contender_key,
     until_oldest,
 )
-from kvstore.service.watch import WatchHub
+from kvstore.service.watch.hub import WatchHub
 
 SESSION_EXPIRED = "mutex: session is expired"
 

@@ -13,7 +13,11 @@ from typing import Protocol
 import msgspec
 
 from kvstore.machine.outcome import Event, KeyValue
-from kvstore.service.watch import WatchBatch, WatchCompacted, WatchHub, WatchSpec, WatchStream
+from kvstore.mvcc.ranges import prefix_end
+from kvstore.service.watch.hub import WatchHub
+from kvstore.service.watch.notices import WatchBatch, WatchCompacted
+from kvstore.service.watch.spec import WatchSpec
+from kvstore.service.watch.stream import WatchStream
 
 SESSION_TTL_SECONDS = 60
 """Of the lease that is granted to callers who bring none; as etcd's sessions."""
@@ -87,14 +91,6 @@ def contender_key(prefix: bytes, lease: int) -> bytes:
     """The key of a lease under a prefix."""
     # A negative id is written with its sign, as Go does.
     return prefix + f"{lease:x}".encode()
-
-
-def prefix_end(prefix: bytes) -> bytes:
-    """`range_end` of all keys that begin with `prefix`."""
-    for at in range(len(prefix) - 1, -1, -1):
-        if prefix[at] < 0xFF:
-            return prefix[:at] + bytes((prefix[at] + 1,))
-    return b"\0"
 
 
 class Watching:

@@ -21,8 +21,9 @@ from kvstore.client.watch_cursor import WatchCursor, watch_request
 from kvstore.machine.commands import Compact, DeleteRange, Put, encode
 from kvstore.machine.machine import StateMachine
 from kvstore.pb import rpc_pb2 as pb
-from kvstore.service.watch import WatchBatch as ServiceBatch
-from kvstore.service.watch import WatchHub, WatchSpec
+from kvstore.service.watch.hub import WatchHub
+from kvstore.service.watch.notices import WatchBatch as ServiceBatch
+from kvstore.service.watch.spec import WatchSpec
 
 ETCD_35 = os.environ.get("ETCD35")
 

@@ -40,7 +40,7 @@ from kvstore.service.guard import SYSTEM, Guard
 from kvstore.service.kv import KVService, Quota
 from kvstore.service.lease import LeaseService, TimeToLive
 from kvstore.service.proposer import ProposalLimits, Proposer
-from kvstore.service.watch import WatchHub
+from kvstore.service.watch.hub import WatchHub
 from kvstore.wire.engine import WireError
 
 READ, WRITE, READWRITE = permissions.READ, permissions.WRITE, permissions.READWRITE

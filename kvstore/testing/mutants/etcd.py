@@ -12,7 +12,7 @@ from kvstore.mvcc import history
 from kvstore.mvcc.kv import Event
 from kvstore.raft import snapshots
 from kvstore.raft.pysync import guards
-from kvstore.service import watch
+from kvstore.service.watch import cursor, notices, stream
 from kvstore.testing.mutants.mutant import POWER, SNAPSHOTS, Mutant, Patch
 
 _CUTS = ("isolate", "split", "pause", "cut")
@@ -47,40 +47,40 @@ def _auth_not_restored() -> Sequence[Patch]:
 
 
 def _progress_before_events() -> Sequence[Patch]:
-    original = watch.WatchStream.take
+    original = stream.WatchStream.take
 
     def take(self: Any) -> Any:
         if self._is_progress_wanted:
             self._is_progress_wanted = False
-            return watch.WatchProgress(None, self._machine.revision)
+            return notices.WatchProgress(None, self._machine.revision)
         if self._periodic:
             watcher = next(iter(self._periodic))
             del self._periodic[watcher]
-            return watch.WatchProgress(watcher, self._machine.revision)
+            return notices.WatchProgress(watcher, self._machine.revision)
         return original(self)
 
-    return [(watch.WatchStream, "take", take)]
+    return [(stream.WatchStream, "take", take)]
 
 
 def _start_not_ahead() -> Sequence[Patch]:
-    original = watch.WatchStream.create
+    original = stream.WatchStream.create
 
     def create(self: Any, spec: Any) -> Any:
         watcher = original(self, spec)
         watcher.next_revision = min(watcher.next_revision, self._machine.revision + 1)
         return watcher
 
-    return [(watch.WatchStream, "create", create)]
+    return [(stream.WatchStream, "create", create)]
 
 
 def _future_start_forgotten() -> Sequence[Patch]:
-    def mark(watcher: Any, revision: int) -> None:
-        if not watcher.is_dirty:
+    def fall_behind(watcher: Any, revision: int) -> None:
+        if not watcher.is_behind:
             watcher.next_revision = revision
-            watcher.is_dirty = True
-            watcher.stream.wake(watcher)
+            watcher.is_behind = True
+            watcher.wake(watcher)
 
-    return [(watch, "_mark", mark)]
+    return [(cursor.Watcher, "fall_behind", fall_behind)]
 
 
 def _event_twice() -> Sequence[Patch]:
@@ -93,17 +93,17 @@ def _event_twice() -> Sequence[Patch]:
 
 
 def _starved_stream_loses() -> Sequence[Patch]:
-    original = watch.WatchStream._read
+    original = stream.WatchStream._read
 
     def read(self: Any, watcher: Any) -> Any:
         behind = self._machine.revision - watcher.next_revision
         notice = original(self, watcher)
-        if behind >= 3 and watcher.was_sent and isinstance(notice, watch.WatchBatch):
+        if behind >= 3 and watcher.was_sent and isinstance(notice, notices.WatchBatch):
             kept = notice.events[: len(notice.events) // 2 + 1]
-            return watch.WatchBatch(watcher, kept, notice.revision)
+            return notices.WatchBatch(watcher, kept, notice.revision)
         return notice
 
-    return [(watch.WatchStream, "_read", read)]
+    return [(stream.WatchStream, "_read", read)]
 
 
 def _revision_from_live_keys() -> Sequence[Patch]:

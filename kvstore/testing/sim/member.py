@@ -40,7 +40,7 @@ from kvstore.service.guard import Guard
 from kvstore.service.kv import KVService, Quota
 from kvstore.service.lease import LeaseService
 from kvstore.service.proposer import ProposalLimits, Proposer
-from kvstore.service.watch import WatchHub
+from kvstore.service.watch.hub import WatchHub
 from kvstore.testing.sim.disk import SimFiles
 from kvstore.testing.sim.loop import SimLoop
 from kvstore.testing.sim.rpc import RpcWorld

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from kvstore.auth import errors
 from kvstore.auth.permissions import READ, READWRITE, WRITE
 from kvstore.auth.store import NOBODY, AuthState, AuthStore, Identity, Permission
-from kvstore.service.watch_index import in_range
+from kvstore.mvcc.ranges import in_range
 
 ERRORS = {name: cls for name, cls in vars(errors).items() if isinstance(cls, type)}
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvstore.auth.permissions import Intervals, interval
-from kvstore.service.watch_index import in_range
+from kvstore.mvcc.ranges import in_range
 
 
 def granted(*ranges: tuple[bytes, bytes]) -> Intervals:

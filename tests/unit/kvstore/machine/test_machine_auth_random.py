@@ -28,7 +28,7 @@ from kvstore.machine.commands import (
 )
 from kvstore.machine.machine import StateMachine
 from kvstore.machine.outcome import DeleteRangeReply, PutReply, RangeReply, TxnReply
-from kvstore.service.watch_index import in_range
+from kvstore.mvcc.ranges import in_range
 
 KEYS = [b"a", b"ab", b"b", b"bc", b"c", b"d"]
 keys = st.sampled_from(KEYS)

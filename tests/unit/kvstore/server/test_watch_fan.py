@@ -6,7 +6,7 @@ import pytest
 
 from kvstore.machine.commands import Compact, DeleteRange, Put, Txn
 from kvstore.pb import rpc_pb2 as pb
-from kvstore.service import watch, watch_groups
+from kvstore.service.watch import groups, stream
 from kvstore.wire.h2.fan import StreamFan
 
 KEYS = (b"a", b"ab", b"b", b"c")
@@ -37,7 +37,7 @@ async def test_streams_in_step_get_an_event_together_and_nobody_asks_them(
             client.watch(stream_id, clients.create(b"a"))
     await world.settle()
     taken: list[object] = []
-    monkeypatch.setattr(watch.WatchStream, "take", taken.append)
+    monkeypatch.setattr(stream.WatchStream, "take", taken.append)
     world.apply(Put(b"a", b"1"), Put(b"b"), Put(b"a", b"2"))
     await world.settle()
     assert (sent, taken) == ([(6, 0)], [])
@@ -425,12 +425,12 @@ async def test_more_than_is_worth_holding_goes_watch_by_watch(
     await world.end()
 
 
-def test_variants_that_come_and_go_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch_groups, "_MAX_NAMED_WATCHES", 40)
-    variants = watch_groups.Variants()
-    outlet: Any = object()
+def test_shapes_that_come_and_go_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "_MAX_NAMED_WATCHES", 40)
+    shapes = groups.BatchShapes()
+    writer: Any = object()
     for number in range(100):
-        variant = watch_groups.Variant(((number, False), (number, True)), False)
-        assert variants.one(outlet, variant) is variant
-        assert variants.one(outlet, watch_groups.Variant(*variant)) is variant
-        assert len(variants._known) <= 15
+        shape = groups.BatchShape(((number, False), (number, True)), False)
+        assert shapes.one(writer, shape) is shape
+        assert shapes.one(writer, groups.BatchShape(*shape)) is shape
+        assert len(shapes._known) <= 15

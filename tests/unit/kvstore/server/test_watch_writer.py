@@ -15,7 +15,7 @@ from kvstore.server.encode import Encoder
 from kvstore.server.header import Header
 from kvstore.server.watch import WatchServicer
 from kvstore.service.guard import Guard
-from kvstore.service.watch import WatchHub
+from kvstore.service.watch.hub import WatchHub
 from kvstore.wire.engine import DirectSend
 
 

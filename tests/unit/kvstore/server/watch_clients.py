@@ -19,7 +19,7 @@ from kvstore.server.encode import Encoder
 from kvstore.server.header import Header
 from kvstore.server.watch import WatchServicer
 from kvstore.service.guard import Guard
-from kvstore.service.watch import WatchHub
+from kvstore.service.watch.hub import WatchHub
 from kvstore.wire.engine import CallContext, DirectSend, Handlers, Send
 from kvstore.wire.h2 import frames
 from kvstore.wire.h2.calls import CallService, Peer

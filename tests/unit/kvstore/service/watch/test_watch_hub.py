@@ -6,16 +6,12 @@ import pytest
 
 from kvstore.machine.commands import Compact, DeleteRange, Put, encode
 from kvstore.machine.machine import StateMachine
-from kvstore.service.watch import (
-    DuplicateWatchId,
-    WatchBatch,
-    WatchCompacted,
-    WatchHub,
-    WatchProgress,
-    WatchSpec,
-    WatchStream,
-)
-from kvstore.service.watch_index import WatchIndex, in_range, prefix_end
+from kvstore.mvcc.ranges import in_range, prefix_end
+from kvstore.service.watch.hub import WatchHub
+from kvstore.service.watch.index import WatchIndex
+from kvstore.service.watch.notices import WatchBatch, WatchCompacted, WatchProgress
+from kvstore.service.watch.spec import DuplicateWatchId, WatchSpec
+from kvstore.service.watch.stream import WatchStream
 
 
 class World:

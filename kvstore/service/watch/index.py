@@ -8,25 +8,10 @@ prefix cost one look-up.
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from kvstore.mvcc.ranges import FROM_KEY, in_range, prefix_end
+
 G = TypeVar("G")
 K = TypeVar("K")
-
-
-def prefix_end(prefix: bytes) -> bytes:
-    """The `range_end` that etcd clients send for a prefix; b"\\0" (no end) for an empty or all-0xff one."""
-    trimmed = prefix.rstrip(b"\xff")
-    if not trimmed:
-        return b"\0"
-    return trimmed[:-1] + bytes([trimmed[-1] + 1])
-
-
-def in_range(key: bytes, start: bytes, range_end: bytes) -> bool:
-    """Whether `key` is in `[start, range_end)` by etcd's rules."""
-    if not range_end:
-        return key == start
-    if range_end == b"\0":
-        return key >= start
-    return start <= key < range_end
 
 
 class WatchIndex(Generic[G]):
@@ -80,4 +65,4 @@ class WatchIndex(Generic[G]):
 
 
 def _is_prefix(key: bytes, range_end: bytes) -> bool:
-    return bool(key) and range_end == prefix_end(key) and range_end != b"\0"
+    return bool(key) and range_end == prefix_end(key) and range_end != FROM_KEY
