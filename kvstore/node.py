@@ -12,15 +12,11 @@ replicator and the lock.
 
 import asyncio
 import contextlib
-import fcntl
-import math
-import os
 import random
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from kvstore.auth import passwords, tokens
+from kvstore.auth import tokens
 from kvstore.base import ports
 from kvstore.base.clock import Clock
 from kvstore.base.histogram import Histogram
@@ -29,6 +25,8 @@ from kvstore.base.tasks import Supervisor
 from kvstore.bootstrap import StartError as StartError
 from kvstore.bootstrap import prepare_directories, record, settle
 from kvstore.config.reader import MemberConfig
+from kvstore.handlers import Parts, build_handlers, build_http
+from kvstore.lock import DataDirLock
 from kvstore.machine.commands import MemberAttributes
 from kvstore.machine.machine import StateMachine
 from kvstore.mvcc.errors import StoreError
@@ -38,39 +36,23 @@ from kvstore.raft.replicator import (
     ReplicationError,
     Replicator,
 )
-from kvstore.server.app import Streams, bind
-from kvstore.server.auth import AuthServicer
+from kvstore.server.app import Streams
 from kvstore.server.calls import CallCounts
-from kvstore.server.cluster import ClusterServicer
-from kvstore.server.election import ElectionServicer
-from kvstore.server.encode import Encoder
-from kvstore.server.header import Header
-from kvstore.server.health import HealthServicer
-from kvstore.server.kv import KVServicer
-from kvstore.server.late import HttpFace, LateHttp, LateLeasePeer, warm
-from kvstore.server.lease import LeaseServicer
-from kvstore.server.lock import LockServicer
-from kvstore.server.maintenance import VERSION, MaintenanceServicer
+from kvstore.server.late import LateHttp, LateLeasePeer, warm
+from kvstore.server.maintenance import VERSION
 from kvstore.server.metrics import MemberCounts, member_metrics
 from kvstore.server.probes import Probes
-from kvstore.server.reflection import ReflectionServicer, services_of
-from kvstore.server.watch import WatchServicer
-from kvstore.service.auth import AuthService, TokenTable
+from kvstore.service.auth import TokenTable
 from kvstore.service.cluster import ClusterService
 from kvstore.service.compactor import Compactor
-from kvstore.service.election import ElectionService
 from kvstore.service.errors import ServiceError
 from kvstore.service.expiry import LeaseClock
 from kvstore.service.guard import SYSTEM, Guard
-from kvstore.service.kv import KVService, Quota
-from kvstore.service.lease import LeaseService
-from kvstore.service.lock import LockService
 from kvstore.service.proposer import ProposalLimits, Proposer
 from kvstore.service.watch.hub import WatchHub
 from kvstore.upkeep import Upkeep
-from kvstore.wire.engine import Handlers, Listen, ListenError
+from kvstore.wire.engine import Listen, ListenError
 from kvstore.wire.fronts import make_front
-from kvstore.wire.limits import GRPC_OVERHEAD_BYTES
 
 log = get_logger("kvstore.node")
 
@@ -78,42 +60,6 @@ _TRANSFER_SECONDS = 0.5
 _FRONT_GRACE_SECONDS = 0.3
 _PUBLISH_RETRY_SECONDS = 0.1
 _WARM_AFTER_SECONDS = 1.0
-
-
-class DataDirLock:
-    """An exclusive lock on a data directory, held as long as the process lives."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self._path = data_dir / "lock"
-        self._fd: int | None = None
-
-    def acquire(self) -> None:
-        """Create the directory and lock it. Raises StartError if another process has it."""
-        try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StartError(
-                f"--data-dir: cannot use {self._path.parent}: {error.strerror}"
-            ) from error
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.read(fd, 32).decode(errors="replace").strip()
-            os.close(fd)
-            raise StartError(
-                f"--data-dir: {self._path.parent} is in use by another member"
-                + (f" (pid {holder})" if holder else "")
-            ) from error
-        os.ftruncate(fd, 0)
-        os.write(fd, f"{os.getpid()}\n".encode())
-        self._fd = fd
-
-    def release(self) -> None:
-        """Unlock. Idempotent."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
 
 
 ReplicatorFactory = Callable[[RaftSettings, StateMachine], Replicator]
@@ -193,8 +139,31 @@ class Node:
                 health_failures=lambda: self._probes.failure_count,
             ),
         )
-        self.handlers = self._build_handlers(rng)
-        self.http = LateHttp(self._build_http, is_needed=bool(config.metrics_listens))
+        parts = Parts(
+            config=config,
+            clock=clock,
+            rng=rng,
+            tasks=self._tasks,
+            machine=machine,
+            replicator=replicator,
+            proposer=self._proposer,
+            guard=self._guard,
+            tokens=self._tokens,
+            hub=self._hub,
+            lease_clock=self._lease_clock,
+            lease_peer=self._lease_peer,
+            cluster=self._cluster,
+            upkeep=self._upkeep,
+            streams=self._streams,
+            calls=self._calls,
+        )
+        self.handlers = build_handlers(parts)
+        self.http = LateHttp(
+            lambda: build_http(
+                config, machine, self.handlers, self._probes, self._metrics, self._calls
+            ),
+            is_needed=bool(config.metrics_listens),
+        )
         self._front = make_front(
             config.grpc_engine,
             self.handlers,
@@ -319,104 +288,6 @@ class Node:
                 holder = ports.holder(port)
                 raise ListenError(f"{host}:{port} is in use" + (f" by {holder}" if holder else ""))
 
-    def _build_handlers(self, rng: random.Random) -> Handlers:
-        config, machine, proposer, guard = self._config, self.machine, self._proposer, self._guard
-        header = Header(
-            config.cluster_id,
-            config.member_id,
-            term=lambda: self.replicator.leadership()[1],
-            revision=lambda: machine.revision,
-        )
-        encoder = Encoder()
-        disk = self._upkeep.disk
-        quota = Quota(machine, proposer, config.member_id, config.quota_bytes, lambda: disk.is_full)
-        kv = KVServicer(
-            KVService(machine, proposer, quota, guard),
-            header,
-            encoder,
-            max_txn_ops=config.max_txn_ops,
-        )
-        watch = WatchServicer(
-            self._hub,
-            header,
-            encoder,
-            guard,
-            # As in etcd fragments are cut at what a message to the server may have.
-            max_response_bytes=config.max_request_bytes + GRPC_OVERHEAD_BYTES,
-        )
-        lease = LeaseServicer(
-            LeaseService(
-                machine,
-                self.replicator,
-                proposer,
-                self._lease_clock,
-                self._lease_peer,
-                guard,
-                clock=self._clock,
-                rng=rng,
-                # etcd's rule: a lease must outlive one and a half elections.
-                min_ttl_seconds=math.ceil(1.5 * config.election_seconds),
-                quota=quota,
-            ),
-            header,
-        )
-        maintenance = MaintenanceServicer(
-            self._cluster,
-            header,
-            machine.snapshot,
-            guard,
-            self._upkeep.reclaimer.drain,
-        )
-        auth = AuthServicer(
-            AuthService(
-                machine.auth, proposer, guard, self._tokens, passwords.Passwords(_cost(config))
-            ),
-            header,
-        )
-        core = bind(
-            unary=(kv, lease, ClusterServicer(self._cluster, header, guard), maintenance, auth),
-            stream=(watch, lease, maintenance),
-            streams=self._streams,
-            counts=self._calls,
-        )
-        # Locks and elections call the handlers above as their callers would.
-        lock = LockServicer(LockService(self._hub, self._tasks), header, core)
-        election = ElectionServicer(ElectionService(self._hub, self._tasks), header, core)
-        health = HealthServicer()
-        reflection = ReflectionServicer(lambda: services_of(self.handlers))
-        more = bind(
-            unary=(lock, election, health),
-            stream=(election, health, reflection),
-            streams=self._streams,
-            counts=self._calls,
-        )
-        return Handlers({**core.unary, **more.unary}, {**core.stream, **more.stream})
-
-    def _build_http(self) -> HttpFace:
-        # Not imported above: see `kvstore.server.late`.
-        from kvstore.server.gateway.gateway import Gateway
-        from kvstore.server.http import HttpServer
-
-        config = self._config
-        gateway = None
-        if config.enable_gateway:
-            gateway = Gateway(
-                self.handlers,
-                max_request_bytes=config.max_request_bytes,
-                on_handled=self._calls.handled,
-            )
-        tls, machine = config.client_tls, self.machine
-        return HttpServer(
-            self._probes,
-            self._metrics,
-            config.metrics_listens,
-            gateway=gateway,
-            cors=config.cors,
-            refuses_names=lambda: (
-                tls is not None and tls.is_client_required and machine.auth.is_enabled
-            ),
-        )
-
 
 def _tokens(
     config: MemberConfig, clock: Clock, machine: StateMachine, wait_seconds: float
@@ -428,14 +299,6 @@ def _tokens(
     if settings.unknown_options:
         log.warning("unknown options of --auth-token", names=settings.unknown_options)
     return tokens.make(settings, clock, lambda: machine.applied_index, wait_seconds)
-
-
-def _cost(config: MemberConfig) -> int:
-    if passwords.MIN_COST <= config.bcrypt_cost <= passwords.MAX_COST:
-        return config.bcrypt_cost
-    # As etcd does it: a start that fails for this would be worse.
-    log.warning("invalid --bcrypt-cost, the default is used", given=config.bcrypt_cost)
-    return passwords.DEFAULT_COST
 
 
 def _raft_settings(config: MemberConfig) -> RaftSettings:
