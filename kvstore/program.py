@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kvstore.base import zap_log
+from kvstore.base import descriptors, zap_log
 from kvstore.base.clock import Clock, SystemClock
 from kvstore.base.files import Files
 from kvstore.base.log import get_logger
@@ -40,6 +40,7 @@ log = get_logger("kvstore.program")
 
 def run(config: MemberConfig) -> int:
     """Run a member until a signal or a failure; the exit code."""
+    descriptors.raise_limit()
     try:
         outputs = zap_log.configure(
             level=config.log_level, form=config.log_format, outputs=config.log_outputs

@@ -2,7 +2,8 @@
 
 A connection goes to the next server, in turn, that answered its last `/readyz`; when all failed theirs, to any that
 accepts, so that a client sees the server's own error rather than a closed door. When a server stops answering
-(a paused one accepts and is silent) the connections to it are cut: clients then come back and get another.
+(a paused one accepts and is silent) the connections to it are cut: clients then come back and get another. Near the
+limit of open files new connections are refused: the program that has the front needs some for its children.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import contextlib
 import ssl
 from collections.abc import Sequence
 
+from kvstore.base.accepting import Acceptor, bind
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
 from kvstore.base.tasks import Supervisor
@@ -20,7 +22,6 @@ log = get_logger("local.front")
 _CHECK_SECONDS = 2.0
 _CONNECT_SECONDS = 1.0
 _CHUNK_BYTES = 64 << 10
-_MAX_CONNECTIONS = 4096
 
 
 class Backend:
@@ -48,23 +49,26 @@ class Front:
         self._clock = clock
         self.backends = [Backend(*backend) for backend in backends]
         self._turn = 0
-        self._open = 0
-        self._server: asyncio.Server | None = None
+        self._acceptor: Acceptor | None = None
         self._tasks = Supervisor("front")
 
     async def start(self) -> None:
         """Listen and begin to check."""
-        self._server = await asyncio.start_server(self._serve, *self._address)
+        self._acceptor = Acceptor(self._protocol, bind(*self._address))
         for backend in self.backends:
             self._tasks.start(self._check(backend), f"check {backend.name}", eternal=True)
 
     async def stop(self) -> None:
         """Close the listener and all connections."""
-        if self._server is not None:
-            self._server.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
         for backend in self.backends:
             self._cut(backend)
         await self._tasks.stop()
+
+    def _protocol(self) -> asyncio.StreamReaderProtocol:
+        loop = asyncio.get_running_loop()
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(loop=loop), self._serve, loop=loop)
 
     async def _check(self, backend: Backend) -> None:
         while True:
@@ -91,10 +95,6 @@ class Front:
         return sorted(turned, key=lambda backend: not backend.is_ready)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._open >= _MAX_CONNECTIONS:
-            writer.transport.abort()
-            return
-        self._open += 1
         try:
             for backend in self._order():
                 try:
@@ -106,7 +106,6 @@ class Front:
                 await self._join(backend, (reader, writer), upstream)
                 return
         finally:
-            self._open -= 1
             writer.transport.abort()
 
     async def _join(

@@ -15,13 +15,14 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from kvstore.base.accepting import Acceptor
 from kvstore.base.metrics import CONTENT_TYPE, Metrics
 from kvstore.base.tls_options import common_name
 from kvstore.server.gateway.gateway import Gateway, plain_error
 from kvstore.server.maintenance import VERSION
 from kvstore.server.probes import LIVE_CHECKS, READY_CHECKS, Probes
-from kvstore.wire.engine import Listen, ListenError
-from kvstore.wire.h2.listening import Certificates
+from kvstore.wire.engine import Listen
+from kvstore.wire.h2.listening import Certificates, bind, bound_address, serve
 
 CLUSTER_VERSION = "3.5.0"
 
@@ -60,6 +61,7 @@ class HttpServer:
         """Connections of the client port that have not finished a request yet."""
         self._certificates: list[Certificates] = []
         """Of the metrics addresses."""
+        self._acceptors: list[Acceptor] = []
         self._runner: web.ServerRunner | None = None
         self._client_server: web.Server | None = None
         self._is_stopped = False
@@ -85,27 +87,17 @@ class HttpServer:
         await runner.setup()
         self._runner = runner
         bound: list[Listen] = []
+        if runner.server is None:
+            raise RuntimeError("a runner that was set up has no server")
         for listen in self._listens:
-            context = None
+            certificates = None
             if listen.tls is not None:
                 # The files, versions, suites and revocations that hold for the client port hold here.
                 certificates = Certificates(listen.tls, protocols=("http/1.1",))
                 self._certificates.append(certificates)
-                context = certificates.context
-            try:
-                site: web.BaseSite
-                if listen.unix_path:
-                    site = web.UnixSite(runner, listen.unix_path, ssl_context=context)
-                else:
-                    site = web.TCPSite(runner, listen.host, listen.port, ssl_context=context)
-                await site.start()
-            except OSError as error:
-                raise ListenError(f"cannot listen on {listen}: {error}") from error
-            if listen.unix_path:
-                bound.append(listen)
-        for address in runner.addresses:
-            if isinstance(address, tuple):
-                bound.append(Listen(str(address[0]), int(address[1])))
+            one = bind(listen)
+            bound.append(bound_address(listen, one))
+            self._acceptors.append(serve(runner.server, one, certificates))
         return tuple(bound)
 
     def client_protocol(self) -> asyncio.Protocol:
@@ -134,6 +126,9 @@ class HttpServer:
         self._silent.clear()
         if self._client_server is not None:
             await self._client_server.shutdown(_SHUTDOWN_SECONDS)
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self._acceptors.clear()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

@@ -18,7 +18,13 @@ from kvstore.raft.pysync.core import Core
 from kvstore.raft.pysync.lanes import ExecutorLane, Lane
 from kvstore.raft.pysync.library import check_library
 from kvstore.raft.pysync.state import node_name
-from kvstore.raft.pysync.transport import AllowAll, LinkFilter, PeerTransport
+from kvstore.raft.pysync.transport import (
+    AllowAll,
+    LinkFilter,
+    Listening,
+    PeerTransport,
+    listen_on,
+)
 from kvstore.raft.replicator import (
     Applier,
     MemberId,
@@ -46,6 +52,7 @@ class PySyncReplicator:
         link_filter: LinkFilter | None = None,
         files: Files | None = None,
         lane: type[Lane] | type[ExecutorLane] = Lane,
+        listen: Listening = listen_on,
     ) -> None:
         if settings.member_id not in settings.peers:
             raise ValueError(f"member {settings.member_id:x} is not among the peers")
@@ -53,7 +60,9 @@ class PySyncReplicator:
             raise ValueError("the election timeout must be more than three heartbeat intervals")
         self._settings, self._clock = settings, clock
         self._core = Core(settings, applier, clock, rng, self, files)
-        self._transport = PeerTransport(settings, clock, rng, self, link_filter or AllowAll())
+        self._transport = PeerTransport(
+            settings, clock, rng, self, link_filter or AllowAll(), listen
+        )
         self._supervisor = Supervisor(f"raft-{settings.member_id:x}")
         self._make_lane = lane
         self._lanes: dict[str, Lane | ExecutorLane] = {}

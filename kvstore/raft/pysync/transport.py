@@ -10,11 +10,13 @@ is a `LinkShaper` too may hold messages back and break connections.
 import asyncio
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, runtime_checkable
 
 import structlog
 
+from kvstore.base import descriptors
+from kvstore.base.accepting import Acceptor, bind
 from kvstore.base.backoff import Backoff
 from kvstore.base.clock import Clock
 from kvstore.base.tasks import Supervisor
@@ -36,6 +38,38 @@ REDIAL_CAP_SECONDS = 0.5
 # A member that starts, or was just lost, is often there in a moment; the others wait for it with their first election.
 QUICK_REDIAL_CAP_SECONDS = 0.03
 QUICK_SECONDS = 10.0
+STRANGERS_COUNT = 32
+"""Connections that may be open without having said who they are; one more, and the oldest goes. As many may be under
+a TLS handshake. They come out of the descriptors that other listeners leave."""
+
+
+class Closing(Protocol):
+    """A listener."""
+
+    def close(self) -> None:
+        """Take no more."""
+        ...
+
+
+Listening = Callable[
+    [Callable[[], asyncio.Protocol], str, int, ssl.SSLContext | None], Awaitable[Closing]
+]
+"""Listens on (host, port): factory of protocols, host, port, TLS. Raises OSError."""
+
+
+async def listen_on(
+    factory: Callable[[], asyncio.Protocol], host: str, port: int, tls: ssl.SSLContext | None
+) -> Closing:
+    """Listen on real sockets (a `Listening`). Members may have the last descriptor: they are few, and needed."""
+    return Acceptor(
+        factory,
+        bind(host, port),
+        tls=tls,
+        # A stranger that says nothing is not known to the protocol before its handshake ends.
+        handshake_seconds=HELLO_SECONDS,
+        max_handshakes=STRANGERS_COUNT,
+        ceiling=descriptors.limit,
+    )
 
 
 class LinkFilter(Protocol):
@@ -191,8 +225,10 @@ class PeerTransport:
         rng: random.Random,
         events: TransportEvents,
         link_filter: LinkFilter,
+        listen: Listening = listen_on,
     ) -> None:
         self.clock = clock
+        self._listen = listen
         self._settings, self._rng, self._events = settings, rng, events
         self._filter = link_filter
         self._is_open = isinstance(link_filter, AllowAll)
@@ -203,23 +239,15 @@ class PeerTransport:
         self._frame_limit = 2 * settings.max_pack_bytes + (4 << 20)
         self._live: dict[MemberId, _Connection] = {}
         self._open: dict[_Connection, None] = {}
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[Closing] = []
         self._closing = False
         self._tls = PeerContexts(settings.tls)
 
     async def start(self, supervisor: Supervisor) -> None:
         """Listen and begin to dial. Raises OSError if an address cannot be bound."""
-        loop = asyncio.get_running_loop()
         for host, port in self._settings.listen or (self._settings.peers[self._own],):
             self._servers.append(
-                await loop.create_server(
-                    lambda: _Connection(self, None),
-                    host,
-                    port,
-                    ssl=self._tls.server,
-                    # A stranger that says nothing is not known here before its handshake ends.
-                    ssl_handshake_timeout=HELLO_SECONDS if self._tls.server else None,
-                )
+                await self._listen(lambda: _Connection(self, None), host, port, self._tls.server)
             )
         for member in self._settings.peers:
             if member > self._own:
@@ -337,6 +365,9 @@ class PeerTransport:
             connection.abort()
             return
         self._open[connection] = None
+        strangers = [one for one in self._open if one.member is None and one.expected is None]
+        if len(strangers) > STRANGERS_COUNT:
+            strangers[0].abort()
         hello = {
             "type": "hello",
             "version": PROTOCOL_VERSION,

@@ -5,6 +5,7 @@ the event loop, the network, the disk and the clock under them are simulated. Wh
 the data directory's lock, and start and stop in order (members here die or fail, as processes do).
 """
 
+import asyncio
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -97,8 +98,6 @@ class SimClock:
 
     async def sleep(self, seconds: float) -> None:
         """Wait by this clock."""
-        import asyncio
-
         await asyncio.sleep(max(0.0, seconds) / self._rate)
 
 
@@ -160,10 +159,16 @@ def pysync_replicator(
     segment_bytes: int,
 ) -> PySyncReplicator:
     """The product's engine with small segments, so that rolling and dropping them happens all the time."""
-    replicator = PySyncReplicator(settings, machine, clock, rng, files=files, lane=SimLane)
+    replicator = PySyncReplicator(
+        settings, machine, clock, rng, files=files, lane=SimLane, listen=_listen
+    )
     journal = replicator._core.journal
     journal._segment_bytes = journal._space._segment_bytes = segment_bytes
     return replicator
+
+
+async def _listen(factory: Any, host: str, port: int, _: Any) -> Any:
+    return await asyncio.get_running_loop().create_server(factory, host, port)
 
 
 class BootedMember:

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from kvstore.base.accepting import SILENT_SECONDS, Acceptor
 from kvstore.base.tasks import Supervisor
 from kvstore.wire.engine import Handlers, Http1Factory, Listen, OnHandled
 from kvstore.wire.h2 import listening
@@ -51,7 +52,7 @@ class Http2Front:
         self._http1 = http1
         self._keepalive = keepalive
         self._tasks = Supervisor("grpc")
-        self._servers: list[asyncio.AbstractServer] = []
+        self._acceptors: list[Acceptor] = []
         self._unix_paths: list[tuple[str, int]] = []
         self._shared: list[Shared] = []
         self._ticker: asyncio.TimerHandle | None = None
@@ -83,20 +84,22 @@ class Http2Front:
                     is_revoked=certificates.is_revoked if certificates else _never,
                 )
                 self._shared.append(shared)
-                self._servers.append(await listening.serve(_factory(shared), one, certificates))
+                self._acceptors.append(
+                    listening.serve(_factory(shared), one, certificates, self._make_room)
+                )
         except BaseException:
+            await self.stop(0)
             for one in sockets:
                 one.close()
-            await self.stop(0)
             raise
         self._tick()
         return tuple(bound)
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no new calls, let running ones end for `grace_seconds`, then cut them."""
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self._acceptors.clear()
         for path, inode in self._unix_paths:
             with contextlib.suppress(OSError):
                 # Only our own: another process may listen there by now.
@@ -116,6 +119,15 @@ class Http2Front:
             self._ticker = None
         await self._tasks.stop(timeout_seconds=_CUT_SECONDS)
         self._shared.clear()
+
+    def _make_room(self) -> bool:
+        """End the connection that has been silent for longest since it came; False if there is none."""
+        before = asyncio.get_running_loop().time() - SILENT_SECONDS
+        silent = [one for one in self._protocols() if one.is_silent_since(before)]
+        if not silent:
+            return False
+        min(silent, key=lambda one: one.started_at).abort()
+        return True
 
     def _protocols(self) -> list[Http2Protocol]:
         return [one for shared in self._shared for one in list(shared.protocols)]

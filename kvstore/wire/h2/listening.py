@@ -10,10 +10,11 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from kvstore.base.accepting import Acceptor
 from kvstore.base.log import get_logger
 from kvstore.base.tls_options import apply_options, carries_name
 from kvstore.wire.engine import Listen, ListenError, ServerTls
@@ -192,17 +193,18 @@ def _revoked_serials(file: Path) -> frozenset[int]:
     return frozenset(one.serial_number for one in crl)
 
 
-async def serve(
-    factory: Any, listening: socket.socket, certificates: Certificates | None
-) -> asyncio.AbstractServer:
-    """Accept connections."""
-    loop = asyncio.get_running_loop()
-    if certificates is None:
-        return await loop.create_server(factory, sock=listening)
-    return await loop.create_server(
+def serve(
+    factory: Callable[[], asyncio.BaseProtocol],
+    listening: socket.socket,
+    certificates: Certificates | None,
+    make_room: Callable[[], bool] = lambda: False,
+) -> Acceptor:
+    """Accept connections; `make_room` as `Acceptor` asks for it."""
+    return Acceptor(
         factory,
-        sock=listening,
-        ssl=certificates.context,
-        ssl_handshake_timeout=HANDSHAKE_SECONDS,
-        ssl_shutdown_timeout=SHUTDOWN_SECONDS,
+        [listening],
+        tls=certificates.context if certificates else None,
+        handshake_seconds=HANDSHAKE_SECONDS,
+        shutdown_seconds=SHUTDOWN_SECONDS,
+        make_room=make_room,
     )

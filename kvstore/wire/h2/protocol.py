@@ -81,8 +81,8 @@ class Http2Protocol(asyncio.Protocol):
         "_progress_at",
         "_shared",
         "_sniffed",
-        "_started_at",
         "_transport",
+        "started_at",
     )
 
     def __init__(self, shared: Shared) -> None:
@@ -94,7 +94,7 @@ class Http2Protocol(asyncio.Protocol):
         self._is_reading = False
         self._is_dirty = False
         self._is_tls = False
-        self._started_at = self._heard_at = shared.service.loop.time()
+        self.started_at = self._heard_at = shared.service.loop.time()
         self._pinged_at = 0.0
         self._closing_at = 0.0
         self._progress = 0
@@ -179,6 +179,13 @@ class Http2Protocol(asyncio.Protocol):
 
     # The front's clock
 
+    def is_silent_since(self, before: float) -> bool:
+        """Whether it came before that time of the loop and has not said what it is."""
+        transport = self._transport
+        if self._connection is not None or self.started_at > before or transport is None:
+            return False
+        return not transport.is_closing()
+
     def tick(self, now: float) -> None:
         """Look after what takes too long."""
         connection, transport = self._connection, self._transport
@@ -189,11 +196,11 @@ class Http2Protocol(asyncio.Protocol):
                 transport.abort()
             return
         if connection is None:
-            if now - self._started_at > _PREFACE_SECONDS:
+            if now - self.started_at > _PREFACE_SECONDS:
                 transport.abort()
             return
         if not connection.is_ready:
-            if now - max(self._started_at, self._heard_at) > _PREFACE_SECONDS or (
+            if now - max(self.started_at, self._heard_at) > _PREFACE_SECONDS or (
                 connection.block_age(now) > _PREFACE_SECONDS
             ):
                 connection.fail(frames.SETTINGS_TIMEOUT, "no complete preface or headers in time")
