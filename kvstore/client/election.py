@@ -80,7 +80,7 @@ class Election(InLine):
         await self._change(value)
 
     async def resign(self) -> None:
-        """Let the next one lead. Idempotent."""
+        """Let the next one lead. Idempotent; after an error call it again, for others may still see us lead."""
         self._is_leader = False
         await self._place.leave()
 

@@ -71,7 +71,7 @@ class Lock(InLine):
         return True
 
     async def release(self) -> None:
-        """Let the next one have it. Idempotent."""
+        """Let the next one have it. Idempotent; after an error call it again, for the lock may still be taken."""
         self._is_held = False
         await self._place.leave()
 

@@ -48,6 +48,7 @@ class Place:
         self.prefix = encoded(name) + b"/"
         self.key = b""
         self.revision = 0
+        self._is_leaving = False
 
     @property
     def lost(self) -> asyncio.Event:
@@ -60,6 +61,9 @@ class Place:
 
     async def enter(self, value: Key) -> KeyValue | None:
         """Stand in the line; returns the own key as it was if we stood there already."""
+        if self._is_leaving:
+            # Else we would stand behind a place of ours that nobody leaves.
+            await self.leave()
         if not self._shares_lease:
             self.lease = LeaseKeeper(self._client, self._ttl_seconds)
             await self.lease.start()
@@ -137,16 +141,24 @@ class Place:
         return await self._client.commit(op, is_repeatable=True)
 
     async def leave(self) -> None:
-        """Go out of the line; the lease ends with it unless it is shared. Idempotent."""
+        """Go out of the line; the lease ends with it unless it is shared. Idempotent.
+
+        If it fails, the place may still be taken: it is remembered, and the next call tries again. A lease of our
+        own is renewed no more from the first try on, so that it ends the place at the latest.
+        """
         if not self.key:
             return
-        mine, self.key = self.is_mine(), b""
+        self._is_leaving = True
         try:
-            op = OpTxn([mine], [OpDelete(mine.key)])
+            op = OpTxn([self.is_mine()], [OpDelete(self.key)])
             await self._client.commit(op, is_repeatable=True)
-        finally:
+        except BaseException:
             if not self._shares_lease:
-                await self.lease.stop()
+                await self.lease.stop(revoke=False)
+            raise
+        self.key, self._is_leaving = b"", False
+        if not self._shares_lease:
+            await self.lease.stop()
 
 
 class InLine:
