@@ -1,10 +1,13 @@
 """What a data directory decides before a member starts: who it is, and whether it may be used at all.
 
 As in etcd, a directory that was used before wins over `--initial-cluster`. One that clearly belongs to somebody else
-(another name, and none of the flags' peer URLs) is refused; etcd would silently join that other cluster.
+is refused: another name, and none of the flags' peer URLs (etcd would silently join that other cluster) or those of
+another member (volumes were swapped). So is one that holds a real etcd's data: an empty store beside it would look like
+the loss of everything.
 """
 
 import os
+import shlex
 import stat
 from pathlib import Path
 
@@ -14,10 +17,17 @@ from kvstore import identity as identities
 from kvstore.base.log import get_logger
 from kvstore.config.members import address_of
 from kvstore.config.reader import MemberConfig
+from kvstore.config.tls import FIXTURES
 from kvstore.identity import Identity
 from kvstore.raft.replicator import DamagedData
 
 log = get_logger("kvstore.bootstrap")
+
+_ETCDS_FOLDER = "member"
+_OWN_FILES = (identities.FILE_NAME, "lock", "log", "snapshots", FIXTURES, "lost+found")
+"""Beginnings of names, for a file is written aside under a longer one. The last is made by file systems."""
+
+_MOST_NAMED = 10
 
 
 class StartError(Exception):
@@ -33,6 +43,7 @@ def settle(config: MemberConfig) -> MemberConfig:
     except OSError as error:
         raise StartError(f"--data-dir: cannot use {config.data_dir}: {error.strerror}") from error
     if found is None:
+        _refuse_etcds_data(config)
         if config.force_new_cluster:
             found = _identity_of(config)
         else:
@@ -81,6 +92,16 @@ def prepare_directories(config: MemberConfig) -> None:
             dir=str(config.data_dir),
             permission=f"{mode:04o}",
         )
+    foreign = sorted(
+        one.name for one in config.data_dir.iterdir() if not one.name.startswith(_OWN_FILES)
+    )
+    if foreign:
+        log.warning(
+            "the data directory holds files that are none of this store's",
+            dir=str(config.data_dir),
+            files=foreign[:_MOST_NAMED],
+            count=len(foreign),
+        )
     if config.wal_dir is None:
         return
     link, target = config.data_dir / "log", config.wal_dir
@@ -108,9 +129,58 @@ def _identity_of(config: MemberConfig) -> Identity:
     return Identity(config.member_id, config.cluster_id, config.name, dict(config.peer_urls))
 
 
+def _refuse_etcds_data(config: MemberConfig) -> None:
+    """An etcd's folder is recognized by `member/`, which this store never makes. Raises StartError."""
+    database = config.data_dir / _ETCDS_FOLDER / "snap" / "db"
+    if not database.parent.parent.is_dir():
+        return
+    reason = f"--data-dir: {config.data_dir} holds the data of an etcd ({database.parent.parent})"
+    if not database.is_file():
+        raise StartError(
+            f"{reason}, but no {database}: move the folder away, or give this member another one"
+        )
+    raise StartError(
+        f"{reason}, which this member would not read. If that etcd was stopped in order, go on with its data by: "
+        f"{_takeover(config, database)}"
+    )
+
+
+def _takeover(config: MemberConfig, database: Path) -> str:
+    """The commands after which the same start of this member goes on with an etcd's data."""
+    folder = config.data_dir
+    aside = folder.with_name(folder.name + ".etcd")
+    names = {member_id: name for name, member_id in config.peer_names.items()}
+    cluster = ",".join(
+        f"{names[member_id]}={url}" for member_id, urls in config.peer_urls.items() for url in urls
+    )
+    words = [
+        *("quorate", "kv", "snapshot", "restore", str(aside / database.relative_to(folder))),
+        "--skip-hash-check",
+        *("--name", config.name),
+        *("--initial-cluster", cluster),
+        *("--initial-cluster-token", config.cluster_token),
+        *("--initial-advertise-peer-urls", ",".join(config.peer_urls[config.member_id])),
+        *("--data-dir", str(folder)),
+    ]
+    if config.wal_dir is not None:
+        words += ["--wal-dir", str(config.wal_dir)]
+    return f"{shlex.join(('mv', str(folder), str(aside)))} && {shlex.join(words)}"
+
+
 def _check_is_ours(config: MemberConfig, found: Identity) -> None:
     if found.member_id == config.member_id and found.cluster_id == config.cluster_id:
         return
+    own_urls = set(config.peer_urls.get(config.member_id, ()))
+    swapped = [
+        member_id
+        for member_id, urls in found.peer_urls.items()
+        if member_id != found.member_id and (member_id == config.member_id or own_urls & set(urls))
+    ]
+    if found.name != config.name and swapped:
+        raise StartError(
+            f"--data-dir: {config.data_dir} belongs to member {found.name!r} ({found.member_id:x}), and the flags are "
+            f"those of member {config.name!r} ({swapped[0]:x}) of the same cluster: their folders were swapped"
+        )
     recorded = {url for urls in found.peer_urls.values() for url in urls}
     named = {url for urls in config.peer_urls.values() for url in urls}
     if found.name != config.name and not recorded & named:

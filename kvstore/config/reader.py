@@ -73,6 +73,7 @@ class MemberConfig(msgspec.Struct, frozen=True):
     """Where faults are switched (`kvstore.faults.control`); None: they cannot be."""
     wal_dir: Path | None = None
     force_new_cluster: bool = False
+    cluster_token: str = "etcd-cluster"
     max_concurrent_streams: int = DEFAULT_MAX_CONCURRENT_STREAMS
     keepalive: Keepalive = msgspec.field(default_factory=Keepalive)
     grpc_engine: "GrpcEngine" = "http2"
@@ -132,6 +133,7 @@ def from_flags(flags: Flags) -> MemberConfig:
         fault_socket=reader.path("experimental-fault-socket"),
         wal_dir=reader.path("wal-dir"),
         force_new_cluster=flags.boolean("force-new-cluster"),
+        cluster_token=values["initial-cluster-token"],
         max_concurrent_streams=reader.max_streams(),
         keepalive=Keepalive(
             reader.seconds("grpc-keepalive-min-time"),

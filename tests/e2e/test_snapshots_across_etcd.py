@@ -2,8 +2,10 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,11 +53,20 @@ def run(*words: str | Path, check: bool = True) -> str:
 class Store:
     """A store that is running, and etcdctl on it."""
 
-    def __init__(self, etcdctl: str, url: str) -> None:
+    def __init__(
+        self, etcdctl: str, url: str, process: "subprocess.Popen[bytes] | None" = None
+    ) -> None:
+        self._process = process
         self._words = (etcdctl, "--endpoints", url, "--command-timeout", "30s")
 
     def __call__(self, *words: str | Path, check: bool = True) -> str:
         return run(*self._words, *words, check=check)
+
+    def stop(self) -> None:
+        """End the program in order."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(20)
 
     def json(self, *words: str, user: str = "") -> Any:
         more = ("--user", user) if user else ()
@@ -128,7 +139,7 @@ def running_etcd(
             stderr=log,
         )
     try:
-        store = Store(etcdctl, client)
+        store = Store(etcdctl, client, process)
         programs.wait_for(lambda: is_serving(etcdctl, client), "etcd to serve")
         yield store
     finally:
@@ -208,3 +219,28 @@ def test_we_go_on_with_a_snapshot_of_etcd(
     assert contents(ours) == expected
     answer = ours.json("put", "after", "1", user="root:rootpw")
     assert answer["header"]["revision"] == expected["revision"] + 1
+
+
+def test_an_etcds_folder_is_refused_and_the_told_command_takes_it_over(
+    programs: ModuleType, member: Callable[..., Any], tools: tuple[str, str, str], tmp_path: Path
+) -> None:
+    etcd, etcdctl, _ = tools
+    data_dir = tmp_path / "data"
+    with running_etcd(programs, etcd, etcdctl, tmp_path, data_dir) as theirs:
+        fill(theirs)
+        expected = contents(theirs)
+        # A clean end: etcd keeps what it wrote last in its log alone for a tenth of a second.
+        theirs.stop()
+    [port] = programs.free_ports(1)
+    peer = f"http://127.0.0.1:{port}"
+    flags = (f"--data-dir={data_dir}", "--name=o", f"--initial-cluster=o={peer}")
+    refused = member(*flags, f"--initial-advertise-peer-urls={peer}").start()
+    assert refused.exit_code() == 1
+    error = str(refused.said("failed to start etcd")["error"])
+    assert "holds the data of an etcd" in error
+    assert sorted(one.name for one in data_dir.iterdir()) == ["member"]
+    command = error.partition("go on with its data by: ")[2]
+    quorate = f"{shlex.quote(sys.executable)} -m cli"
+    run("sh", "-c", command.replace("&& quorate", f"&& {quorate}"))
+    _, ours = start_ours(programs, member, etcdctl, data_dir, peer)
+    assert contents(ours) == expected

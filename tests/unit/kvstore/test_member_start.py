@@ -3,6 +3,7 @@
 import datetime
 import io
 import json
+import shlex
 import socket
 import ssl
 import sys
@@ -49,6 +50,66 @@ def test_a_used_directory_wins_over_the_flags(tmp_path):
     )  # type: ignore[union-attr,arg-type]
     with pytest.raises(StartError, match="belongs to member 'a'"):
         settle(stranger)
+
+
+@pytest.mark.parametrize(
+    ("name", "port", "is_refused"),
+    [
+        pytest.param("z", 9, True, id="swapped_with_the_other_member"),
+        pytest.param("z", 7, False, id="renamed_to_the_others_name_elsewhere"),
+        pytest.param("a", 9, False, id="moved_to_the_others_address"),
+    ],
+)
+def test_the_folder_of_another_member_of_the_cluster_is_refused(tmp_path, name, port, is_refused):
+    record(config(tmp_path))
+    url = f"http://127.0.0.1:{port}"
+    other = f"z={url},a=http://127.0.0.1:1" if name == "z" else f"a={url},z=http://127.0.0.1:2"
+    flags = [f"--name={name}", f"--data-dir={tmp_path}", f"--initial-advertise-peer-urls={url}"]
+    swapped = load([*flags, f"--initial-cluster={other}"], {})
+    if is_refused:
+        with pytest.raises(StartError, match=r"member 'a' .* member 'z' .* were swapped"):
+            settle(swapped)
+    else:
+        assert settle(swapped).name == name
+
+
+def test_an_etcds_folder_is_refused_with_the_command_that_takes_it_over(tmp_path):
+    folder = tmp_path / "my data"
+    (folder / "member" / "snap").mkdir(parents=True)
+    with pytest.raises(StartError, match=r"but no .*/db: move the folder away"):
+        settle(config(folder))
+    (folder / "member" / "snap" / "db").touch()
+    with pytest.raises(StartError) as caught:
+        settle(config(folder, "a", 1, "--initial-cluster-token=t 1", f"--wal-dir={tmp_path}/w"))
+    _, _, command = str(caught.value).partition("go on with its data by: ")
+    assert shlex.split(command) == [
+        *("mv", str(folder), f"{folder}.etcd", "&&"),
+        *("quorate", "kv", "snapshot", "restore", f"{folder}.etcd/member/snap/db"),
+        *("--skip-hash-check", "--name", "a"),
+        *("--initial-cluster", "a=http://127.0.0.1:1,z=http://127.0.0.1:9"),
+        *("--initial-cluster-token", "t 1", "--initial-advertise-peer-urls", "http://127.0.0.1:1"),
+        *("--data-dir", str(folder), "--wal-dir", f"{tmp_path}/w"),
+    ]
+    # One that is ours as well is started; the rest is only told.
+    record(config(folder))
+    assert settle(config(folder)).name == "a"
+
+
+def test_foreign_files_are_told(tmp_path, capsys):
+    data = tmp_path / "d"
+    data.mkdir(mode=0o700)
+    own = config(data)
+    record(own)
+    for name in ("lock", "log", "snapshots", "fixtures", "lost+found", "member.json.new"):
+        (data / name).touch()
+    prepare_directories(own)
+    assert "none of this store's" not in capsys.readouterr().out
+    (data / "member").mkdir()
+    (data / "notes.txt").touch()
+    prepare_directories(own)
+    assert "none of this store's" in (said := capsys.readouterr().out)
+    assert "member" in said
+    assert "notes.txt" in said
 
 
 def test_a_damaged_word_is_refused(tmp_path):
