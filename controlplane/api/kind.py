@@ -13,17 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from controlplane.api import names
+from controlplane.api import names, selectors
 from controlplane.api.errors import Cause
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.schema import builtin
 from controlplane.api.schema.builtin import Schema
 from controlplane.api.strategy import Strategy
 from controlplane.api.table.columns import DEFAULT_COLUMNS, Column
-
-Obj = dict[str, Any]
 
 
 def _nothing(obj: Obj) -> None:
@@ -100,6 +98,18 @@ class Kind:
     is_tracked: bool = True
     own_schema: Schema | None = None
     conversion: Conversion | None = None
+
+    @property
+    def field_labels(self) -> tuple[str, ...]:
+        """All field labels the objects can be selected by."""
+        row = self.resource
+        base = ("metadata.name", "metadata.namespace") if row.namespaced else ("metadata.name",)
+        return base + row.field_labels
+
+    def field_text(self, obj: Obj, label: str) -> str:
+        """The text a field selector compares with; missing is empty, booleans are true and false."""
+        text = self.field_value(obj, label)
+        return selectors.text_at(obj, label) if text is None else text
 
     @property
     def schema(self) -> Schema | None:

@@ -7,23 +7,29 @@ No `from __future__ import annotations` here: that name is an accessor.
 """
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
-Object = dict[str, Any]
+Obj = dict[str, Any]
+"""An object as JSON has it: whoever holds one that is not shared may change it."""
+View = Mapping[str, Any]
+"""An object that is only read."""
+Key = tuple[str, str]
+"""(namespace, name); the namespace is empty for cluster-scoped objects."""
 
 
-def copy_of(obj: Object) -> Object:
+def copy_of(obj: Obj) -> Obj:
     """A deep copy, safe to change."""
     return copy.deepcopy(obj)
 
 
-def metadata(obj: Object) -> Object:
+def metadata(obj: Obj) -> Obj:
     """The metadata dict, an unattached empty one when there is none."""
     value = obj.get("metadata")
     return value if isinstance(value, dict) else {}
 
 
-def ensure_metadata(obj: Object) -> Object:
+def ensure_metadata(obj: Obj) -> Obj:
     """The metadata dict, made and attached when missing."""
     value = obj.get("metadata")
     if not isinstance(value, dict):
@@ -32,44 +38,44 @@ def ensure_metadata(obj: Object) -> Object:
     return value
 
 
-def spec(obj: Object) -> Object:
+def spec(obj: Obj) -> Obj:
     """The spec dict, an unattached empty one when there is none."""
     value = obj.get("spec")
     return value if isinstance(value, dict) else {}
 
 
-def status(obj: Object) -> Object:
+def status(obj: Obj) -> Obj:
     """The status dict, an unattached empty one when there is none."""
     value = obj.get("status")
     return value if isinstance(value, dict) else {}
 
 
-def _text(obj: Object, key: str) -> str:
+def _text(obj: Obj, key: str) -> str:
     value = metadata(obj).get(key)
     return value if isinstance(value, str) else ""
 
 
-def name(obj: Object) -> str:
+def name(obj: Obj) -> str:
     """metadata.name or empty."""
     return _text(obj, "name")
 
 
-def namespace(obj: Object) -> str:
+def namespace(obj: Obj) -> str:
     """metadata.namespace, empty for cluster-scoped objects."""
     return _text(obj, "namespace")
 
 
-def uid(obj: Object) -> str:
+def uid(obj: Obj) -> str:
     """metadata.uid or empty."""
     return _text(obj, "uid")
 
 
-def resource_version(obj: Object) -> str:
+def resource_version(obj: Obj) -> str:
     """metadata.resourceVersion, opaque; empty when not set."""
     return _text(obj, "resourceVersion")
 
 
-def set_resource_version(obj: Object, version: str | int) -> None:
+def set_resource_version(obj: Obj, version: str | int) -> None:
     """Write metadata.resourceVersion; empty text removes it."""
     if version == "":
         ensure_metadata(obj).pop("resourceVersion", None)
@@ -77,64 +83,64 @@ def set_resource_version(obj: Object, version: str | int) -> None:
         ensure_metadata(obj)["resourceVersion"] = str(version)
 
 
-def generation(obj: Object) -> int:
+def generation(obj: Obj) -> int:
     """metadata.generation, 0 when not set."""
     return int(metadata(obj).get("generation") or 0)
 
 
-def observed_generation(obj: Object) -> int:
+def observed_generation(obj: Obj) -> int:
     """status.observedGeneration, 0 when not set."""
     return int(status(obj).get("observedGeneration") or 0)
 
 
-def creation_timestamp(obj: Object) -> str:
+def creation_timestamp(obj: Obj) -> str:
     """metadata.creationTimestamp as RFC 3339 text, empty when not set."""
     return _text(obj, "creationTimestamp")
 
 
-def deletion_timestamp(obj: Object) -> str:
+def deletion_timestamp(obj: Obj) -> str:
     """metadata.deletionTimestamp as RFC 3339 text, empty while not being deleted."""
     return _text(obj, "deletionTimestamp")
 
 
-def is_deleting(obj: Object) -> bool:
+def is_deleting(obj: Obj) -> bool:
     """Whether deletion has been asked for."""
     return bool(metadata(obj).get("deletionTimestamp"))
 
 
-def labels(obj: Object) -> dict[str, str]:
+def labels(obj: Obj) -> dict[str, str]:
     """metadata.labels, an unattached empty dict when there are none."""
     return metadata(obj).get("labels") or {}
 
 
-def annotations(obj: Object) -> dict[str, str]:
+def annotations(obj: Obj) -> dict[str, str]:
     """metadata.annotations, an unattached empty dict when there are none."""
     return metadata(obj).get("annotations") or {}
 
 
-def set_label(obj: Object, key: str, value: str) -> None:
+def set_label(obj: Obj, key: str, value: str) -> None:
     """Write one label."""
     meta = ensure_metadata(obj)
     meta["labels"] = {**(meta.get("labels") or {}), key: value}
 
 
-def set_annotation(obj: Object, key: str, value: str) -> None:
+def set_annotation(obj: Obj, key: str, value: str) -> None:
     """Write one annotation."""
     meta = ensure_metadata(obj)
     meta["annotations"] = {**(meta.get("annotations") or {}), key: value}
 
 
-def finalizers(obj: Object) -> list[str]:
+def finalizers(obj: Obj) -> list[str]:
     """metadata.finalizers, an unattached empty list when there are none."""
     return metadata(obj).get("finalizers") or []
 
 
-def owner_references(obj: Object) -> list[Object]:
+def owner_references(obj: Obj) -> list[Obj]:
     """metadata.ownerReferences, an unattached empty list when there are none."""
     return metadata(obj).get("ownerReferences") or []
 
 
-def controller_of(obj: Object) -> Object | None:
+def controller_of(obj: Obj) -> Obj | None:
     """The owner reference marked controller, None for orphans."""
     for reference in owner_references(obj):
         if reference.get("controller"):
@@ -142,13 +148,13 @@ def controller_of(obj: Object) -> Object | None:
     return None
 
 
-def is_controlled_by(obj: Object, owner: Object) -> bool:
+def is_controlled_by(obj: Obj, owner: Obj) -> bool:
     """Whether the controlling owner is this very object (by uid, never by name)."""
     reference = controller_of(obj)
     return reference is not None and bool(uid(owner)) and reference.get("uid") == uid(owner)
 
 
-def controller_reference(owner: Object) -> Object:
+def controller_reference(owner: Obj) -> Obj:
     """An owner reference that makes `owner` the controller; the owner must carry kind and uid."""
     return {
         "apiVersion": owner["apiVersion"],
@@ -160,9 +166,9 @@ def controller_reference(owner: Object) -> Object:
     }
 
 
-def object_reference(obj: Object) -> Object:
+def object_reference(obj: Obj) -> Obj:
     """A core/v1 ObjectReference to the object (as in events)."""
-    reference: Object = {}
+    reference: Obj = {}
     for key in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion"):
         value = obj.get(key) if key in ("kind", "apiVersion") else metadata(obj).get(key)
         if value:
@@ -170,7 +176,7 @@ def object_reference(obj: Object) -> Object:
     return reference
 
 
-def key_of(obj: Object) -> tuple[str, str]:
+def key_of(obj: Obj) -> tuple[str, str]:
     """(namespace, name)."""
     return namespace(obj), name(obj)
 

@@ -41,8 +41,6 @@ class Resource:
 
     `storage` is the path below /registry (Kubernetes' historic names, so that tools reading the
     store find objects where they look for them); empty means the plural.
-    `stored_as` is the (group, version, plural) of the row whose store a second spelling of the
-    same objects shares (events.k8s.io/v1 Event is v1 Event).
     """
 
     group: str
@@ -57,7 +55,6 @@ class Resource:
     verbs: tuple[str, ...] = ALL_VERBS
     storage: str = ""
     field_labels: tuple[str, ...] = ()
-    stored_as: tuple[str, str, str] | None = None
     list_kind: str = ""
 
     def __post_init__(self) -> None:
@@ -67,6 +64,10 @@ class Resource:
             object.__setattr__(self, "list_kind", self.kind + "List")
         if not self.storage:
             object.__setattr__(self, "storage", self.plural)
+
+    def __hash__(self) -> int:
+        # Rows are keys of many tables; the rest of a row follows from its names.
+        return hash((self.group, self.version, self.plural))
 
     @property
     def group_version(self) -> str:

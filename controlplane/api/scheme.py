@@ -1,25 +1,32 @@
 """The table of served kinds, and how to find a row in it.
 
-Discovery, OpenAPI, routing and storage all read such a table. The built-in one is `controlplane.kinds.catalog.SCHEME`;
-the API server holds the current one and replaces it when custom resources come and go; tests may build their own.
+Discovery, OpenAPI, routing and storage all read such a table. It never changes: the API server holds the current one
+and replaces it when custom resources come and go; tests may build their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from controlplane.api.kind import Kind
 from controlplane.api.resource import ALL_VERBS, Resource, Subresource
 
 __all__ = ["ALL_VERBS", "Resource", "Scheme", "Subresource", "split_api_version"]
 
 
 class Scheme:
-    """An immutable lookup table over resource rows."""
+    """An immutable lookup table over kinds. Rows are `Resource`s; `kind_of` leads from a row to its `Kind`."""
 
-    def __init__(self, rows: Iterable[Resource]) -> None:
-        self._rows = tuple(rows)
+    def __init__(self, kinds: Iterable[Kind]) -> None:
+        self._kinds = {kind.resource: kind for kind in kinds}
+        self._rows = tuple(self._kinds)
         self._by_plural = {(row.group, row.version, row.plural): row for row in self._rows}
         self._by_kind = {(row.group_version, row.kind): row for row in self._rows}
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """All kinds in the order of discovery."""
+        return tuple(self._kinds.values())
 
     def all(self) -> tuple[Resource, ...]:
         """All rows in the order of discovery."""
@@ -27,6 +34,19 @@ class Scheme:
 
     def __iter__(self) -> Iterator[Resource]:
         return iter(self._rows)
+
+    def kind_of(self, resource: Resource) -> Kind:
+        """The kind of a row; KeyError when it is not served."""
+        return self._kinds[resource]
+
+    def with_kinds(self, *kinds: Kind) -> Scheme:
+        """A scheme that serves these too, each in place of the one of the same group, version and plural."""
+        mine = {_identity(kind): kind for kind in self.kinds}
+        return Scheme((mine | {_identity(kind): kind for kind in kinds}).values())
+
+    def without(self, *resources: Resource) -> Scheme:
+        """A scheme that does not serve these."""
+        return Scheme(kind for kind in self.kinds if kind.resource not in resources)
 
     def by_plural(self, group: str, version: str, plural: str) -> Resource | None:
         """The row of a URL's group, version and resource; None when not served."""
@@ -56,11 +76,14 @@ class Scheme:
                 return row
         return None
 
+    def is_own_store(self, resource: Resource) -> bool:
+        """Whether the objects have a store of their own, and are not another spelling of some that do."""
+        return self._kinds[resource].conversion is None
+
     def storage_row(self, resource: Resource) -> Resource:
         """The row under which the objects are stored (differs for second spellings only)."""
-        if resource.stored_as is None:
-            return resource
-        return self._by_plural[resource.stored_as]
+        conversion = self._kinds[resource].conversion
+        return resource if conversion is None else self._by_plural[conversion.stored_as]
 
     def groups(self) -> list[str]:
         """Group names in order of appearance; the legacy group is the empty string."""
@@ -77,6 +100,10 @@ class Scheme:
     def in_group_version(self, group: str, version: str) -> list[Resource]:
         """The rows of one group version."""
         return [row for row in self._rows if (row.group, row.version) == (group, version)]
+
+
+def _identity(kind: Kind) -> tuple[str, str, str]:
+    return (kind.resource.group, kind.resource.version, kind.resource.plural)
 
 
 def split_api_version(api_version: str) -> tuple[str, str]:

@@ -8,13 +8,13 @@ Field selectors know `=`, `==` and `!=` joined by commas, with backslash escapes
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from controlplane.api import names
 from controlplane.api.errors import BadRequest
-from controlplane.api.resource import Resource
+from controlplane.api.meta import Obj
 
 _TOKEN = re.compile(r"\s*(?:(!=|==|=|!|,|\(|\)|>|<)|([^\s!=,()<>]+))")
 _OPERATORS = {"in": "In", "notin": "NotIn", "=": "In", "==": "In", "!=": "NotIn"}
@@ -94,15 +94,6 @@ class LabelSelector:
             values = tuple(expression.get("values") or ())
             rows.append(Requirement(expression.get("key", ""), operator, values))
         return LabelSelector(tuple(rows))
-
-    @staticmethod
-    def from_map(labels: Mapping[str, str] | None) -> LabelSelector:
-        """From a plain map, as in Service.spec.selector: empty or None selects nothing."""
-        if not labels:
-            return LabelSelector(nothing=True)
-        return LabelSelector(
-            tuple(Requirement(key, "In", (value,)) for key, value in sorted(labels.items()))
-        )
 
     def __str__(self) -> str:
         return ",".join(str(requirement) for requirement in self.requirements)
@@ -216,9 +207,8 @@ class FieldSelector:
         """Whether it selects everything."""
         return not self.terms
 
-    def check(self, resource: Resource) -> None:
-        """BadRequest when a field is not one the kind can be selected by."""
-        allowed = supported_fields(resource)
+    def check(self, allowed: Sequence[str]) -> None:
+        """BadRequest when a field is none of the `allowed` labels."""
         for field, _, _ in self.terms:
             if field not in allowed:
                 raise BadRequest(
@@ -226,11 +216,10 @@ class FieldSelector:
                     + ", ".join(sorted(allowed))
                 )
 
-    def matches(self, obj: Mapping[str, Any], resource: Resource) -> bool:
-        """Whether the object is selected."""
+    def matches(self, obj: Obj, text_of: Callable[[Obj, str], str]) -> bool:
+        """Whether the object is selected; `text_of(obj, label)` is a kind's `field_text`."""
         return all(
-            (field_value(obj, resource, field) == value) is not negated
-            for field, negated, value in self.terms
+            (text_of(obj, field) == value) is not negated for field, negated, value in self.terms
         )
 
     def exact(self, field: str) -> str | None:
@@ -262,25 +251,11 @@ def parse_field_selector(text: str) -> FieldSelector:
     return FieldSelector(tuple(terms))
 
 
-def supported_fields(resource: Resource) -> tuple[str, ...]:
-    """All field labels a kind can be selected by."""
-    base = ("metadata.name", "metadata.namespace") if resource.namespaced else ("metadata.name",)
-    return base + resource.field_labels
-
-
-def field_value(obj: Mapping[str, Any], resource: Resource, field: str) -> str:
-    """The text a field selector compares with; missing is empty, booleans are true and false."""
-    if resource.kind == "Event" and field == "source":
-        source = obj.get("source") or {}
-        return str(source.get("component") or obj.get("reportingComponent") or "")
-    if resource.kind == "Namespace" and field == "name":
-        field = "metadata.name"
-    if field == "status.podIPs":
-        ips = (obj.get("status") or {}).get("podIPs") or []
-        return ",".join(str(ip.get("ip", "")) for ip in ips)
+def text_at(obj: Mapping[str, Any], path: str) -> str:
+    """The text a field selector compares with: missing is empty, booleans are true and false."""
     value: Any = obj
-    for step in field.split("."):
+    for step in path.split("."):
         value = value.get(step) if isinstance(value, Mapping) else None
-    if isinstance(value, bool) or field in ("spec.unschedulable", "spec.hostNetwork"):
+    if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)

@@ -1,8 +1,8 @@
 """What differs between kinds: a `Strategy` is asked by the registry at fixed points of every write.
 
 The base class is the strategy of kinds without rules of their own. Methods change the object they are given, which is
-never a shared one. Only `allocate` and `release` may wait: everything else runs inside a storage update and must be
-pure, since it is repeated when another writer was first.
+never a shared one. All are pure: they run inside a storage update and are repeated when another writer was first. What
+an object takes of a range that many share is the business of the API server's allocators.
 """
 
 from dataclasses import dataclass
@@ -34,6 +34,8 @@ class Strategy:
     allows_unconditional_update = True
     # Seconds after which the store forgets an object; 0 keeps it.
     ttl_seconds = 0
+    # Whether DELETE answers with the object when it is gone, and not with a Status.
+    returns_deleted = False
 
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
@@ -93,12 +95,6 @@ class Strategy:
         """Whether something beyond metadata.finalizers keeps an ending object."""
         del obj
         return False
-
-    async def allocate(self, obj: Obj) -> None:
-        """Take what the object needs from shared ranges, before it is created."""
-
-    async def release(self, obj: Obj) -> None:
-        """Give back what `allocate` took."""
 
 
 class SpecStrategy(Strategy):

@@ -2,6 +2,8 @@
 
 import random
 
+from controlplane.api.kind import Kind
+from controlplane.api.resource import Resource
 from controlplane.apiserver import routes
 from controlplane.apiserver.admission.chain import Admission
 from controlplane.apiserver.admission.namespace import NamespaceLifecycle
@@ -11,11 +13,13 @@ from controlplane.apiserver.filters.chain import Filters
 from controlplane.apiserver.http.server import HttpServer, server_tls
 from controlplane.apiserver.metrics import Metrics
 from controlplane.apiserver.nodes.kubelet import KubeletClient
+from controlplane.apiserver.registry.allocation.interface import Allocator, NoAllocator
+from controlplane.apiserver.registry.allocation.services import ServiceAllocator
 from controlplane.apiserver.registry.generic import Registry
-from controlplane.apiserver.registry.table import strategy_for
 from controlplane.apiserver.served import Parts
 from controlplane.kinds.catalog import SCHEME
 from controlplane.kinds.core.namespace import NAMESPACES
+from controlplane.kinds.core.service import SERVICES
 from controlplane.storage.errors import StorageError
 from controlplane.storage.interface import Storage
 from controlplane.storage.watch_cache import WatchCache
@@ -36,22 +40,21 @@ def build_parts(
         not_ready_seconds=config.not_ready_toleration_seconds,
         unreachable_seconds=config.unreachable_toleration_seconds,
     )
-    registries = {
-        resource: Registry(
-            resource,
-            SCHEME.storage_row(resource),
-            storage,
-            strategy_for(resource, storage, config.service_ip_range),
-            admission,
-            clock,
-            rng,
-        )
-        for resource in SCHEME.all()
+    allocators: dict[Resource, Allocator] = {
+        SERVICES: ServiceAllocator(SERVICES, storage, config.service_ip_range),
     }
+    nothing = NoAllocator()
+
+    def new_registry(kind: Kind, row: Resource) -> Registry:
+        allocator = allocators.get(kind.resource, nothing)
+        return Registry(kind, row, storage, allocator, admission, clock, rng)
+
     kubelet = KubeletClient(
         config.kubelet_client_cert_file, config.kubelet_client_key_file, config.kubelet_ca_file
     )
-    return Parts(config, storage, caches, registries, kubelet, Metrics(), clock, rng)
+    parts = Parts(config, storage, caches, kubelet, Metrics(), clock, rng, new_registry)
+    parts.serve(SCHEME)
+    return parts
 
 
 class ApiServer:

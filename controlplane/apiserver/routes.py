@@ -10,7 +10,6 @@ from controlplane.apiserver.served import Parts
 from controlplane.apiserver.subresources import table as subresources
 from controlplane.apiserver.verbs import create, delete, get, patch, update, watch
 from controlplane.apiserver.verbs import list as list_handler
-from controlplane.kinds.catalog import SCHEME
 
 Answer = Response | StreamResponse
 Handler = Callable[[Parts, Request, Resource], Awaitable[Answer]]
@@ -42,7 +41,7 @@ async def route(parts: Parts, request: Request) -> Answer:
     info = request.info
     if not info.is_resource:
         return await _document(parts, request)
-    resource = SCHEME.by_plural(info.group, info.version, info.resource)
+    resource = parts.scheme.by_plural(info.group, info.version, info.resource)
     if resource is None or resource not in parts.registries:
         empty = not_served.answer(info)
         if empty is None:

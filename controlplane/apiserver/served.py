@@ -1,10 +1,14 @@
-"""What every handler is given: the parts of the running server, by name."""
+"""What every handler is given: the parts of the running server, by name, and which kinds it serves now."""
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from controlplane.api.kind import Kind
 from controlplane.api.resource import Resource
+from controlplane.api.scheme import Scheme
+from controlplane.api.wire.openapi import Documents
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.metrics import Metrics
 from controlplane.apiserver.nodes.kubelet import KubeletClient
@@ -16,17 +20,35 @@ from kvstore.base.clock import Clock
 
 @dataclass(slots=True)
 class Parts:
-    """The running server."""
+    """The running server.
+
+    `registries` has the registry of each kind of `scheme`, `openapi` its documents; `serve` replaces all three at once.
+    A request that has begun goes on with the registry it has.
+    """
 
     config: ApiServerConfig
     storage: Storage
     caches: WatchCache
-    registries: dict[Resource, Registry]
     kubelet: KubeletClient
     metrics: Metrics
     clock: Clock
     rng: random.Random
+    # Makes the registry of a kind; the row is the one under which its objects are stored.
+    new_registry: Callable[[Kind, Resource], Registry]
+    scheme: Scheme = field(default_factory=lambda: Scheme(()))
+    registries: dict[Resource, Registry] = field(default_factory=dict)
+    openapi: Documents = field(default_factory=lambda: Documents(Scheme(())))
     # Set when the server ends: watches return.
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     # Set when the namespaces every cluster has are there.
     is_bootstrapped: bool = False
+
+    def serve(self, scheme: Scheme) -> None:
+        """Serve the kinds of `scheme` and no others, from the next request on."""
+        registries = {}
+        for kind in scheme.kinds:
+            known = self.registries.get(kind.resource)
+            if known is None or known.kind is not kind:
+                known = self.new_registry(kind, scheme.storage_row(kind.resource))
+            registries[kind.resource] = known
+        self.scheme, self.registries, self.openapi = scheme, registries, Documents(scheme)

@@ -381,12 +381,13 @@ def _route(path: str) -> tuple[Resource, str, str, str]:
 def _matcher(resource: Resource, namespace: str, query: dict[str, str]) -> Callable[[Object], bool]:
     labels = parse_label_selector(query.get("labelSelector", ""))
     fields = parse_field_selector(query.get("fieldSelector", ""))
+    text_of = SCHEME.kind_of(resource).field_text
 
     def matches(obj: Object) -> bool:
         return (
             namespace in ("", meta.namespace(obj))
             and labels.matches(meta.labels(obj))
-            and fields.matches(obj, resource)
+            and fields.matches(obj, text_of)
         )
 
     return matches

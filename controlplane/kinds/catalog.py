@@ -1,32 +1,18 @@
-"""All built-in kinds: the only list."""
+"""All built-in kinds: the only list of groups."""
 
+from __future__ import annotations
+
+from controlplane.api.kind import Kind
 from controlplane.api.scheme import Scheme
-from controlplane.kinds.apps.deployment import DEPLOYMENTS
-from controlplane.kinds.apps.replica_set import REPLICA_SETS
-from controlplane.kinds.coordination.lease import LEASES
-from controlplane.kinds.core.config_map import CONFIG_MAPS
-from controlplane.kinds.core.endpoints import ENDPOINTS
-from controlplane.kinds.core.event import EVENTS
-from controlplane.kinds.core.namespace import NAMESPACES
-from controlplane.kinds.core.node import NODES
-from controlplane.kinds.core.pod.resource import PODS
-from controlplane.kinds.core.secret import SECRETS
-from controlplane.kinds.core.service import SERVICES
-from controlplane.kinds.core.service_account import SERVICE_ACCOUNTS
+from controlplane.kinds.apps import group as apps
+from controlplane.kinds.coordination import group as coordination
+from controlplane.kinds.core import group as core
 
-SCHEME = Scheme(
-    (
-        CONFIG_MAPS,
-        ENDPOINTS,
-        EVENTS,
-        NAMESPACES,
-        NODES,
-        PODS,
-        SECRETS,
-        SERVICES,
-        SERVICE_ACCOUNTS,
-        DEPLOYMENTS,
-        REPLICA_SETS,
-        LEASES,
-    )
+BUILT_IN: tuple[Kind, ...] = (
+    *core.KINDS,
+    *apps.KINDS,
+    *coordination.KINDS,
 )
+
+SCHEME = Scheme(BUILT_IN)
+"""What every cluster serves. For composition roots and tests; the API server's own may be replaced while it runs."""

@@ -30,7 +30,7 @@ from controlplane.api.patch.field_set import (
     to_fields_v1,
 )
 from controlplane.api.schema import strict
-from controlplane.api.schema.builtin import Schema, schema_for
+from controlplane.api.schema.builtin import Schema
 
 Object = dict[str, Any]
 
@@ -128,13 +128,6 @@ def _write(obj: Object, managers: Iterable[Manager]) -> None:
         md.pop("managedFields", None)
 
 
-def _schema_of(obj: Object) -> Schema:
-    schema = schema_for(str(obj.get("apiVersion", "")), str(obj.get("kind", "")))
-    if schema is None:
-        raise BadRequest(f"no schema of {obj.get('kind')} is known, it cannot be applied")
-    return schema
-
-
 def _owned(obj: Object, schema: Schema, ignored: Iterable[Path]) -> dict[Path, Any]:
     prefixes = (*_UNMANAGED, *ignored)
     return {
@@ -154,6 +147,7 @@ def ignored_fields(resource_has_status: bool, subresource: str) -> tuple[Path, .
 def apply(
     live: Object | None,
     config: Object,
+    schema: Schema | None,
     *,
     manager: str,
     now: str,
@@ -167,7 +161,8 @@ def apply(
     ApplyConflict names the fields others own; BadRequest when the configuration is malformed.
     """
     ignored = tuple(ignored)
-    schema = _schema_of(config)
+    if schema is None:
+        raise BadRequest(f"no schema of {config.get('kind')} is known, it cannot be applied")
     _check(config, schema)
     config = copy.deepcopy(config)
     meta.ensure_metadata(config).pop("managedFields", None)
@@ -208,8 +203,8 @@ def apply(
 def _check(config: Object, schema: Schema) -> None:
     if meta.metadata(config).get("managedFields"):
         raise BadRequest("metadata.managedFields must be nil")
-    unknown = strict.unknown_fields(config)
-    wrong = strict.type_errors(config)
+    unknown = strict.unknown_fields(config, schema)
+    wrong = strict.type_errors(config, schema)
     name = f"{meta.namespace(config)}/{meta.name(config)}; {config.get('apiVersion')}, Kind="
     for problem in (*unknown, *wrong):
         shown = problem
@@ -347,6 +342,7 @@ def _doomed(path: Path, gone: set[Path], held: set[Path]) -> bool:
 def track_update(
     live: Object | None,
     new: Object,
+    schema: Schema | None,
     *,
     manager: str,
     now: str,
@@ -358,7 +354,6 @@ def track_update(
     An explicit `managedFields: [{}]` (or an empty list, on update) resets ownership, as upstream.
     Types without a schema are left alone.
     """
-    schema = schema_for(str(new.get("apiVersion", "")), str(new.get("kind", "")))
     if schema is None:
         return
     sent = meta.metadata(new).get("managedFields")

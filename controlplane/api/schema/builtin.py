@@ -1,9 +1,9 @@
 """Field schemas of the served kinds: types, merge keys, list and map types.
 
 Source: the JSON schemas of Kubernetes 1.32 in the PyPI package kubernetes-validate, so that no
-copy of the OpenAPI lives here. The file is read at the first question; only the definitions our
-kinds reach are kept, without descriptions (a process needs a few hundred KiB). openapi.py, which
-serves the descriptions, reads the file again and keeps bytes only.
+copy of the OpenAPI lives here. The file is read at the first question; a definition is parsed when
+it is first asked for, and kept without descriptions. openapi.py, which serves the descriptions,
+reads the file again and keeps bytes only.
 
 That package edits the OpenAPI into JSON Schema; `clean` undoes it: nullable types, the enum on
 apiVersion and kind, `oneOf` for IntOrString and Quantity, and the `$ref` prefix.
@@ -11,12 +11,12 @@ apiVersion and kind, `oneOf` for IntOrString and Quantity, and the `$ref` prefix
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
 
-from controlplane.kinds.catalog import SCHEME
+import msgspec
 
 KUBERNETES_VERSION = "1.32.0"
 REF_PREFIX = "#/$defs/"
@@ -40,34 +40,48 @@ EXTRA_ROOTS = (
 KEY_DEFAULTS: dict[str, Any] = {"protocol": "TCP"}
 
 
-def read_definitions() -> dict[str, Any]:
-    """All definitions of the package's file, cleaned, but only those our kinds reach."""
+def _read() -> dict[str, msgspec.Raw]:
     path = files("kubernetes_validate").joinpath(
         "kubernetes-json-schema", f"v{KUBERNETES_VERSION}-local", "_definitions.json"
     )
-    raw: dict[str, Any] = json.loads(path.read_bytes())["$defs"]
-    wanted = list(EXTRA_ROOTS)
+    return msgspec.json.decode(path.read_bytes(), type=_File).definitions
+
+
+class _Gvk(msgspec.Struct):
+    group: str
+    version: str
+    kind: str
+
+
+class _Header(msgspec.Struct):
+    gvks: list[_Gvk] = msgspec.field(name="x-kubernetes-group-version-kind", default_factory=list)
+
+
+class _File(msgspec.Struct):
+    definitions: dict[str, msgspec.Raw] = msgspec.field(name="$defs")
+
+
+def read_definitions(kinds: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
+    """The definitions that (group, version, kind) rows and the bodies of all APIs reach, cleaned."""
+    raw = _read()
     by_gvk = _index(raw)
-    for row in SCHEME.all():
-        for kind in (row.kind, row.list_kind):
-            name = by_gvk.get((row.group, row.version, kind))
-            if name is not None:
-                wanted.append(name)
+    wanted = [*EXTRA_ROOTS, *(by_gvk[gvk] for gvk in kinds if gvk in by_gvk)]
     kept: dict[str, Any] = {}
     while wanted:
         name = wanted.pop()
         if name in kept or name not in raw:
             continue
-        kept[name] = clean(name, raw[name])
-        wanted += _references(raw[name])
+        definition = msgspec.json.decode(raw[name])
+        kept[name] = clean(name, definition)
+        wanted += _references(definition)
     return dict(sorted(kept.items()))
 
 
-def _index(definitions: dict[str, Any]) -> dict[tuple[str, str, str], str]:
+def _index(raw: Mapping[str, msgspec.Raw]) -> dict[tuple[str, str, str], str]:
     index = {}
-    for name, definition in definitions.items():
-        for gvk in definition.get("x-kubernetes-group-version-kind", ()):
-            index[(gvk["group"], gvk["version"], gvk["kind"])] = name
+    for name, definition in raw.items():
+        for gvk in msgspec.json.decode(definition, type=_Header).gvks:
+            index[(gvk.group, gvk.version, gvk.kind)] = name
     return index
 
 
@@ -136,7 +150,7 @@ class Schema:
     def __init__(self, registry: Registry, raw: dict[str, Any]) -> None:
         self._registry = registry
         reference = raw.get("$ref", "")
-        base = registry.definitions.get(reference, {}) if reference else {}
+        base = registry.definitions.find(reference) if reference else {}
         # What stands beside a reference (patch strategies) overrides the referenced type's own.
         self._raw: dict[str, Any] = {**base, **raw}
         self.reference: str = reference
@@ -230,17 +244,35 @@ class Schema:
         return node
 
 
+class _Definitions(dict[str, Any]):
+    """Definitions by name, each parsed and cleaned when it is first asked for."""
+
+    def __init__(self, raw: Mapping[str, msgspec.Raw]) -> None:
+        super().__init__()
+        self._raw = raw
+
+    def __missing__(self, name: str) -> Any:
+        definition = _without_descriptions(clean(name, msgspec.json.decode(self._raw[name])))
+        self[name] = definition
+        return definition
+
+    def find(self, name: str) -> Any:
+        """The definition, an empty one when there is none."""
+        return self[name] if name in self._raw else {}
+
+
 class Registry:
     """The schemas by definition name and by group, version and kind."""
 
-    def __init__(self, definitions: dict[str, Any]) -> None:
-        self.definitions = definitions
-        self._by_gvk = _index(definitions)
+    def __init__(self) -> None:
+        self._raw = _read()
+        self.definitions = _Definitions(self._raw)
+        self._by_gvk = _index(self._raw)
         self._cache: dict[str, Schema] = {}
 
     def by_name(self, definition: str) -> Schema | None:
         """The schema of a definition such as `io.k8s.api.core.v1.Pod`."""
-        if definition not in self.definitions:
+        if definition not in self._raw:
             return None
         if definition not in self._cache:
             self._cache[definition] = Schema(self, {"$ref": definition})
@@ -260,17 +292,9 @@ class Registry:
 @cache
 def registry() -> Registry:
     """The process's schemas, read at the first call."""
-    definitions: dict[str, Any] = _without_descriptions(read_definitions())
-    return Registry(definitions)
+    return Registry()
 
 
 def schema_for(api_version: str, kind: str) -> Schema | None:
     """The schema of a served type; None when it has none."""
     return registry().of(api_version, kind)
-
-
-def list_key(schema: Schema, item: Any) -> tuple[Any, ...]:
-    """What names an element of a map-like list: its key fields' values, defaults filled in."""
-    if not isinstance(item, dict):
-        return (item,)
-    return tuple(item.get(key, KEY_DEFAULTS.get(key)) for key in schema.list_map_keys)

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from controlplane.api.errors import BadRequest
-from controlplane.api.schema.builtin import Schema, schema_for
+from controlplane.api.schema.builtin import Schema
 
 Object = dict[str, Any]
 
@@ -64,9 +64,8 @@ def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def unknown_fields(obj: Object) -> list[str]:
-    """`unknown field "spec.foo"` for each field the type does not have; empty for unknown types."""
-    schema = schema_for(str(obj.get("apiVersion", "")), str(obj.get("kind", "")))
+def unknown_fields(obj: Object, schema: Schema | None) -> list[str]:
+    """`unknown field "spec.foo"` for each field the type does not have; empty without a schema."""
     if schema is None:
         return []
     problems: list[str] = []
@@ -74,9 +73,8 @@ def unknown_fields(obj: Object) -> list[str]:
     return problems
 
 
-def prune(obj: Object) -> list[str]:
+def prune(obj: Object, schema: Schema | None) -> list[str]:
     """Drop unknown fields in place; returns the same problems as `unknown_fields`."""
-    schema = schema_for(str(obj.get("apiVersion", "")), str(obj.get("kind", "")))
     if schema is None:
         return []
     problems: list[str] = []
@@ -110,12 +108,11 @@ def strict_error(problems: list[str], kind: str = "", api_version: str = "") -> 
     return BadRequest(text)
 
 
-def type_errors(obj: Object) -> list[str]:
+def type_errors(obj: Object, schema: Schema | None) -> list[str]:
     """Values of the wrong JSON type, in the form of Go's decoder; the caller answers 400.
 
     Null stands for "not set" anywhere, as in Go.
     """
-    schema = schema_for(str(obj.get("apiVersion", "")), str(obj.get("kind", "")))
     if schema is None:
         return []
     problems: list[str] = []

@@ -82,3 +82,16 @@ def port_number(path: str, value: Any) -> list[Cause]:
     if isinstance(value, int) and 1 <= value <= 65535:
         return []
     return [invalid(path, value, "must be between 1 and 65535, inclusive")]
+
+
+def number_or_percent(value: Any, path: str) -> list[Cause]:
+    """What is neither a number from zero on nor a percentage."""
+    if isinstance(value, str):
+        if value.endswith("%") and value[:-1].isdigit():
+            return []
+        detail = (
+            "a valid percent string must be a numeric string followed by an ending '%' "
+            "(e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
+        )
+        return [invalid(path, value, detail)]
+    return non_negative(path, value)

@@ -15,20 +15,14 @@ Object = dict[str, Any]
 TOTAL_ANNOTATIONS_BYTES = 256 * 1024
 _STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
 
-# Names that become parts of host names are stricter than a subdomain.
-_NAME_RULES: dict[str, Callable[[str], list[str]]] = {
-    "Namespace": names.dns_label,
-    "Service": names.dns1035_label,
-}
 
+def validate_metadata(
+    resource: Resource, obj: Object, validate_name: Callable[[str], list[str]]
+) -> list[Cause]:
+    """Causes in metadata; the name must have been generated before.
 
-def validate_name(resource: Resource, name: str) -> list[str]:
-    """The problems of an object's name under its kind's rule."""
-    return _NAME_RULES.get(resource.kind, names.dns_subdomain)(name)
-
-
-def validate_metadata(resource: Resource, obj: Object) -> list[Cause]:
-    """Causes in metadata; the name must have been generated before."""
+    `validate_name` gives the problems of a name under the kind's rule.
+    """
     md = meta.metadata(obj)
     causes: list[Cause] = []
     prefix = md.get("generateName")
@@ -36,10 +30,10 @@ def validate_metadata(resource: Resource, obj: Object) -> list[Cause]:
     if not name:
         causes.append(fields.required("metadata.name", "name or generateName is required"))
     else:
-        causes += fields.each("metadata.name", name, validate_name(resource, str(name)))
+        causes += fields.each("metadata.name", name, validate_name(str(name)))
     if prefix:
         checked = str(prefix).rstrip("-.") + ("a" if str(prefix)[-1] in "-." else "")
-        causes += fields.each("metadata.generateName", prefix, validate_name(resource, checked))
+        causes += fields.each("metadata.generateName", prefix, validate_name(checked))
     namespace = md.get("namespace")
     if resource.namespaced:
         if not namespace:

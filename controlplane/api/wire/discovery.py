@@ -10,7 +10,6 @@ from typing import Any
 
 from controlplane.api.resource import Resource
 from controlplane.api.scheme import Scheme
-from controlplane.kinds.catalog import SCHEME
 
 Object = dict[str, Any]
 AGGREGATED_VERSIONS = ("v2", "v2beta1")
@@ -21,18 +20,18 @@ def aggregated_media_type(version: str) -> str:
     return f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
 
 
-def api_versions(server_address: str = "") -> Object:
+def api_versions(scheme: Scheme, server_address: str = "") -> Object:
     """The answer to GET /api."""
     return {
         "kind": "APIVersions",
-        "versions": SCHEME.versions(""),
+        "versions": scheme.versions(""),
         "serverAddressByClientCIDRs": [
             {"clientCIDR": "0.0.0.0/0", "serverAddress": server_address}
         ],
     }
 
 
-def api_group_list(scheme: Scheme = SCHEME) -> Object:
+def api_group_list(scheme: Scheme) -> Object:
     """The answer to GET /apis."""
     return {
         "kind": "APIGroupList",
@@ -41,7 +40,7 @@ def api_group_list(scheme: Scheme = SCHEME) -> Object:
     }
 
 
-def api_group(name: str, scheme: Scheme = SCHEME) -> Object | None:
+def api_group(scheme: Scheme, name: str) -> Object | None:
     """The answer to GET /apis/GROUP; None when the group is not served."""
     if not name or name not in scheme.groups():
         return None
@@ -56,7 +55,7 @@ def _group(scheme: Scheme, name: str) -> Object:
     return {"name": name, "versions": versions, "preferredVersion": versions[0]}
 
 
-def api_resource_list(group: str, version: str, scheme: Scheme = SCHEME) -> Object | None:
+def api_resource_list(scheme: Scheme, group: str, version: str) -> Object | None:
     """The answer to GET /api/v1 or /apis/GROUP/VERSION; None when not served."""
     rows = scheme.in_group_version(group, version)
     if not rows:
@@ -98,7 +97,7 @@ def _resource(row: Resource) -> Object:
     return entry
 
 
-def aggregated(version: str, *, legacy: bool, scheme: Scheme = SCHEME) -> Object:
+def aggregated(scheme: Scheme, version: str, *, legacy: bool) -> Object:
     """The aggregated answer to GET /api (`legacy`) or GET /apis."""
     items = [
         {

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from functools import cache
+from functools import cached_property
 from typing import Any
 
 from controlplane.api.resource import Resource
@@ -21,7 +21,7 @@ from controlplane.api.schema.builtin import (
     QUANTITY,
     read_definitions,
 )
-from controlplane.kinds.catalog import SCHEME
+from controlplane.api.scheme import Scheme
 
 Object = dict[str, Any]
 
@@ -246,33 +246,60 @@ def _v3_reference(value: Object) -> Object:
     return {**rest, "allOf": [link]} if rest else link
 
 
-def v2_document() -> Object:
-    """The whole API as an OpenAPI 2 document. Large: made for each call, not kept."""
-    definitions = read_definitions()
-    builder = _Paths(definitions, 2)
-    paths: Object = {}
-    for row in SCHEME.all():
-        paths.update(builder.of(row))
-    return {
-        "swagger": "2.0",
-        "info": _info(),
-        "paths": paths,
-        "definitions": {name: _rewrite(body, _v2_reference) for name, body in definitions.items()},
-    }
+def _definitions(scheme: Scheme) -> Object:
+    return read_definitions(
+        (row.group, row.version, kind) for row in scheme for kind in (row.kind, row.list_kind)
+    )
 
 
-@cache
-def v2_json() -> bytes:
-    """The OpenAPI 2 document as JSON."""
-    return json.dumps(v2_document(), separators=(",", ":")).encode()
+class Documents:
+    """The documents of one scheme, made at the first question and kept as bytes."""
 
+    def __init__(self, scheme: Scheme) -> None:
+        self._scheme = scheme
 
-@cache
-def v2_protobuf() -> bytes:
-    """The OpenAPI 2 document as gnostic's openapi.v2.Document."""
-    from controlplane.api.wire import openapi_v2 as openapi_v2_protobuf
+    def v2_document(self) -> Object:
+        """The whole API as an OpenAPI 2 document. Large: made for each call, not kept."""
+        definitions = _definitions(self._scheme)
+        builder = _Paths(definitions, 2)
+        paths: Object = {}
+        for row in self._scheme:
+            paths.update(builder.of(row))
+        rewritten = {name: _rewrite(body, _v2_reference) for name, body in definitions.items()}
+        return {"swagger": "2.0", "info": _info(), "paths": paths, "definitions": rewritten}
 
-    return openapi_v2_protobuf.encode_document(v2_document())
+    @cached_property
+    def v2_json(self) -> bytes:
+        """The OpenAPI 2 document as JSON."""
+        return json.dumps(self.v2_document(), separators=(",", ":")).encode()
+
+    @cached_property
+    def v2_protobuf(self) -> bytes:
+        """The OpenAPI 2 document as gnostic's openapi.v2.Document."""
+        from controlplane.api.wire import openapi_v2
+
+        return openapi_v2.encode_document(self.v2_document())
+
+    @cached_property
+    def _v3(self) -> dict[str, bytes]:
+        return _v3_documents(self._scheme)
+
+    def v3_document(self, path: str) -> bytes | None:
+        """The document of one group version (`api/v1`, `apis/apps/v1`); None when not served."""
+        return self._v3.get(path)
+
+    def v3_hash(self, path: str) -> str:
+        """The document's hash, upper-case hexadecimal, for `?hash=` and ETag."""
+        return hashlib.sha512(self._v3[path]).hexdigest().upper()
+
+    @cached_property
+    def v3_index(self) -> bytes:
+        """The answer to GET /openapi/v3."""
+        paths = {
+            path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={self.v3_hash(path)}"}
+            for path in self._v3
+        }
+        return json.dumps({"paths": paths}, separators=(",", ":")).encode()
 
 
 V2_PROTOBUF_MEDIA_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
@@ -282,14 +309,13 @@ def _path_of(group: str, version: str) -> str:
     return f"apis/{group}/{version}" if group else f"api/{version}"
 
 
-@cache
-def _v3_documents() -> dict[str, bytes]:
-    definitions = read_definitions()
+def _v3_documents(scheme: Scheme) -> dict[str, bytes]:
+    definitions = _definitions(scheme)
     documents = {}
-    for group, version in SCHEME.group_versions():
+    for group, version in scheme.group_versions():
         builder = _Paths(definitions, 3)
         paths: Object = {}
-        rows = SCHEME.in_group_version(group, version)
+        rows = scheme.in_group_version(group, version)
         for row in rows:
             paths.update(builder.of(row))
         wanted = [
@@ -338,23 +364,3 @@ def _names_in(value: Any) -> list[str]:
     if isinstance(value.get("$ref"), str):
         found.append(value["$ref"])
     return found
-
-
-def v3_document(path: str) -> bytes | None:
-    """The document of one group version (`api/v1`, `apis/apps/v1`); None when not served."""
-    return _v3_documents().get(path)
-
-
-def v3_hash(path: str) -> str:
-    """The document's hash, upper-case hexadecimal, for `?hash=` and ETag."""
-    return hashlib.sha512(_v3_documents()[path]).hexdigest().upper()
-
-
-@cache
-def v3_index() -> bytes:
-    """The answer to GET /openapi/v3."""
-    paths = {
-        path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={v3_hash(path)}"}
-        for path in _v3_documents()
-    }
-    return json.dumps({"paths": paths}, separators=(",", ":")).encode()

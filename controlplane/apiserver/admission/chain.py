@@ -7,10 +7,12 @@ may read other objects.
 from typing import Any
 
 from controlplane.api.errors import Cause
+from controlplane.api.kind import Kind
 from controlplane.api.resource import Resource
+from controlplane.api.validation import objects
 from controlplane.apiserver.admission import pods
 from controlplane.apiserver.admission.namespace import NamespaceLifecycle
-from controlplane.kinds import defaults, validation
+from controlplane.kinds.core.pod.resource import PODS
 
 Obj = dict[str, Any]
 
@@ -29,21 +31,21 @@ class Admission:
         self._not_ready_seconds = not_ready_seconds
         self._unreachable_seconds = unreachable_seconds
 
-    def mutate(self, obj: Obj, *, is_create: bool) -> None:
+    def mutate(self, kind: Kind, obj: Obj, *, is_create: bool) -> None:
         """Complete `obj` in place."""
-        if is_create and obj.get("kind") == "Pod":
+        if is_create and kind.resource == PODS:
             pods.complete(obj, self._not_ready_seconds, self._unreachable_seconds)
-        defaults.apply_defaults(obj)
+        kind.default(obj)
 
-    def validate(self, resource: Resource, obj: Obj) -> list[Cause]:
+    def validate(self, kind: Kind, obj: Obj) -> list[Cause]:
         """What `obj` breaks by itself."""
-        return validation.validate(resource, obj)
+        return objects.validate_create(kind, obj)
 
     def validate_update(
-        self, resource: Resource, obj: Obj, live: Obj, subresource: str = ""
+        self, kind: Kind, obj: Obj, live: Obj, subresource: str = ""
     ) -> list[Cause]:
         """What `obj` breaks in the place of `live`. A status write cannot break what it does not touch."""
-        return [] if subresource else validation.validate_update(resource, obj, live)
+        return [] if subresource else objects.validate_update(kind, obj, live)
 
     async def admit_create(self, resource: Resource, obj: Obj) -> None:
         """Refuse a creation that the rest of the cluster forbids."""

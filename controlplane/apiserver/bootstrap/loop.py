@@ -6,9 +6,9 @@ Each creation is idempotent, so all servers may do it at once; without a store i
 from typing import Any
 
 from controlplane.api import errors
+from controlplane.api.resource import Resource
 from controlplane.apiserver.registry.context import WriteContext
 from controlplane.apiserver.served import Parts
-from controlplane.kinds.catalog import SCHEME
 from controlplane.kinds.core.namespace import NAMESPACES
 from controlplane.kinds.core.service import SERVICES
 from kvstore.base.backoff import Backoff
@@ -42,21 +42,23 @@ async def _once(parts: Parts) -> None:
         try:
             await namespaces.get("", name)
         except errors.NotFound:
-            await _create(parts, "Namespace", "", {"metadata": {"name": name}}, context)
+            await _create(parts, NAMESPACES, "", {"metadata": {"name": name}}, context)
     services = parts.registries[SERVICES]
     try:
         await services.get("default", "kubernetes")
     except errors.NotFound:
-        await _create(parts, "Service", "default", _api_service(parts), context)
+        await _create(parts, SERVICES, "default", _api_service(parts), context)
 
 
-async def _create(parts: Parts, kind: str, namespace: str, obj: Obj, context: WriteContext) -> None:
+async def _create(
+    parts: Parts, resource: Resource, namespace: str, obj: Obj, context: WriteContext
+) -> None:
     try:
-        await parts.registries[SCHEME.of(kind)].create(namespace, obj, context)
+        await parts.registries[resource].create(namespace, obj, context)
     except errors.AlreadyExists:
         # Another server was first.
         return
-    log.info("created at bootstrap", kind=kind, name=obj["metadata"]["name"])
+    log.info("created at bootstrap", kind=resource.kind, name=obj["metadata"]["name"])
 
 
 def _api_service(parts: Parts) -> Obj:

@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 
 from controlplane.api import errors
-from controlplane.api.wire import openapi as documents
+from controlplane.api.wire.openapi import Documents
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.http.negotiate import parse_accept
 from controlplane.apiserver.served import Parts
@@ -19,27 +19,29 @@ _V2_PROTOBUF_ASKED = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf
 
 async def handle(parts: Parts, request: Request) -> Response:
     """An OpenAPI document."""
-    del parts
+    documents = parts.openapi
     words = [part for part in request.path.split("/") if part]
     if words == ["openapi", "v2"]:
-        return await _v2(request)
+        return await _v2(documents, request)
     if words == ["openapi", "v3"]:
-        return Response(200, await asyncio.to_thread(documents.v3_index))
+        return Response(200, await asyncio.to_thread(lambda: documents.v3_index))
     if words[:2] == ["openapi", "v3"]:
-        return await _v3(request, "/".join(words[2:]))
+        return await _v3(documents, request, "/".join(words[2:]))
     raise errors.NotFound.path()
 
 
-async def _v2(request: Request) -> Response:
+async def _v2(documents: Documents, request: Request) -> Response:
     for wanted in parse_accept(request.headers.get("accept", "")) or []:
         if wanted.type in (_V2_PROTOBUF, _V2_PROTOBUF_ASKED):
-            return _tagged(request, await asyncio.to_thread(documents.v2_protobuf), _V2_PROTOBUF)
+            document = await asyncio.to_thread(lambda: documents.v2_protobuf)
+            return _tagged(request, document, _V2_PROTOBUF)
         if wanted.type in ("application/json", "*/*", "application/*"):
             break
-    return _tagged(request, await asyncio.to_thread(documents.v2_json), "application/json")
+    document = await asyncio.to_thread(lambda: documents.v2_json)
+    return _tagged(request, document, "application/json")
 
 
-async def _v3(request: Request, path: str) -> Response:
+async def _v3(documents: Documents, request: Request, path: str) -> Response:
     document = await asyncio.to_thread(documents.v3_document, path)
     if document is None:
         raise errors.NotFound.path()

@@ -11,10 +11,12 @@ from typing import Any
 
 from controlplane.api import errors, meta, names, times
 from controlplane.api.errors import Cause
+from controlplane.api.kind import Kind
 from controlplane.api.resource import Resource
-from controlplane.api.strategy import DeleteOptions, Strategy
+from controlplane.api.strategy import DeleteOptions
 from controlplane.apiserver.admission.chain import Admission
 from controlplane.apiserver.registry import managed
+from controlplane.apiserver.registry.allocation.interface import Allocator
 from controlplane.apiserver.registry.context import Transform, WriteContext
 from controlplane.apiserver.storage_errors import translating
 from controlplane.storage.errors import KeyExistsError
@@ -33,19 +35,21 @@ class Registry:
 
     def __init__(
         self,
-        resource: Resource,
+        kind: Kind,
         row: Resource,
         storage: Storage,
-        strategy: Strategy,
+        allocator: Allocator,
         admission: Admission,
         clock: Clock,
         rng: random.Random,
     ) -> None:
-        self.resource = resource
+        self.kind = kind
+        self.resource = kind.resource
         # The row under which the objects are stored; another one for second spellings of a kind.
         self.row = row
-        self.strategy = strategy
+        self.strategy = kind.strategy(kind.resource)
         self._storage = storage
+        self._allocator = allocator
         self._admission = admission
         self._clock = clock
         self._rng = rng
@@ -55,8 +59,10 @@ class Registry:
 
     def served(self, obj: Obj) -> Obj:
         """`obj` with the apiVersion of this resource's URL."""
-        version = self.resource.group_version
-        if obj.get("apiVersion") == version and obj.get("kind") == self.resource.kind:
+        version, conversion = self.resource.group_version, self.kind.conversion
+        if conversion is not None:
+            obj = conversion.from_stored(obj)
+        elif obj.get("apiVersion") == version and obj.get("kind") == self.resource.kind:
             return obj
         return {**obj, "apiVersion": version, "kind": self.resource.kind}
 
@@ -89,7 +95,7 @@ class Registry:
         fields["uid"] = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
         fields["creationTimestamp"] = self._now()
         self.strategy.prepare_for_create(obj)
-        self._admission.mutate(obj, is_create=True)
+        self._admission.mutate(self.kind, obj, is_create=True)
         name = meta.name(obj)
         if not name:
             text = "Required value: name or generateName is required"
@@ -97,19 +103,19 @@ class Registry:
                 resource, "", [Cause("metadata.name", text, "FieldValueRequired")]
             )
         await self._admission.admit_create(resource, obj)
-        self._refuse(name, self._admission.validate(resource, obj))
-        managed.track(resource, None, obj, context, self._now())
+        self._refuse(name, self._admission.validate(self.kind, obj))
+        managed.track(self.kind, None, obj, context, self._now())
         key = self.row.key(namespace, name)
         with translating(resource, name):
             if context.is_dry_run:
                 return await self._pretend_create(key, obj)
-            await self.strategy.allocate(obj)
+            await self._allocator.allocate(obj)
             try:
                 stored = await self._storage.create(
                     key, self._as_stored(obj), ttl_seconds=self.strategy.ttl_seconds
                 )
             except KeyExistsError:
-                await self.strategy.release(obj)
+                await self._allocator.release(obj)
                 raise
         return self.served(stored)
 
@@ -136,8 +142,9 @@ class Registry:
             fields.pop("namespace", None)
 
     def _as_stored(self, obj: Obj) -> Obj:
-        if self.row is self.resource:
+        if self.kind.conversion is None:
             return obj
+        obj = self.kind.conversion.to_stored(obj)
         return {**obj, "apiVersion": self.row.group_version, "kind": self.row.kind}
 
     async def update(
@@ -177,7 +184,7 @@ class Registry:
                 ttl_seconds=self.strategy.ttl_seconds,
             )
             if removed:
-                await self.strategy.release(removed[0])
+                await self._allocator.release(removed[0])
         return self.served(stored)
 
     def _changed(self, obj: Obj, live: Obj, name: str, context: WriteContext) -> Obj | Removal:
@@ -194,11 +201,11 @@ class Registry:
             self.strategy.prepare_for_status_update(obj, live)
         elif not context.subresource:
             self.strategy.prepare_for_update(obj, live)
-        self._admission.mutate(obj, is_create=False)
+        self._admission.mutate(self.kind, obj, is_create=False)
         self.strategy.bump_generation(obj, live)
-        causes = self._admission.validate_update(self.resource, obj, live, context.subresource)
+        causes = self._admission.validate_update(self.kind, obj, live, context.subresource)
         self._refuse(name, [*causes, *_new_finalizers(obj, live)])
-        managed.track(self.resource, live, obj, context, self._now())
+        managed.track(self.kind, live, obj, context, self._now())
         if self._is_finished(obj):
             return Removal(obj)
         fields["resourceVersion"] = old.get("resourceVersion", "")
@@ -268,7 +275,7 @@ class Registry:
                 return self.served(obj), isinstance(result, Removal)
             obj = await self._storage.guaranteed_update(key, mark)
             if removed:
-                await self.strategy.release(removed[0])
+                await self._allocator.release(removed[0])
         return self.served(obj), bool(removed)
 
     def _marked(self, live: Obj, name: str, options: DeleteOptions) -> Obj | Removal:

@@ -1,32 +1,31 @@
 """metadata.managedFields of plain writes: who owns which field, kept by `api.patch.apply`.
 
-Events and Leases are left out: they are written often and by one writer, and the record would be most of their size.
+Kinds that are not tracked (`Kind.is_tracked`) leave no record.
 """
 
 from typing import Any
 
 from controlplane.api import meta
+from controlplane.api.kind import Kind
 from controlplane.api.patch import apply
-from controlplane.api.resource import Resource
 from controlplane.apiserver.registry.context import WriteContext
 
 Obj = dict[str, Any]
 
-_UNTRACKED = ("Event", "Lease")
 
-
-def track(resource: Resource, live: Obj | None, obj: Obj, context: WriteContext, now: str) -> None:
+def track(kind: Kind, live: Obj | None, obj: Obj, context: WriteContext, now: str) -> None:
     """Record in `obj` what `context.manager` has changed since `live`."""
-    if resource.kind in _UNTRACKED:
+    if not kind.is_tracked:
         meta.ensure_metadata(obj).pop("managedFields", None)
     elif not context.is_apply:
         apply.track_update(
             live,
             obj,
+            kind.schema,
             manager=context.manager,
             now=now,
             subresource=context.subresource,
-            ignored=apply.ignored_fields(resource.has_status(), context.subresource),
+            ignored=apply.ignored_fields(kind.resource.has_status(), context.subresource),
         )
 
 

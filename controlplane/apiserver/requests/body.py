@@ -5,7 +5,7 @@ from typing import Any
 import yaml
 
 from controlplane.api import errors
-from controlplane.api.resource import Resource
+from controlplane.api.kind import Kind
 from controlplane.api.schema import strict
 from controlplane.apiserver.http import negotiate
 from controlplane.apiserver.http.messages import Request
@@ -50,40 +50,39 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-def parse_object(request: Request, resource: Resource) -> Obj:
-    """The body as an object of `resource`."""
+def parse_object(request: Request, kind: Kind) -> Obj:
+    """The body as an object of `kind`."""
     value, problems = parse(request)
     if not isinstance(value, dict):
         raise errors.BadRequest("the object provided is unrecognized: it is not an object")
-    return checked(request, value, resource.group_version, resource.kind, problems)
+    return checked(request, value, kind, problems)
 
 
-def checked(
-    request: Request, obj: Obj, api_version: str, kind: str, problems: list[str] | None = None
-) -> Obj:
+def checked(request: Request, obj: Obj, kind: Kind, problems: list[str] | None = None) -> Obj:
     """`obj` with its kind known, unknown fields dealt with as `fieldValidation` says, types right."""
-    given = (obj.setdefault("apiVersion", api_version), obj.setdefault("kind", kind))
-    if given != (api_version, kind):
+    api_version, name = kind.resource.group_version, kind.resource.kind
+    given = (obj.setdefault("apiVersion", api_version), obj.setdefault("kind", name))
+    if given != (api_version, name):
         group, _, version = str(given[0]).rpartition("/")
         raise errors.BadRequest(
-            f'{given[1]} in version "{version}" (group "{group}") cannot be handled as a {kind}: '
+            f'{given[1]} in version "{version}" (group "{group}") cannot be handled as a {name}: '
             f"the API version in the data ({given[0]}) does not match the expected API version "
             f"({api_version})"
             if given[0] != api_version
-            else f"the kind in the data ({given[1]}) does not match the expected kind ({kind})"
+            else f"the kind in the data ({given[1]}) does not match the expected kind ({name})"
         )
-    wrong = strict.type_errors(obj)
+    wrong = strict.type_errors(obj, kind.schema)
     if wrong:
-        version = api_version.rpartition("/")[2]
+        version = kind.resource.version
         raise errors.BadRequest(
-            f'{kind} in version "{version}" cannot be handled as a {kind}: {wrong[0]}'
+            f'{name} in version "{version}" cannot be handled as a {name}: {wrong[0]}'
         )
-    found = [*(problems or ()), *strict.prune(obj)]
+    found = [*(problems or ()), *strict.prune(obj, kind.schema)]
     mode = request.option("fieldValidation", "Warn")
     if mode not in ("Strict", "Warn", "Ignore"):
         raise errors.BadRequest(f'invalid fieldValidation "{mode}": must be Ignore, Warn or Strict')
     if found and mode == "Strict":
-        raise strict.strict_error(found, kind, api_version)
+        raise strict.strict_error(found, name, api_version)
     if mode == "Warn":
         request.warnings.extend(found)
     if not isinstance(obj.get("metadata", {}), dict):

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import yaml
 
-from controlplane.api.resource import Resource
-from controlplane.api.table import columns as tables
+from controlplane.api.kind import Kind
+from controlplane.api.table import render as tables
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.http.negotiate import JSON, YAML, Form, reply_form
 from kvstore.base.clock import Clock
@@ -23,17 +23,15 @@ def encode(status: int, content: Any, form: Form) -> Response:
     return Response(status, msgspec.json.encode(content), JSON)
 
 
-def one(
-    request: Request, resource: Resource, obj: Obj, clock: Clock, status: int = 200
-) -> Response:
+def one(request: Request, kind: Kind, obj: Obj, clock: Clock, status: int = 200) -> Response:
     """An object."""
     form = reply_form(request.headers.get("accept", ""))
-    return encode(status, transformed(request, resource, obj, form, clock), form)
+    return encode(status, transformed(request, kind, obj, form, clock), form)
 
 
 def transformed(
     request: Request,
-    resource: Resource,
+    kind: Kind,
     obj: Obj,
     form: Form,
     clock: Clock,
@@ -44,7 +42,7 @@ def transformed(
     if form.transform == "Table":
         version = obj.get("metadata", {}).get("resourceVersion", "")
         return tables.to_table(
-            resource,
+            kind,
             [obj],
             {"resourceVersion": version},
             now=clock.time(),
@@ -58,13 +56,13 @@ def transformed(
 
 
 def many(
-    request: Request, resource: Resource, objects: Sequence[Obj], list_meta: Obj, clock: Clock
+    request: Request, kind: Kind, objects: Sequence[Obj], list_meta: Obj, clock: Clock
 ) -> Response:
     """A list of objects."""
     form = reply_form(request.headers.get("accept", ""))
     if form.transform == "Table":
         content = tables.to_table(
-            resource,
+            kind,
             objects,
             list_meta,
             now=clock.time(),
@@ -75,8 +73,8 @@ def many(
         content = tables.partial_metadata_list(objects, list_meta, form.transform_version)
     else:
         content = {
-            "kind": resource.list_kind,
-            "apiVersion": resource.group_version,
+            "kind": kind.resource.list_kind,
+            "apiVersion": kind.resource.group_version,
             "metadata": list_meta,
             "items": objects,
         }

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlplane.api import meta
+from controlplane.api.kind import Kind
 from controlplane.api.resource import Resource
 from controlplane.api.selectors import (
     FieldSelector,
@@ -20,7 +21,7 @@ Obj = dict[str, Any]
 class Selection:
     """Which objects a list, watch or deletecollection is about."""
 
-    resource: Resource
+    kind: Kind
     prefix: str
     labels: LabelSelector
     fields: FieldSelector
@@ -33,19 +34,19 @@ class Selection:
     def matches(self, obj: Obj) -> bool:
         """Whether the selectors take `obj`; its namespace is the prefix's business."""
         return (self.labels.empty or self.labels.matches(meta.labels(obj))) and (
-            self.fields.empty or self.fields.matches(obj, self.resource)
+            self.fields.empty or self.fields.matches(obj, self.kind.field_text)
         )
 
 
-def parse(request: Request, resource: Resource, row: Resource) -> Selection:
+def parse(request: Request, kind: Kind, row: Resource) -> Selection:
     """The selection of a request; BadRequest for selectors that cannot be read."""
     labels = parse_label_selector(request.option("labelSelector"))
     fields = parse_field_selector(request.option("fieldSelector"))
-    fields.check(resource)
+    fields.check(kind.field_labels)
     if request.info.name:
         # The old /watch/ paths name one object.
         fields = FieldSelector((*fields.terms, ("metadata.name", False, request.info.name)))
     prefix = row.key_prefix + "/"
     if request.info.namespace and row.namespaced:
         prefix += request.info.namespace + "/"
-    return Selection(resource, prefix, labels, fields)
+    return Selection(kind, prefix, labels, fields)

@@ -10,16 +10,15 @@ from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.served import Parts
+from controlplane.kinds.core.binding import KIND as BINDING
+from controlplane.kinds.policy.eviction import KIND as EVICTION
 
 Obj = dict[str, Any]
 
 
 async def handle_binding(parts: Parts, request: Request, resource: Resource) -> Response:
     """POST pods/NAME/binding: put an unbound pod on a node, once."""
-    value, problems = body.parse(request)
-    if not isinstance(value, dict):
-        raise errors.BadRequest("the object provided is unrecognized: it is not an object")
-    binding = body.checked(request, value, "v1", "Binding", problems)
+    binding = body.parse_object(request, BINDING)
     info, target = request.info, binding.get("target") or {}
     node = target.get("name") or ""
     if not node or target.get("kind", "Node") not in ("", "Node"):
@@ -75,7 +74,7 @@ async def handle_eviction(parts: Parts, request: Request, resource: Resource) ->
     if version not in ("policy/v1", "policy/v1beta1"):
         raise errors.BadRequest(f"no kind Eviction in {version}")
     value["apiVersion"] = "policy/v1"
-    eviction = body.checked(request, value, "policy/v1", "Eviction", problems)
+    eviction = body.checked(request, value, EVICTION, problems)
     options = writes.options_from(eviction.get("deleteOptions") or {}, request)
     if writes.is_dry_run(request.query.get("dryRun", [])):
         options = dataclasses.replace(options, is_dry_run=True)

@@ -10,11 +10,9 @@ from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.served import Parts
 from controlplane.apiserver.verbs import patch
-from controlplane.kinds import validation
+from controlplane.kinds.autoscaling.scale import KIND as SCALE
 
 Obj = dict[str, Any]
-
-_API_VERSION = "autoscaling/v1"
 
 
 def scale_of(obj: Obj) -> Obj:
@@ -28,7 +26,7 @@ def scale_of(obj: Obj) -> Obj:
     replicas = meta.spec(obj).get("replicas")
     return {
         "kind": "Scale",
-        "apiVersion": _API_VERSION,
+        "apiVersion": SCALE.resource.group_version,
         "metadata": fields,
         "spec": {"replicas": replicas} if replicas else {},
         "status": status,
@@ -37,7 +35,7 @@ def scale_of(obj: Obj) -> Obj:
 
 def scaled(obj: Obj, scale: Obj, resource: Resource) -> Obj:
     """`obj` with the replicas of `scale`, whose resourceVersion, if any, must be the object's."""
-    causes = validation.validate_scale(scale)
+    causes = SCALE.validate(scale)
     if causes:
         raise errors.Invalid.of("autoscaling", "Scale", meta.name(obj), causes)
     version = meta.resource_version(scale)
@@ -50,27 +48,24 @@ def scaled(obj: Obj, scale: Obj, resource: Resource) -> Obj:
 async def handle_get(parts: Parts, request: Request, resource: Resource) -> Response:
     """GET."""
     obj = await parts.registries[resource].get(request.info.namespace, request.info.name)
-    return render.one(request, resource, scale_of(obj), parts.clock)
+    return render.one(request, SCALE, scale_of(obj), parts.clock)
 
 
 async def handle_update(parts: Parts, request: Request, resource: Resource) -> Response:
     """PUT."""
-    value, problems = body.parse(request)
-    if not isinstance(value, dict):
-        raise errors.BadRequest("the object provided is unrecognized: it is not an object")
-    wanted = body.checked(request, value, _API_VERSION, "Scale", problems)
+    wanted = body.parse_object(request, SCALE)
     updated = await parts.registries[resource].update(
         request.info.namespace,
         request.info.name,
         lambda live: scaled(live, wanted, resource),
         writes.context_of(request, resource),
     )
-    return render.one(request, resource, scale_of(updated), parts.clock)
+    return render.one(request, SCALE, scale_of(updated), parts.clock)
 
 
 async def handle_patch(parts: Parts, request: Request, resource: Resource) -> Response:
     """PATCH of the Scale."""
-    change = patch.parse_patch(request)
+    change = patch.parse_patch(request, SCALE.schema)
 
     def transform(live: Obj) -> Obj:
         return scaled(live, change(scale_of(live)), resource)
@@ -81,4 +76,4 @@ async def handle_patch(parts: Parts, request: Request, resource: Resource) -> Re
         transform,
         writes.context_of(request, resource),
     )
-    return render.one(request, resource, scale_of(updated), parts.clock)
+    return render.one(request, SCALE, scale_of(updated), parts.clock)

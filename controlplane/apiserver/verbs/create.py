@@ -9,8 +9,9 @@ from controlplane.apiserver.served import Parts
 
 async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
     """Create the object in the body; 201."""
-    obj = body.parse_object(request, resource)
-    created = await parts.registries[resource].create(
+    registry = parts.registries[resource]
+    obj = body.parse_object(request, registry.kind)
+    created = await registry.create(
         request.info.namespace, obj, writes.context_of(request, resource)
     )
-    return render.one(request, resource, created, parts.clock, 201)
+    return render.one(request, registry.kind, created, parts.clock, 201)

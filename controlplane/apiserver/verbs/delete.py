@@ -13,9 +13,10 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
     """Delete one; a Status when it is gone, the object when it is only marked."""
     options = writes.delete_options(request)
     info = request.info
-    obj, is_gone = await parts.registries[resource].delete(info.namespace, info.name, options)
-    if not is_gone or resource.kind == "Pod":
-        return render.one(request, resource, obj, parts.clock)
+    registry = parts.registries[resource]
+    obj, is_gone = await registry.delete(info.namespace, info.name, options)
+    if not is_gone or registry.strategy.returns_deleted:
+        return render.one(request, registry.kind, obj, parts.clock)
     done = errors.success(
         name=info.name, group=resource.group, kind=resource.plural, uid=meta.uid(obj)
     )
@@ -26,7 +27,7 @@ async def handle_collection(parts: Parts, request: Request, resource: Resource) 
     """Delete all that the selectors take; the list of what was deleted."""
     options = writes.delete_options(request)
     registry = parts.registries[resource]
-    chosen = selection.parse(request, resource, registry.row)
+    chosen = selection.parse(request, registry.kind, registry.row)
     with translating(resource):
         page = await parts.storage.list(chosen.prefix)
     deleted = []
@@ -39,4 +40,4 @@ async def handle_collection(parts: Parts, request: Request, resource: Resource) 
             continue
         deleted.append(gone)
     list_meta = {"resourceVersion": str(page.revision)}
-    return render.many(request, resource, deleted, list_meta, parts.clock)
+    return render.many(request, registry.kind, deleted, list_meta, parts.clock)

@@ -8,5 +8,6 @@ from controlplane.apiserver.served import Parts
 
 async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
     """The object, read from a majority of the store."""
-    obj = await parts.registries[resource].get(request.info.namespace, request.info.name)
-    return render.one(request, resource, obj, parts.clock)
+    registry = parts.registries[resource]
+    obj = await registry.get(request.info.namespace, request.info.name)
+    return render.one(request, registry.kind, obj, parts.clock)

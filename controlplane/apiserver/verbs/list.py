@@ -23,7 +23,7 @@ Obj = dict[str, Any]
 async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
     """The list, with metadata.resourceVersion, continue and remainingItemCount."""
     registry = parts.registries[resource]
-    chosen = selection.parse(request, resource, registry.row)
+    chosen = selection.parse(request, registry.kind, registry.row)
     limit, token = _limit(request), request.option("continue")
     wanted, match = request.option("resourceVersion"), request.option("resourceVersionMatch")
     _check_options(wanted, match, token)
@@ -38,7 +38,7 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
         if chosen.is_all:
             list_meta["remainingItemCount"] = page.remaining_count
     objects = [registry.served(obj) for obj in page.items]
-    return render.many(request, resource, objects, list_meta, parts.clock)
+    return render.many(request, registry.kind, objects, list_meta, parts.clock)
 
 
 def _limit(request: Request) -> int:
@@ -102,7 +102,7 @@ async def _from_store(
 
 
 async def _from_cache(parts: Parts, chosen: Selection, wanted: str) -> ListPage:
-    row = parts.registries[chosen.resource].row
+    row = parts.registries[chosen.kind.resource].row
     cache = await parts.caches.cache(row.key_prefix + "/")
     if wanted == "":
         try:

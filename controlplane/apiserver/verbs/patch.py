@@ -6,10 +6,11 @@ from typing import Any
 
 from controlplane.api import errors, meta, times
 from controlplane.api.errors import Cause
+from controlplane.api.kind import Kind
 from controlplane.api.patch import apply, json_patch, merge_patch, strategic
 from controlplane.api.resource import Resource
 from controlplane.api.schema import strict
-from controlplane.api.schema.builtin import schema_for
+from controlplane.api.schema.builtin import Schema
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.http.negotiate import body_type
 from controlplane.apiserver.requests import body, render
@@ -27,7 +28,7 @@ _APPLY_TRIES = 5
 _ALL = (_JSON_PATCH, _MERGE_PATCH, _STRATEGIC, _APPLY)
 
 
-def parse_patch(request: Request) -> Callable[[Obj], Obj]:
+def parse_patch(request: Request, schema: Schema | None) -> Callable[[Obj], Obj]:
     """The patch in the body as a pure function of an object; UnsupportedMediaType for other kinds."""
     media_type = body_type(request.headers.get("content-type", ""))
     if media_type == _JSON_PATCH:
@@ -44,9 +45,7 @@ def parse_patch(request: Request) -> Callable[[Obj], Obj]:
         request.warnings.extend(problems)
     if media_type == _MERGE_PATCH:
         return lambda obj: _object(merge_patch.apply(obj, patch))
-    return lambda obj: strategic.apply(
-        obj, patch, schema_for(str(obj.get("apiVersion")), str(obj.get("kind")))
-    )
+    return lambda obj: strategic.apply(obj, patch, schema)
 
 
 def _object(value: Any) -> Obj:
@@ -59,15 +58,16 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
     """PATCH of an object or of its status."""
     if body_type(request.headers.get("content-type", "")) == _APPLY:
         return await _apply(parts, request, resource)
-    change, info = parse_patch(request), request.info
+    registry, info = parts.registries[resource], request.info
+    change = parse_patch(request, registry.kind.schema)
 
     def transform(live: Obj) -> Obj:
-        return body.checked(request, change(live), resource.group_version, resource.kind)
+        return body.checked(request, change(live), registry.kind)
 
-    updated = await parts.registries[resource].update(
+    updated = await registry.update(
         info.namespace, info.name, transform, writes.context_of(request, resource)
     )
-    return render.one(request, resource, updated, parts.clock)
+    return render.one(request, registry.kind, updated, parts.clock)
 
 
 async def _apply(parts: Parts, request: Request, resource: Resource) -> Response:
@@ -79,13 +79,14 @@ async def _apply(parts: Parts, request: Request, resource: Resource) -> Response
             causes=[Cause("fieldManager", "Required value: is required", "FieldValueRequired")],
         )
     info, registry = request.info, parts.registries[resource]
-    config = _configuration(request, resource)
+    config = _configuration(request, registry.kind)
     context = dataclasses.replace(writes.context_of(request, resource), is_apply=True)
 
     def applied(live: Obj | None) -> Obj:
         return apply.apply(
             live,
             meta.copy_of(config),
+            registry.kind.schema,
             manager=context.manager,
             now=times.to_rfc3339(parts.clock.time()),
             force=request.flag("force"),
@@ -96,32 +97,35 @@ async def _apply(parts: Parts, request: Request, resource: Resource) -> Response
     for _ in range(_APPLY_TRIES):
         try:
             updated = await registry.update(info.namespace, info.name, applied, context)
-            return render.one(request, resource, updated, parts.clock)
+            return render.one(request, registry.kind, updated, parts.clock)
         except errors.NotFound:
             if info.subresource or meta.uid(config):
                 raise
         try:
             created = await registry.create(info.namespace, applied(None), context)
-            return render.one(request, resource, created, parts.clock, 201)
+            return render.one(request, registry.kind, created, parts.clock, 201)
         except errors.AlreadyExists:
             # Somebody else has created it in between: then it is an update after all.
             continue
     raise errors.Conflict.of(resource, info.name)
 
 
-def _configuration(request: Request, resource: Resource) -> Obj:
+def _configuration(request: Request, kind: Kind) -> Obj:
     value, problems = body.parse(request)
     if not isinstance(value, dict):
         raise errors.BadRequest("the configuration is not an object")
     if not value.get("apiVersion") or not value.get("kind"):
         raise errors.BadRequest("error decoding YAML: Object 'Kind' or 'apiVersion' is missing")
-    config = body.checked(request, value, resource.group_version, resource.kind, problems)
+    config = body.checked(request, value, kind, problems)
     fields, info = meta.ensure_metadata(config), request.info
     if fields.setdefault("name", info.name) != info.name:
         raise errors.BadRequest(
             f"name in URL does not match name in configuration: {info.name}, {fields['name']}"
         )
-    if resource.namespaced and fields.setdefault("namespace", info.namespace) != info.namespace:
+    if (
+        kind.resource.namespaced
+        and fields.setdefault("namespace", info.namespace) != info.namespace
+    ):
         raise errors.BadRequest(
             "the namespace of the provided object does not match the namespace sent on the request"
         )

@@ -14,17 +14,19 @@ Obj = dict[str, Any]
 
 async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
     """Replace the object by the body."""
-    obj = body.parse_object(request, resource)
+    registry = parts.registries[resource]
+    obj = body.parse_object(request, registry.kind)
     info = request.info
-    updated = await parts.registries[resource].update(
+    updated = await registry.update(
         info.namespace, info.name, lambda _: meta.copy_of(obj), writes.context_of(request, resource)
     )
-    return render.one(request, resource, updated, parts.clock)
+    return render.one(request, registry.kind, updated, parts.clock)
 
 
 async def handle_finalize(parts: Parts, request: Request, resource: Resource) -> Response:
     """PUT of a namespace's finalizers: the one way to take them away."""
-    wanted = body.parse_object(request, resource)
+    registry = parts.registries[resource]
+    wanted = body.parse_object(request, registry.kind)
     info = request.info
 
     def finalized(live: Obj) -> Obj:
@@ -35,5 +37,5 @@ async def handle_finalize(parts: Parts, request: Request, resource: Resource) ->
         return live
 
     context = writes.context_of(request, resource, subresource="finalize")
-    updated = await parts.registries[resource].update(info.namespace, info.name, finalized, context)
-    return render.one(request, resource, updated, parts.clock)
+    updated = await registry.update(info.namespace, info.name, finalized, context)
+    return render.one(request, registry.kind, updated, parts.clock)

@@ -44,7 +44,7 @@ class _Stream:
 
     @property
     def resource(self) -> Resource:
-        return self.chosen.resource
+        return self.chosen.kind.resource
 
     def line(self, kind: str, obj: Obj) -> bytes:
         """One event as the client wants it."""
@@ -57,7 +57,7 @@ class _Stream:
         self.has_sent_columns = True
         return render.transformed(
             self.request,
-            self.resource,
+            self.chosen.kind,
             obj,
             self.form,
             self.parts.clock,
@@ -111,7 +111,7 @@ class _Stream:
 async def handle(parts: Parts, request: Request, resource: Resource) -> StreamResponse:
     """The stream; refusals that are known at once come as a plain Status."""
     registry = parts.registries[resource]
-    chosen = selection.parse(request, resource, registry.row)
+    chosen = selection.parse(request, registry.kind, registry.row)
     form = reply_form(request.headers.get("accept", ""))
     version = request.option("resourceVersion")
     wants_initial = _wants_initial(request)

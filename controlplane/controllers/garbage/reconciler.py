@@ -48,7 +48,7 @@ def collected() -> list[Resource]:
         resource
         for resource in SCHEME.all()
         if resource.kind != "Event"
-        and resource.stored_as is None
+        and SCHEME.is_own_store(resource)
         and {"list", "watch", "delete"} <= set(resource.verbs)
     ]
 

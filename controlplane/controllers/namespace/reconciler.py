@@ -43,7 +43,7 @@ class NamespaceReconciler:
             resource
             for resource in SCHEME.all()
             if resource.namespaced
-            and resource.stored_as is None
+            and SCHEME.is_own_store(resource)
             and {"list", "delete"} <= set(resource.verbs)
         ]
 

@@ -1,5 +1,40 @@
 """Leases: who holds a role, and since when."""
 
+from __future__ import annotations
+
+from controlplane.api import meta
+from controlplane.api.errors import Cause
+from controlplane.api.kind import Kind
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
+from controlplane.api.table import cells
+from controlplane.api.table.columns import AGE, NAME, Column
+from controlplane.api.validation import causes as fields
 
 LEASES = Resource("coordination.k8s.io", "v1", "Lease", "leases")
+
+
+def _validate(obj: Obj) -> list[Cause]:
+    spec = meta.spec(obj)
+    causes: list[Cause] = []
+    duration = spec.get("leaseDurationSeconds")
+    if duration is not None and duration <= 0:
+        causes.append(
+            fields.invalid("spec.leaseDurationSeconds", duration, "must be greater than 0")
+        )
+    transitions = spec.get("leaseTransitions")
+    if transitions is not None and transitions < 0:
+        detail = "must be greater than or equal to 0"
+        causes.append(fields.invalid("spec.leaseTransitions", transitions, detail))
+    return causes
+
+
+_COLUMNS = (
+    NAME,
+    Column("Holder", cells.field("spec.holderIdentity"), description="Who holds it."),
+    AGE,
+)
+
+
+# Leases are written often and by one writer; the record of owners would be most of their size.
+KIND = Kind(LEASES, validate=_validate, columns=_COLUMNS, is_tracked=False)

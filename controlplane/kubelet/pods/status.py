@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from controlplane.api.times import to_rfc3339
+from controlplane.kinds.core.pod.views import qos_class
 from controlplane.kubelet.pods.plan import (
     Plan,
     Verdict,
@@ -74,20 +75,6 @@ def status_patch(old: Object, wanted: Json) -> Json:
     if changed:
         patch["conditions"] = changed
     return patch
-
-
-def qos_class(spec: Object) -> str:
-    """Guaranteed, Burstable or BestEffort by requests and limits."""
-    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
-    some, full = False, bool(containers)
-    for container in containers:
-        resources = container.get("resources") or {}
-        limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
-        some = some or bool(limits or requests)
-        for name in ("cpu", "memory"):
-            if name not in limits or requests.get(name, limits[name]) != limits[name]:
-                full = False
-    return "Guaranteed" if full else "Burstable" if some else "BestEffort"
 
 
 def _phase(view: View, plan: Plan) -> str:

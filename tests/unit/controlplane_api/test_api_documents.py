@@ -13,13 +13,16 @@ from controlplane.api import errors
 from controlplane.api.errors import APIError, BadRequest
 from controlplane.api.schema import strict
 from controlplane.api.schema.builtin import schema_for
-from controlplane.api.table import columns as tables
-from controlplane.api.wire import discovery, openapi, protobuf
+from controlplane.api.table import render as tables
+from controlplane.api.wire import discovery, protobuf
+from controlplane.api.wire.openapi import Documents
 from controlplane.kinds.apps.deployment import DEPLOYMENTS
 from controlplane.kinds.catalog import SCHEME
 from controlplane.kinds.core.node import NODES
 from controlplane.kinds.core.pod.resource import PODS
 from controlplane.kinds.core.service import SERVICES
+
+DOCUMENTS = Documents(SCHEME)
 
 # Bodies as kubectl 1.32 sends them.
 SECRET = "azhzAAoMCgJ2MRIGU2VjcmV0Eh0KEQoBcxIAGgAiACoAMgA4AEIAEgYKAWESAWIaABoAIgA="
@@ -29,6 +32,9 @@ DEPLOYMENT = (
     "QgBqAHIAgAEAiAEAkAEAogEAGgAyAEIASgBSAFgAYABoAIIBAIoBAJoBAMIBACICCgAoADgAGgwIABAAGAAgACgAOAAa"
     "ACIA"
 )
+
+
+DEPLOYMENT_SCHEMA = schema_for("apps/v1", "Deployment")
 
 
 def _all_classes(cls: type[APIError]) -> list[type[APIError]]:
@@ -60,7 +66,7 @@ def test_aggregated_discovery_lists_every_kind(version: str) -> None:
     found = {
         resource["responseKind"]["kind"]
         for legacy in (True, False)
-        for group in discovery.aggregated(version, legacy=legacy)["items"]
+        for group in discovery.aggregated(SCHEME, version, legacy=legacy)["items"]
         for api in group["versions"]
         for resource in api["resources"]
     }
@@ -84,9 +90,9 @@ def test_schema_knows_merge_keys_and_strategies() -> None:
 
 
 def test_openapi_v3_references_resolve() -> None:
-    index = json.loads(openapi.v3_index())
+    index = json.loads(DOCUMENTS.v3_index)
     for path in index["paths"]:
-        body = openapi.v3_document(path)
+        body = DOCUMENTS.v3_document(path)
         assert body is not None
         document = json.loads(body)
         for name in _references(document):
@@ -105,7 +111,7 @@ def _references(value: Any) -> set[str]:
 
 
 def test_openapi_tells_that_the_server_validates() -> None:
-    body = openapi.v3_document("apis/apps/v1")
+    body = DOCUMENTS.v3_document("apis/apps/v1")
     assert body is not None
     path = "/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
     operation = json.loads(body)["paths"][path]["patch"]
@@ -128,8 +134,8 @@ def test_protobuf_deployment_is_decoded() -> None:
     assert obj["spec"]["template"]["spec"]["containers"] == [
         {"name": "nginx", "image": "nginx", "ports": [{"containerPort": 80}], "resources": {}}
     ]
-    assert strict.unknown_fields(obj) == []
-    assert strict.type_errors(obj) == []
+    assert strict.unknown_fields(obj, DEPLOYMENT_SCHEMA) == []
+    assert strict.type_errors(obj, DEPLOYMENT_SCHEMA) == []
 
 
 def test_damaged_protobuf_is_refused_and_never_crashes() -> None:
@@ -148,7 +154,7 @@ def test_unknown_and_duplicate_fields_are_named_by_path() -> None:
         b'"containers":[{"name":"c","bar":1}]}}'
     )
     assert duplicates == ['duplicate field "spec.nodeName"']
-    assert strict.prune(value) == [
+    assert strict.prune(value, schema_for("v1", "Pod")) == [
         'unknown field "spec.foo"',
         'unknown field "spec.containers[0].bar"',
     ]
@@ -157,7 +163,7 @@ def test_unknown_and_duplicate_fields_are_named_by_path() -> None:
 
 def test_wrong_type_is_told() -> None:
     obj = {"kind": "Deployment", "apiVersion": "apps/v1", "spec": {"replicas": "3"}}
-    assert strict.type_errors(obj) == [
+    assert strict.type_errors(obj, DEPLOYMENT_SCHEMA) == [
         "json: cannot unmarshal string into Go struct field spec.replicas of type int32"
     ]
 
@@ -247,12 +253,12 @@ def _container(state: dict[str, Any], **more: Any) -> dict[str, Any]:
     ],
 )
 def test_pod_row(pod: dict[str, Any], cells: list[str]) -> None:
-    table = tables.to_table(PODS, [pod], now=60.0)
+    table = tables.to_table(SCHEME.kind_of(PODS), [pod], now=60.0)
     assert table["rows"][0]["cells"][:5] == ["p", *cells, "60s"]
 
 
 def test_rows_have_a_cell_per_column_for_every_kind() -> None:
-    for row in SCHEME.all():
-        table = tables.to_table(row, [{"metadata": {"name": "x"}}], {}, now=0.0)
+    for kind in SCHEME.kinds:
+        table = tables.to_table(kind, [{"metadata": {"name": "x"}}], {}, now=0.0)
         assert len(table["rows"][0]["cells"]) == len(table["columnDefinitions"])
         json.dumps(table)

@@ -17,6 +17,7 @@ from controlplane.api.schema.builtin import schema_for
 
 Object = dict[str, Any]
 POD = schema_for("v1", "Pod")
+CONFIG_MAP = schema_for("v1", "ConfigMap")
 DEPLOYMENT = schema_for("apps/v1", "Deployment")
 
 
@@ -130,7 +131,14 @@ def _config(**data: str) -> Object:
 
 
 def _apply(live: Object | None, config: Object, manager: str, *, force: bool = False) -> Object:
-    return ssa.apply(live, config, manager=manager, now="2020-01-01T00:00:00Z", force=force)
+    return ssa.apply(
+        live,
+        config,
+        schema_for(config["apiVersion"], config["kind"]),
+        manager=manager,
+        now="2020-01-01T00:00:00Z",
+        force=force,
+    )
 
 
 def test_apply_creates_and_owns() -> None:
@@ -142,7 +150,7 @@ def test_apply_creates_and_owns() -> None:
 
 def test_applying_the_same_again_changes_nothing() -> None:
     obj = _apply(None, _config(a="1"), "m")
-    again = ssa.apply(obj, _config(a="1"), manager="m", now="2021-01-01T00:00:00Z")
+    again = ssa.apply(obj, _config(a="1"), CONFIG_MAP, manager="m", now="2021-01-01T00:00:00Z")
     assert again == obj
 
 
@@ -174,7 +182,7 @@ def test_update_takes_what_it_changes() -> None:
     obj = _apply(None, _config(a="1", b="2"), "m")
     new = copy.deepcopy(obj)
     new["data"]["a"] = "9"
-    ssa.track_update(obj, new, manager="u", now="2020-01-01T00:00:01Z")
+    ssa.track_update(obj, new, CONFIG_MAP, manager="u", now="2020-01-01T00:00:01Z")
     owners = {e["manager"]: e["fieldsV1"] for e in new["metadata"]["managedFields"]}
     assert owners == {"m": {"f:data": {"f:b": {}}}, "u": {"f:data": {"f:a": {}}}}
     with pytest.raises(ApplyConflict, match='"u" using v1 at 2020-01-01T00:00:01Z'):
@@ -184,7 +192,7 @@ def test_update_takes_what_it_changes() -> None:
 def test_unchanged_update_keeps_managed_fields() -> None:
     obj = _apply(None, _config(a="1"), "m")
     new = copy.deepcopy(obj)
-    ssa.track_update(obj, new, manager="u", now="2030-01-01T00:00:00Z")
+    ssa.track_update(obj, new, CONFIG_MAP, manager="u", now="2030-01-01T00:00:00Z")
     assert new == obj
 
 

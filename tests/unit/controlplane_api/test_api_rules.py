@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from controlplane.api import meta
-from controlplane.kinds import defaults, validation
+from controlplane.api.kind import Kind
+from controlplane.api.validation import objects
 from controlplane.kinds.catalog import SCHEME
+from controlplane.kinds.core.namespace import NAMESPACES
 
 Object = dict[str, Any]
 
@@ -44,15 +46,23 @@ def _service(**spec: Any) -> Object:
     }
 
 
-def _causes(obj: Object, old: Object | None = None) -> dict[str, str]:
+def _kind(obj: Object) -> Kind:
     resource = SCHEME.by_kind(obj["apiVersion"], obj["kind"])
     assert resource is not None
-    defaults.apply_defaults(obj)
+    return SCHEME.kind_of(resource)
+
+
+def _default(obj: Object) -> None:
+    _kind(obj).default(obj)
+
+
+def _causes(obj: Object, old: Object | None = None) -> dict[str, str]:
+    _default(obj)
     if old is None:
-        found = validation.validate(resource, obj)
+        found = objects.validate_create(_kind(obj), obj)
     else:
-        defaults.apply_defaults(old)
-        found = validation.validate_update(resource, obj, old)
+        _default(old)
+        found = objects.validate_update(_kind(obj), obj, old)
     return {cause.field: cause.message for cause in found}
 
 
@@ -68,7 +78,7 @@ def _causes(obj: Object, old: Object | None = None) -> dict[str, str]:
 )
 def test_pull_policy_follows_the_tag(image: str, policy: str) -> None:
     pod = _pod(image=image)
-    defaults.apply_defaults(pod)
+    _default(pod)
     assert pod["spec"]["containers"][0]["imagePullPolicy"] == policy
 
 
@@ -76,13 +86,13 @@ def test_pull_policy_follows_the_tag(image: str, policy: str) -> None:
 def test_defaults_are_idempotent_and_valid(obj: Object) -> None:
     assert _causes(obj) == {}
     once = copy.deepcopy(obj)
-    defaults.apply_defaults(obj)
+    _default(obj)
     assert obj == once
 
 
 def test_deployment_defaults_are_upstreams() -> None:
     obj = _deployment()
-    defaults.apply_defaults(obj)
+    _default(obj)
     assert obj["spec"]["replicas"] == 1
     rolling = {"maxSurge": "25%", "maxUnavailable": "25%"}
     assert obj["spec"]["strategy"] == {"type": "RollingUpdate", "rollingUpdate": rolling}
@@ -91,13 +101,14 @@ def test_deployment_defaults_are_upstreams() -> None:
 
 def test_secret_strings_are_merged_into_data() -> None:
     obj: Object = {"apiVersion": "v1", "kind": "Secret", "stringData": {"a": "b"}}
-    defaults.apply_defaults(obj)
+    _default(obj)
     assert (obj["data"], obj["type"], "stringData" in obj) == ({"a": "Yg=="}, "Opaque", False)
 
 
 def test_namespace_gets_its_label_and_finalizer() -> None:
     obj: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}}
-    defaults.apply_defaults(obj)
+    _kind(obj).default(obj)
+    _kind(obj).strategy(NAMESPACES).prepare_for_create(obj)
     assert meta.labels(obj) == {"kubernetes.io/metadata.name": "n"}
     assert obj["spec"]["finalizers"] == ["kubernetes"]
 
@@ -170,7 +181,9 @@ def test_pod_image_may_change_and_command_may_not() -> None:
 
 def test_toleration_may_be_added_to_a_pod() -> None:
     new = _pod()
-    new["spec"]["tolerations"] = defaults.default_tolerations()
+    new["spec"]["tolerations"] = [
+        {"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+    ]
     assert _causes(copy.deepcopy(new), _pod()) == {}
     assert "spec.tolerations" in _causes(_pod(), new)
 

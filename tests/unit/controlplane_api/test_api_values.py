@@ -15,6 +15,7 @@ from controlplane.api.selectors import (
     parse_field_selector,
     parse_label_selector,
 )
+from controlplane.kinds.catalog import SCHEME
 from controlplane.kinds.core.node import NODES
 from controlplane.kinds.core.pod.resource import PODS
 
@@ -111,16 +112,18 @@ def test_absent_selector_selects_nothing_and_empty_everything() -> None:
 
 
 def test_field_selector_reads_fields_of_the_kind() -> None:
-    pods = PODS
+    pods = SCHEME.kind_of(PODS)
     pod = {"metadata": {"name": "a"}, "spec": {"nodeName": "n"}, "status": {"phase": "Running"}}
     parsed = parse_field_selector("spec.nodeName=n,status.phase!=Failed")
-    parsed.check(pods)
-    assert parsed.matches(pod, pods)
+    parsed.check(pods.field_labels)
+    assert parsed.matches(pod, pods.field_text)
     assert parsed.exact("spec.nodeName") == "n"
     with pytest.raises(BadRequest, match="field label not supported"):
-        parse_field_selector("spec.foo=1").check(pods)
+        parse_field_selector("spec.foo=1").check(pods.field_labels)
 
 
 def test_unset_boolean_field_is_false() -> None:
-    nodes = NODES
-    assert parse_field_selector("spec.unschedulable=false").matches({"metadata": {}}, nodes)
+    nodes = SCHEME.kind_of(NODES)
+    assert parse_field_selector("spec.unschedulable=false").matches(
+        {"metadata": {}}, nodes.field_text
+    )

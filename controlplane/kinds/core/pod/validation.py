@@ -39,44 +39,6 @@ def validate_pod(obj: Object) -> list[Cause]:
     return validate_pod_spec(meta.spec(obj), "spec")
 
 
-def validate_template(template: Any, path: str, selector: Object | None) -> list[Cause]:
-    """Causes in a pod template of a controller that keeps its pods running."""
-    template = template or {}
-    labels = meta.labels(template)
-    causes = validate_labels(f"{path}.metadata.labels", labels)
-    if selector is not None and not _matches(selector, labels):
-        causes.append(
-            fields.invalid(
-                f"{path}.metadata.labels",
-                labels,
-                "`selector` does not match template `labels`",
-            )
-        )
-    spec = meta.spec(template)
-    causes += validate_pod_spec(spec, f"{path}.spec")
-    if spec.get("restartPolicy") in ("OnFailure", "Never"):
-        causes.append(
-            fields.not_supported(f"{path}.spec.restartPolicy", spec["restartPolicy"], ["Always"])
-        )
-    if spec.get("activeDeadlineSeconds") is not None:
-        causes.append(
-            fields.forbidden(
-                f"{path}.spec.activeDeadlineSeconds",
-                "activeDeadlineSeconds in ReplicaSet is not Supported",
-            )
-        )
-    return causes
-
-
-def _matches(selector: Object, labels: dict[str, str]) -> bool:
-    from controlplane.api.selectors import LabelSelector
-
-    try:
-        return LabelSelector.from_object(selector).matches(labels)
-    except ValueError:
-        return True  # the selector's own rules tell
-
-
 def validate_pod_spec(spec: Object, path: str) -> list[Cause]:
     """Causes in a PodSpec."""
     causes, volumes = _volumes(spec.get("volumes"), f"{path}.volumes")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from controlplane.kubelet.pods.plan import Verdict, View, make_plan
-from controlplane.kubelet.pods.status import pod_status, qos_class, status_patch
+from controlplane.kubelet.pods.status import pod_status, status_patch
 from controlplane.kubelet.runtimes.interface import ContainerState, ContainerStatus, Sandbox
 
 NOW = 10_000.0
@@ -85,16 +85,3 @@ def test_patch_names_what_vanishes() -> None:
     scheduled = next(entry for entry in patch["conditions"] if entry["type"] == "PodScheduled")
     assert scheduled["reason"] is None
     assert scheduled["status"] == "True"
-
-
-@pytest.mark.parametrize(
-    ("resources", "expected"),
-    [
-        ({}, "BestEffort"),
-        ({"requests": {"cpu": "1"}}, "Burstable"),
-        ({"limits": {"cpu": "1", "memory": "1Gi"}}, "Guaranteed"),
-        ({"limits": {"cpu": "1"}, "requests": {"cpu": "1"}}, "Burstable"),
-    ],
-)
-def test_qos(resources: dict[str, Any], expected: str) -> None:
-    assert qos_class({"containers": [{"name": "a", "resources": resources}]}) == expected

@@ -3,12 +3,12 @@
 Source: the pod lifecycle page of the Kubernetes documentation (termination of pods) and API conventions.
 """
 
-from typing import Any
+from __future__ import annotations
 
 from controlplane.api import meta
+from controlplane.api.meta import Obj
 from controlplane.api.strategy import DeleteOptions, Strategy
-
-Obj = dict[str, Any]
+from controlplane.kinds.core.pod.views import is_ended, qos_class
 
 _DEFAULT_GRACE_SECONDS = 30
 
@@ -16,10 +16,12 @@ _DEFAULT_GRACE_SECONDS = 30
 class PodStrategy(Strategy):
     """The rules of pods."""
 
+    returns_deleted = True
+
     def prepare_for_create(self, obj: Obj) -> None:
         """A new pod is pending, whatever its creator says."""
         super().prepare_for_create(obj)
-        obj["status"] = {"phase": "Pending", "qosClass": qos_class(obj)}
+        obj["status"] = {"phase": "Pending", "qosClass": qos_class(meta.spec(obj))}
 
     def prepare_for_status_update(self, obj: Obj, live: Obj) -> None:
         """The QoS class stays what it was at creation."""
@@ -31,7 +33,7 @@ class PodStrategy(Strategy):
     def grace_seconds(self, live: Obj, options: DeleteOptions) -> int:
         """A pod that runs on a node is given its time; others go at once."""
         spec = meta.spec(live)
-        if not spec.get("nodeName") or meta.status(live).get("phase") in ("Failed", "Succeeded"):
+        if not spec.get("nodeName") or is_ended(live):
             return 0
         seconds = options.grace_seconds
         if seconds is None:
@@ -39,19 +41,3 @@ class PodStrategy(Strategy):
         if seconds is None:
             seconds = _DEFAULT_GRACE_SECONDS
         return int(seconds) if seconds >= 0 else 1
-
-
-def qos_class(pod: Obj) -> str:
-    """Guaranteed, Burstable or BestEffort, by requests and limits of cpu and memory."""
-    spec = meta.spec(pod)
-    is_guaranteed, has_any = True, False
-    for container in [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]:
-        resources = container.get("resources") or {}
-        limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
-        for name in ("cpu", "memory"):
-            limit, request = limits.get(name), requests.get(name, limits.get(name))
-            has_any = has_any or limit is not None or request is not None
-            is_guaranteed = is_guaranteed and limit is not None and limit == request
-    if not has_any:
-        return "BestEffort"
-    return "Guaranteed" if is_guaranteed else "Burstable"

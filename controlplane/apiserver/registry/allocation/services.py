@@ -7,53 +7,26 @@ mostly gets the same address again. The first 16 addresses of the range are left
 
 import ipaddress
 import zlib
-from typing import Any
 
 from controlplane.api import meta
 from controlplane.api.errors import Cause, Internal, Invalid
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
-from controlplane.api.strategy import Strategy
 from controlplane.storage.errors import KeyExistsError, KeyNotFoundError
 from controlplane.storage.interface import Storage
-
-Obj = dict[str, Any]
 
 _FIXED = 16
 _NODE_PORTS = range(30000, 32768)
 _MAX_TRIES = 4096
 
 
-class ServiceStrategy(Strategy):
-    """The rules of services."""
+class ServiceAllocator:
+    """Cluster IPs and node ports, as `Allocator` asks."""
 
     def __init__(self, resource: Resource, storage: Storage, ip_range: str) -> None:
-        super().__init__(resource)
+        self._resource = resource
         self._storage = storage
         self._network = ipaddress.ip_network(ip_range)
-
-    def prepare_for_create(self, obj: Obj) -> None:
-        """A new service has no load balancer yet."""
-        super().prepare_for_create(obj)
-        obj["status"] = {"loadBalancer": {}}
-
-    def prepare_for_update(self, obj: Obj, live: Obj) -> None:
-        """What was allocated stays when the update does not name it."""
-        super().prepare_for_update(obj, live)
-        spec, old = obj.setdefault("spec", {}), meta.spec(live)
-        if spec.get("type") == "ExternalName":
-            return
-        for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
-            if not spec.get(field) and old.get(field):
-                spec[field] = old[field]
-        if spec.get("type") in ("NodePort", "LoadBalancer"):
-            node_ports = {
-                (port.get("port"), port.get("protocol")): port.get("nodePort")
-                for port in old.get("ports") or ()
-            }
-            for port in spec.get("ports") or ():
-                known = node_ports.get((port.get("port"), port.get("protocol")))
-                if known and not port.get("nodePort"):
-                    port["nodePort"] = known
 
     async def allocate(self, obj: Obj) -> None:
         """Take a cluster IP and the node ports."""
@@ -79,7 +52,7 @@ class ServiceStrategy(Strategy):
         if not await self._take(kind, value, obj):
             text = f'Invalid value: "{value}": provided {"IP" if "ip" in kind else "port"} is already allocated'
             raise Invalid.for_resource(
-                self.resource, meta.name(obj), [Cause(f"spec.{field}", text)]
+                self._resource, meta.name(obj), [Cause(f"spec.{field}", text)]
             )
 
     async def _take_any(self, obj: Obj) -> str:
@@ -123,7 +96,7 @@ class ServiceStrategy(Strategy):
         holder = held.get("owner") or {}
         if holder.get("uid") == owner["uid"]:
             return True
-        service = self.resource.key(holder.get("namespace", ""), holder.get("name", ""))
+        service = self._resource.key(holder.get("namespace", ""), holder.get("name", ""))
         try:
             found = await self._storage.get(service)
         except KeyNotFoundError:

@@ -1,0 +1,26 @@
+"""Is an object allowed? The rules of metadata, then those of its kind.
+
+The answer is a list of causes, empty when it is.
+The registry turns causes into errors.Invalid.
+"""
+
+from __future__ import annotations
+
+from controlplane.api.errors import Cause
+from controlplane.api.kind import Kind
+from controlplane.api.meta import Obj
+from controlplane.api.validation.metadata import validate_metadata, validate_metadata_update
+
+
+def validate_create(kind: Kind, obj: Obj) -> list[Cause]:
+    """Causes for which the object may not be created; defaults must have been filled in."""
+    return validate_metadata(kind.resource, obj, kind.validate_name) + kind.validate(obj)
+
+
+def validate_update(kind: Kind, new: Obj, old: Obj) -> list[Cause]:
+    """Causes for which the object may not take the place of the old one."""
+    causes = validate_metadata_update(new, old)
+    causes += validate_metadata(kind.resource, new, kind.validate_name)
+    if not kind.validates_update_alone:
+        causes += kind.validate(new)
+    return causes + kind.validate_update(new, old)

@@ -1,0 +1,1 @@
+"""What objects take of ranges that many share: addresses, node ports."""

@@ -1,0 +1,28 @@
+"""The kinds of the legacy group, in the order of discovery."""
+
+from __future__ import annotations
+
+from controlplane.api.kind import Kind
+from controlplane.kinds.core import (
+    config_map,
+    endpoints,
+    event,
+    namespace,
+    node,
+    secret,
+    service,
+    service_account,
+)
+from controlplane.kinds.core.pod import kind as pod
+
+KINDS: tuple[Kind, ...] = (
+    config_map.KIND,
+    endpoints.KIND,
+    event.KIND,
+    namespace.KIND,
+    node.KIND,
+    pod.KIND,
+    secret.KIND,
+    service.KIND,
+    service_account.KIND,
+)

@@ -1,0 +1,64 @@
+"""What others read of a pod, with one answer each."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from controlplane.api import quantity
+from controlplane.api.meta import View
+
+_QOS_RESOURCES = ("cpu", "memory")
+
+
+def is_ended(pod: View) -> bool:
+    """Whether the pod's containers have ended for good."""
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def is_ready(pod: View) -> bool:
+    """Whether the condition Ready is True."""
+    return any(
+        row.get("type") == "Ready" and row.get("status") == "True"
+        for row in (pod.get("status") or {}).get("conditions") or ()
+    )
+
+
+def qos_class(spec: View) -> str:
+    """Guaranteed, Burstable or BestEffort, by what a PodSpec asks for.
+
+    As upstream's ComputePodQOS: only cpu and memory count, zero is as good as nothing, and resources of the pod as a
+    whole, when given, decide alone. Guaranteed means that every container limits both and asks for just as much.
+    """
+    whole = spec.get("resources")
+    if whole:
+        rows = [whole]
+    else:
+        containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+        rows = [container.get("resources") or {} for container in containers]
+    requests: dict[str, Fraction] = {}
+    limits: dict[str, Fraction] = {}
+    is_guaranteed = True
+    for row in rows:
+        limited = row.get("limits") or {}
+        # What is limited and not asked for is asked for as much; stored pods have it written out.
+        wanted = {**limited, **(row.get("requests") or {})}
+        for total, found in ((requests, _positive(wanted)), (limits, _positive(limited))):
+            for name, value in found.items():
+                total[name] = total.get(name, Fraction(0)) + value
+        is_guaranteed = is_guaranteed and len(_positive(limited)) == len(_QOS_RESOURCES)
+    if not requests and not limits:
+        return "BestEffort"
+    if is_guaranteed and all(limits.get(name) == value for name, value in requests.items()):
+        return "Guaranteed" if len(requests) == len(limits) else "Burstable"
+    return "Burstable"
+
+
+def _positive(resources: View) -> dict[str, Fraction]:
+    found = {}
+    for name in _QOS_RESOURCES:
+        value = resources.get(name)
+        if value is not None and quantity.is_valid(value):
+            number = quantity.parse(value)
+            if number > 0:
+                found[name] = number
+    return found
