@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check fmt protos sim sim-mutants chaos fuzz bench foreign down clean
+.PHONY: help setup run demo test check fmt protos kinds-data sim sim-mutants chaos fuzz bench foreign down clean
 
 help: ## this text
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ fmt: $(STAMP) ## format and mend what can be mended
 
 protos: $(STAMP) ## generate kvstore/pb from protos/
 	$(BIN)/python protos/generate.py .
+
+kinds-data: $(STAMP) ## generate the facts of Kubernetes' types from controlplane/api/data/input
+	$(BIN)/python controlplane/api/data/generate.py controlplane/api/data
 
 sim: $(STAMP) ## simulate clusters under faults: make sim SEEDS=200 FIRST=1000 JOBS=2
 	@$(BIN)/python -m kvstore.testing.sim --seeds $(or $(SEEDS),100) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2)

@@ -1,1 +1,1 @@
-"""Data files of the API: protobuf-1.32.json, field numbers and types of request bodies."""
+"""Data files of the API: `kinds-1.36.json`, made by `generate.py` from what stands in `input/`."""
