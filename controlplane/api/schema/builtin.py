@@ -1,6 +1,6 @@
 """Field schemas of the served kinds: types, merge keys, list and map types.
 
-Source: the JSON schemas of Kubernetes 1.32 in the PyPI package kubernetes-validate, so that no
+Source: the JSON schemas of Kubernetes 1.36 in the PyPI package kubernetes-validate, so that no
 copy of the OpenAPI lives here. The file is read at the first question; a definition is parsed when
 it is first asked for, and kept without descriptions. openapi.py, which serves the descriptions,
 reads the file again and keeps bytes only.
@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-KUBERNETES_VERSION = "1.32.0"
+KUBERNETES_VERSION = "1.36.0"
 REF_PREFIX = "#/$defs/"
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"

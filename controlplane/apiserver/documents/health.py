@@ -9,7 +9,7 @@ from controlplane.storage.errors import StorageError
 
 # A probe gives up before those who ask do.
 _PROBE_SECONDS = 2.0
-GIT_VERSION = "v1.32.4+quorate"
+GIT_VERSION = "v1.36.2+quorate"
 
 
 async def handle_check(parts: Parts, request: Request) -> Response:
@@ -61,7 +61,11 @@ async def handle_version(parts: Parts, request: Request) -> Response:
         200,
         {
             "major": "1",
-            "minor": "32",
+            "minor": "36",
+            "emulationMajor": "1",
+            "emulationMinor": "36",
+            "minCompatibilityMajor": "1",
+            "minCompatibilityMinor": "35",
             "gitVersion": GIT_VERSION,
             "gitCommit": "",
             "gitTreeState": "",

@@ -10,7 +10,7 @@ from typing import Any
 
 from controlplane.api.times import to_rfc3339
 
-KUBELET_VERSION = "v1.32.0"
+KUBELET_VERSION = "v1.36.0"
 RUNTIME_VERSION = "quorate://0.1.0"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 
