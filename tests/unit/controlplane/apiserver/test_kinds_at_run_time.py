@@ -1,0 +1,191 @@
+"""A kind that comes while the server runs, and whose bare name a built-in kind has too, is served by its own rules."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from controlplane.api.errors import Cause
+from controlplane.api.kind import Kind
+from controlplane.api.meta import Obj
+from controlplane.api.resource import STATUS, Resource
+from controlplane.api.schema import builtin
+from controlplane.api.strategy import SpecStrategy
+from controlplane.apiserver import routes
+from controlplane.apiserver.app import build_parts
+from controlplane.apiserver.bootstrap import loop as bootstrap
+from controlplane.apiserver.config import ApiServerConfig
+from controlplane.apiserver.filters.chain import Filters
+from controlplane.apiserver.http.messages import Response, StreamResponse, User
+from controlplane.storage.memory import MemoryStorage
+from kvstore.base.clock import SystemClock
+
+KNATIVE = Resource(
+    "serving.knative.dev",
+    "v1",
+    "Service",
+    "services",
+    short_names=("ksvc",),
+    storage="serving.knative.dev/services",
+    subresources=(STATUS,),
+)
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        "metadata": {"$ref": "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+        "spec": {
+            "type": "object",
+            "properties": {
+                "template": {"type": "object", "properties": {"image": {"type": "string"}}},
+                "traffic": {
+                    "type": "array",
+                    "items": {"type": "object", "properties": {"percent": {"type": "integer"}}},
+                },
+            },
+        },
+        "status": {"type": "object", "properties": {"url": {"type": "string"}}},
+    },
+}
+SERVICES = "/apis/serving.knative.dev/v1/namespaces/default/services"
+
+
+def _whole(obj: Obj) -> list[Cause]:
+    total = sum(row.get("percent", 0) for row in (obj.get("spec") or {}).get("traffic") or ())
+    return (
+        []
+        if total in (0, 100)
+        else [Cause("spec.traffic", "must add up to 100", "FieldValueInvalid")]
+    )
+
+
+class Api:
+    """The server without its edge."""
+
+    def __init__(self) -> None:
+        self.parts = build_parts(
+            ApiServerConfig(), MemoryStorage(), SystemClock(), random.Random(1)
+        )
+        self._filters = Filters(self.parts, routes.route)
+
+    async def answer(self, method: str, url: str, body: Any = None) -> Response | StreamResponse:
+        return await self._filters.handle(_Raw(method, url, body))  # type: ignore[arg-type]
+
+    async def call(self, method: str, url: str, body: Any = None) -> tuple[int, Obj]:
+        answer = await self.answer(method, url, body)
+        assert isinstance(answer, Response)
+        return answer.status, json.loads(answer.body)
+
+
+class _Raw:
+    def __init__(self, method: str, url: str, body: Any) -> None:
+        where = urlsplit(url)
+        self.method, self.path, self.user = method, where.path, User("admin", ("system:masters",))
+        self.query = {name: [value] for name, value in parse_qsl(where.query)}
+        self.headers = {"content-type": "application/json"}
+        self._body = b"" if body is None else json.dumps(body).encode()
+
+    async def body(self) -> bytes:
+        return self._body
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    made = Api()
+    made.parts.caches.start()
+    await bootstrap.bootstrap(made.parts)
+    yield made
+    await made.parts.caches.stop()
+
+
+@pytest.fixture
+def knative(api: Api) -> Kind:
+    kind = Kind(
+        KNATIVE,
+        strategy=SpecStrategy,
+        validate=_whole,
+        own_schema=builtin.Schema(builtin.registry(), SCHEMA),
+    )
+    api.parts.serve(api.parts.scheme.with_kinds(kind))
+    return kind
+
+
+def _service(name: str, **spec: Any) -> Obj:
+    return {
+        "apiVersion": "serving.knative.dev/v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {"template": {"image": "x"}, **spec},
+    }
+
+
+async def test_it_is_not_served_before(api: Api) -> None:
+    assert (await api.call("GET", SERVICES))[0] == 404
+
+
+async def test_nothing_of_the_core_service_is_done_to_it(api: Api, knative: Kind) -> None:
+    code, made = await api.call("POST", SERVICES, _service("a.b"))
+    # A name that core's services may not have, no ports, no type, no cluster IP.
+    assert code == 201, made
+    assert made["spec"] == {"template": {"image": "x"}}
+    assert made["metadata"]["generation"] == 1
+    assert [row["manager"] for row in made["metadata"]["managedFields"]] == ["unknown"]
+    assert (await api.call("GET", "/api/v1/namespaces/default/services/a.b"))[0] == 404
+
+
+async def test_its_own_schema_and_rules_judge(api: Api, knative: Kind) -> None:
+    code, status = await api.call("POST", SERVICES, _service("a", traffic="all"))
+    assert (code, status["reason"]) == (400, "BadRequest")
+    strict = SERVICES + "?fieldValidation=Strict"
+    code, status = await api.call("POST", strict, _service("a", ports=[{"port": 80}]))
+    assert (code, 'unknown field "spec.ports"' in status["message"]) == (400, True)
+    code, status = await api.call("POST", SERVICES, _service("a", traffic=[{"percent": 50}]))
+    assert (code, status["details"]["causes"][0]["field"]) == (422, "spec.traffic")
+    assert status["details"]["group"] == "serving.knative.dev"
+
+
+async def test_unknown_fields_are_dropped(api: Api, knative: Kind) -> None:
+    _, made = await api.call("POST", SERVICES, _service("a", ports=[{"port": 80}]))
+    assert made["spec"] == {"template": {"image": "x"}}
+
+
+async def test_it_is_listed_watched_and_discovered(api: Api, knative: Kind) -> None:
+    answer = await api.answer("GET", SERVICES + "?watch=true")
+    assert isinstance(answer, StreamResponse)
+    assert await anext(answer.chunks) == b""
+    await api.call("POST", SERVICES, _service("a"))
+    async with asyncio.timeout(5):
+        event = json.loads(await anext(answer.chunks))
+    await answer.chunks.aclose()  # type: ignore[attr-defined]
+    assert (event["type"], event["object"]["apiVersion"]) == ("ADDED", "serving.knative.dev/v1")
+    _, listed = await api.call("GET", SERVICES)
+    assert [one["metadata"]["name"] for one in listed["items"]] == ["a"]
+    _, groups = await api.call("GET", "/apis")
+    assert "serving.knative.dev" in {group["name"] for group in groups["groups"]}
+    _, documents = await api.call("GET", "/openapi/v3")
+    assert "apis/serving.knative.dev/v1" in documents["paths"]
+
+
+async def test_another_schema_takes_effect_at_once_and_leaves_the_others_alone(
+    api: Api, knative: Kind
+) -> None:
+    pods = next(row for row in api.parts.scheme if row.plural == "pods")
+    before = api.parts.registries[pods]
+    lax = Kind(KNATIVE, own_schema=builtin.Schema(builtin.registry(), SCHEMA))
+    api.parts.serve(api.parts.scheme.with_kinds(lax))
+    code, _ = await api.call("POST", SERVICES, _service("a", traffic=[{"percent": 50}]))
+    assert code == 201
+    assert api.parts.registries[pods] is before
+
+
+async def test_it_goes_as_it_came(api: Api, knative: Kind) -> None:
+    await api.call("POST", SERVICES, _service("a"))
+    api.parts.serve(api.parts.scheme.without(KNATIVE))
+    assert (await api.call("GET", SERVICES + "/a"))[0] == 404
+    _, groups = await api.call("GET", "/apis")
+    assert "serving.knative.dev" not in {group["name"] for group in groups["groups"]}
