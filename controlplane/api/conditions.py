@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from controlplane.api.meta import View
+
 Condition = dict[str, Any]
 
 
-def get(obj: dict[str, Any], kind: str) -> Condition | None:
+def get(obj: View, kind: str) -> Condition | None:
     """The condition of a type in obj.status.conditions, None when absent."""
     for condition in (obj.get("status") or {}).get("conditions") or ():
         if condition.get("type") == kind:
@@ -16,13 +18,13 @@ def get(obj: dict[str, Any], kind: str) -> Condition | None:
     return None
 
 
-def status_of(obj: dict[str, Any], kind: str) -> str:
+def status_of(obj: View, kind: str) -> str:
     """`True`, `False` or `Unknown`; an absent condition is `Unknown`."""
     condition = get(obj, kind)
     return str(condition.get("status") or "Unknown") if condition else "Unknown"
 
 
-def is_true(obj: dict[str, Any], kind: str) -> bool:
+def is_true(obj: View, kind: str) -> bool:
     """Whether the condition stands at True."""
     return status_of(obj, kind) == "True"
 

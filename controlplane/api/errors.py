@@ -25,9 +25,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +79,9 @@ class APIError(Exception):
         self.retry_after_seconds = retry_after_seconds
         self.status_code = self.code if code is None else code
 
-    def details(self) -> Object:
+    def details(self) -> Obj:
         """Status.details: empty fields are left out."""
-        details: Object = {}
+        details: Obj = {}
         for key in ("name", "group", "kind", "uid"):
             value = getattr(self, key)
             if value:
@@ -93,9 +92,9 @@ class APIError(Exception):
             details["retryAfterSeconds"] = self.retry_after_seconds
         return details
 
-    def status(self) -> Object:
+    def status(self) -> Obj:
         """The error as a metav1.Status object."""
-        status: Object = {
+        status: Obj = {
             "kind": "Status",
             "apiVersion": "v1",
             "metadata": {},
@@ -438,14 +437,14 @@ for _class in _CLASSES:
 
 def success(
     *, name: str = "", group: str = "", kind: str = "", uid: str = "", code: int = 200
-) -> Object:
+) -> Obj:
     """A metav1.Status that says the request was done (delete, binding, eviction)."""
     details = {
         key: value
         for key, value in (("name", name), ("group", group), ("kind", kind), ("uid", uid))
         if value
     }
-    status: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+    status: Obj = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
     if details:
         status["details"] = details
     if code != 200:

@@ -75,14 +75,6 @@ def resource_version(obj: Obj) -> str:
     return _text(obj, "resourceVersion")
 
 
-def set_resource_version(obj: Obj, version: str | int) -> None:
-    """Write metadata.resourceVersion; empty text removes it."""
-    if version == "":
-        ensure_metadata(obj).pop("resourceVersion", None)
-    else:
-        ensure_metadata(obj)["resourceVersion"] = str(version)
-
-
 def generation(obj: Obj) -> int:
     """metadata.generation, 0 when not set."""
     return int(metadata(obj).get("generation") or 0)
@@ -166,17 +158,7 @@ def controller_reference(owner: Obj) -> Obj:
     }
 
 
-def object_reference(obj: Obj) -> Obj:
-    """A core/v1 ObjectReference to the object (as in events)."""
-    reference: Obj = {}
-    for key in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion"):
-        value = obj.get(key) if key in ("kind", "apiVersion") else metadata(obj).get(key)
-        if value:
-            reference[key] = value
-    return reference
-
-
-def key_of(obj: Obj) -> tuple[str, str]:
+def key_of(obj: Obj) -> Key:
     """(namespace, name)."""
     return namespace(obj), name(obj)
 

@@ -6,12 +6,10 @@ an object takes of a range that many share is the business of the API server's a
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from controlplane.api import meta
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
-
-Obj = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

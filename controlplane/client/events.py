@@ -8,16 +8,14 @@ and when it is full new events are dropped and counted. Losing an event is alway
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Any
 
 from controlplane.api.errors import APIError, NotFound
+from controlplane.api.meta import Obj
 from controlplane.api.times import to_rfc3339
 from controlplane.client.rest import RestClient
 from controlplane.kinds.core.event import EVENTS
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
-
-Object = dict[str, Any]
 
 QUEUE_LIMIT = 1000
 _CACHE_LIMIT = 4096
@@ -46,7 +44,7 @@ class _Bucket:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    reference: Object
+    reference: Obj
     type: str
     reason: str
     message: str
@@ -68,7 +66,7 @@ class EventRecorder:
         self._serial = 0
         self.dropped = 0
 
-    def event(self, obj: Object, type_: str, reason: str, message: str) -> None:
+    def event(self, obj: Obj, type_: str, reason: str, message: str) -> None:
         """Record that something happened to `obj`; `type_` is Normal or Warning. Returns at once."""
         metadata = obj["metadata"]
         reference = {
@@ -141,7 +139,7 @@ class EventRecorder:
         name = f"{pending.reference['name']}.{int(pending.at * 1e9) + self._serial:x}"
         stamp = to_rfc3339(pending.at)
         source = {"component": self._component, **({"host": self._host} if self._host else {})}
-        event: Object = {
+        event: Obj = {
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {"name": name, "namespace": namespace},

@@ -5,35 +5,35 @@ cluster-wide objects. An index maps an object to values; all indexes follow each
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
-Object = dict[str, Any]
-Objects = list[Object]
+from controlplane.api.meta import Obj
+
+Objects = list[Obj]
 Keys = list[str]
-IndexFunction = Callable[[Object], Iterable[str]]
+IndexFunction = Callable[[Obj], Iterable[str]]
 
 
-def object_key(obj: Object) -> str:
+def object_key(obj: Obj) -> str:
     """`namespace/name` or `name`."""
     metadata = obj["metadata"]
     namespace = metadata.get("namespace")
     return f"{namespace}/{metadata['name']}" if namespace else str(metadata["name"])
 
 
-def _by_namespace(obj: Object) -> Iterable[str]:
+def _by_namespace(obj: Obj) -> Iterable[str]:
     return (obj["metadata"].get("namespace") or "",)
 
 
-def _by_uid(obj: Object) -> Iterable[str]:
+def _by_uid(obj: Obj) -> Iterable[str]:
     uid = obj["metadata"].get("uid")
     return (uid,) if uid else ()
 
 
-def _by_owner(obj: Object) -> Iterable[str]:
+def _by_owner(obj: Obj) -> Iterable[str]:
     return [owner["uid"] for owner in obj["metadata"].get("ownerReferences") or ()]
 
 
-def _by_node(obj: Object) -> Iterable[str]:
+def _by_node(obj: Obj) -> Iterable[str]:
     node = (obj.get("spec") or {}).get("nodeName")
     return (node,) if node else ()
 
@@ -51,20 +51,16 @@ class Indexer:
 
     def __init__(self, indexes: Mapping[str, IndexFunction] = DEFAULT_INDEXES) -> None:
         self._functions = dict(indexes)
-        self._objects: dict[str, Object] = {}
+        self._objects: dict[str, Obj] = {}
         # index name -> value -> keys, a dict as an ordered set
         self._indexes: dict[str, dict[str, dict[str, None]]] = {name: {} for name in indexes}
 
     def __len__(self) -> int:
         return len(self._objects)
 
-    def get(self, name: str, namespace: str = "") -> Object | None:
+    def get(self, name: str, namespace: str = "") -> Obj | None:
         """The object, or None."""
         return self._objects.get(f"{namespace}/{name}" if namespace else name)
-
-    def get_key(self, key: str) -> Object | None:
-        """The object of a `namespace/name` key, or None."""
-        return self._objects.get(key)
 
     def list(self, namespace: str = "") -> Objects:
         """All objects, or those of one namespace."""
@@ -82,11 +78,11 @@ class Indexer:
         """Pods bound to a node."""
         return self.by_index("node", node)
 
-    def by_uid(self, uid: str) -> Object | None:
+    def by_uid(self, uid: str) -> Obj | None:
         """The one object with this uid, or None."""
         return next(iter(self.by_index("uid", uid)), None)
 
-    def put(self, obj: Object) -> Object | None:
+    def put(self, obj: Obj) -> Obj | None:
         """Add or replace; returns what was there before."""
         key = object_key(obj)
         old = self._objects.get(key)
@@ -98,7 +94,7 @@ class Indexer:
                 self._indexes[name].setdefault(value, {})[key] = None
         return old
 
-    def delete(self, key: str) -> Object | None:
+    def delete(self, key: str) -> Obj | None:
         """Remove; returns what was there."""
         old = self._objects.pop(key, None)
         if old is not None:
@@ -109,7 +105,7 @@ class Indexer:
         """All keys, in the order they came."""
         return list(self._objects)
 
-    def _unindex(self, key: str, obj: Object) -> None:
+    def _unindex(self, key: str, obj: Obj) -> None:
         for name, function in self._functions.items():
             index = self._indexes[name]
             for value in function(obj):

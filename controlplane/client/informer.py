@@ -11,9 +11,9 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable
-from typing import Any
 
 from controlplane.api.errors import APIError, Gone
+from controlplane.api.meta import Obj
 from controlplane.api.scheme import Resource
 from controlplane.client.indexer import Indexer, object_key
 from controlplane.client.rest import RestClient, WatchEvent
@@ -21,10 +21,9 @@ from kvstore.base.backoff import Backoff
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
 
-Object = dict[str, Any]
-OnAdd = Callable[[Object], None]
-OnUpdate = Callable[[Object, Object], None]
-OnDelete = Callable[[Object], None]
+OnAdd = Callable[[Obj], None]
+OnUpdate = Callable[[Obj, Obj], None]
+OnDelete = Callable[[Obj], None]
 
 _MIN_WATCH_SECONDS = (
     300  # the server ends a watch after this long to twice as long, as client-go asks
@@ -168,7 +167,7 @@ class Informer:
             self._remove(object_key(event.object), event.object)
         self.resource_version = version
 
-    def _store(self, obj: Object) -> None:
+    def _store(self, obj: Obj) -> None:
         old = self.indexer.put(obj)
         if old is not None and old["metadata"].get("uid") != obj["metadata"].get("uid"):
             # Deleted and made again while nobody watched: listeners must hear of both.
@@ -185,7 +184,7 @@ class Informer:
                 if listener.on_update is not None:
                     listener.on_update(old, obj)
 
-    def _remove(self, key: str, last: Object | None) -> None:
+    def _remove(self, key: str, last: Obj | None) -> None:
         old = self.indexer.delete(key)
         if old is None:
             return

@@ -15,16 +15,14 @@ import asyncio
 import math
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from controlplane.api.errors import AlreadyExists, APIError, NotFound
+from controlplane.api.meta import Obj
 from controlplane.api.times import to_micro
 from controlplane.client.rest import RestClient
 from controlplane.kinds.coordination.lease import LEASES
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
-
-Object = dict[str, Any]
 
 _JITTER = 1.2  # client-go's JitterFactor, which also bounds renew_deadline from below
 
@@ -81,8 +79,8 @@ class LeaderElector:
         self._resource = LEASES
         self._leading = False
         self._renewed_at = -math.inf  # monotonic, when the last successful renewal was sent
-        self._lease: Object | None = None  # as last seen or written
-        self._seen_spec: Object | None = None
+        self._lease: Obj | None = None  # as last seen or written
+        self._seen_spec: Obj | None = None
         self._seen_at = -math.inf
 
     @property
@@ -186,7 +184,7 @@ class LeaderElector:
         await self._write(lease, sent_at)
         return True
 
-    async def _write(self, lease: Object, sent_at: float) -> None:
+    async def _write(self, lease: Obj, sent_at: float) -> None:
         old = lease.get("spec") or {}
         now = to_micro(self._clock.time())
         kept = self._leading and old.get("holderIdentity") == self.identity
@@ -215,7 +213,7 @@ class LeaderElector:
         self._renewed_at = sent_at
         self._observe(written)
 
-    def _observe(self, lease: Object) -> None:
+    def _observe(self, lease: Obj) -> None:
         self._lease = lease
         spec = lease.get("spec") or {}
         if spec != self._seen_spec:

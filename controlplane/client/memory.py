@@ -26,14 +26,13 @@ from controlplane.api.errors import (
     NotFound,
     success,
 )
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.selectors import parse_field_selector, parse_label_selector
 from controlplane.api.times import to_rfc3339
 from controlplane.client.transport import LineStream, Request, Response, TransportError
 from controlplane.kinds.catalog import SCHEME
 from kvstore.base.clock import Clock
-
-Object = dict[str, Any]
 
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 
@@ -50,8 +49,8 @@ class MemoryApi:
             None  # may raise APIError or TransportError
         )
         self._rng = random.Random(seed)
-        self._objects: dict[tuple[str, str, str], Object] = {}
-        self._history: list[tuple[int, str, str, Object]] = []
+        self._objects: dict[tuple[str, str, str], Obj] = {}
+        self._history: list[tuple[int, str, str, Obj]] = []
         self._compacted = 0
         self._changed = asyncio.Event()
         self._watch_generation = 0
@@ -98,7 +97,7 @@ class MemoryApi:
 
     # ---- direct access for tests ----
 
-    def objects(self, kind: str, namespace: str = "") -> list[Object]:
+    def objects(self, kind: str, namespace: str = "") -> list[Obj]:
         """Copies of the stored objects of a kind."""
         resource = SCHEME.of(kind)
         return [
@@ -107,12 +106,12 @@ class MemoryApi:
             if plural == resource.group_resource and namespace in ("", place)
         ]
 
-    def object(self, kind: str, name: str, namespace: str = "") -> Object | None:
+    def object(self, kind: str, name: str, namespace: str = "") -> Obj | None:
         """A copy of one object, or None."""
         found = self._objects.get((SCHEME.of(kind).group_resource, namespace, name))
         return copy.deepcopy(found)
 
-    def put(self, kind: str, obj: Object) -> Object:
+    def put(self, kind: str, obj: Obj) -> Obj:
         """Create or replace whole (status included), as a test wants it."""
         resource = SCHEME.of(kind)
         obj = copy.deepcopy(obj)
@@ -122,7 +121,7 @@ class MemoryApi:
         self._store(resource, key, obj, "MODIFIED" if old else "ADDED")
         return copy.deepcopy(obj)
 
-    def change(self, kind: str, name: str, namespace: str, edit: Callable[[Object], None]) -> None:
+    def change(self, kind: str, name: str, namespace: str, edit: Callable[[Obj], None]) -> None:
         """Edit a stored object in place, status included."""
         obj = self.object(kind, name, namespace)
         assert obj is not None
@@ -137,7 +136,7 @@ class MemoryApi:
 
     # ---- verbs ----
 
-    def _handle(self, request: Request) -> tuple[int, Object]:
+    def _handle(self, request: Request) -> tuple[int, Obj]:
         resource, namespace, name, subresource = _route(request.path)
         body: Any = json.loads(request.body) if request.body else None
         if request.method == "GET":
@@ -161,20 +160,20 @@ class MemoryApi:
             return 200, self._update(resource, obj, body, subresource)
         raise BadRequest(f"{request.method} is not known")
 
-    def _find(self, resource: Resource, namespace: str, name: str) -> Object:
+    def _find(self, resource: Resource, namespace: str, name: str) -> Obj:
         obj = self._objects.get((resource.group_resource, namespace, name))
         if obj is None:
             raise NotFound.of(resource, name)
         return obj
 
-    def _list(self, resource: Resource, namespace: str, query: dict[str, str]) -> Object:
+    def _list(self, resource: Resource, namespace: str, query: dict[str, str]) -> Obj:
         matches = _matcher(resource, namespace, query)
         items = [
             copy.deepcopy(obj)
             for (plural, _, _), obj in sorted(self._objects.items())
             if plural == resource.group_resource and matches(obj)
         ]
-        metadata: Object = {"resourceVersion": str(self.revision)}
+        metadata: Obj = {"resourceVersion": str(self.revision)}
         limit = int(query.get("limit", 0))
         revision, _, offset = query.get("continue", f"{self.revision}:0").partition(":")
         if int(revision) < self._compacted:
@@ -187,7 +186,7 @@ class MemoryApi:
             "apiVersion": resource.group_version, "kind": kind, "metadata": metadata, "items": items
         }  # fmt: skip
 
-    def _create(self, resource: Resource, namespace: str, obj: Object) -> Object:
+    def _create(self, resource: Resource, namespace: str, obj: Obj) -> Obj:
         metadata = obj["metadata"]
         if not metadata.get("name"):
             if not metadata.get("generateName"):
@@ -214,14 +213,14 @@ class MemoryApi:
         self._store(resource, key, obj, "ADDED")
         return copy.deepcopy(obj)
 
-    def _prepare(self, resource: Resource, obj: Object) -> None:
+    def _prepare(self, resource: Resource, obj: Obj) -> None:
         obj["apiVersion"], obj["kind"] = resource.group_version, resource.kind
         metadata = obj["metadata"]
         metadata.setdefault("uid", str(uuid.UUID(int=self._rng.getrandbits(128))))
         metadata.setdefault("creationTimestamp", to_rfc3339(self.clock.time()))
         metadata.setdefault("generation", 1)
 
-    def _update(self, resource: Resource, old: Object, wanted: Object, subresource: str) -> Object:
+    def _update(self, resource: Resource, old: Obj, wanted: Obj, subresource: str) -> Obj:
         name = meta.name(old)
         version = meta.resource_version(wanted)
         if version and version != meta.resource_version(old):
@@ -250,12 +249,12 @@ class MemoryApi:
         self._store(resource, key, new, "MODIFIED")
         return copy.deepcopy(new)
 
-    def _may_go(self, obj: Object) -> bool:
+    def _may_go(self, obj: Obj) -> bool:
         if meta.finalizers(obj) or obj["metadata"].get("deletionGracePeriodSeconds"):
             return False
         return not (obj["kind"] == "Namespace" and meta.spec(obj).get("finalizers"))
 
-    def _delete(self, resource: Resource, old: Object, options: Object) -> Object:
+    def _delete(self, resource: Resource, old: Obj, options: Obj) -> Obj:
         conditions = options.get("preconditions") or {}
         for field, actual in (
             ("uid", meta.uid(old)),
@@ -292,9 +291,7 @@ class MemoryApi:
             self._store(resource, key, new, "MODIFIED")
         return copy.deepcopy(new)
 
-    def _post_subresource(
-        self, resource: Resource, obj: Object, subresource: str, body: Object
-    ) -> Object:
+    def _post_subresource(self, resource: Resource, obj: Obj, subresource: str, body: Obj) -> Obj:
         if subresource == "eviction":
             self._delete(resource, obj, body.get("deleteOptions") or {})
         elif subresource == "binding":
@@ -308,14 +305,14 @@ class MemoryApi:
 
     # ---- store ----
 
-    def _store(self, resource: Resource, key: tuple[str, str, str], obj: Object, kind: str) -> None:
+    def _store(self, resource: Resource, key: tuple[str, str, str], obj: Obj, kind: str) -> None:
         self.revision += 1
         obj["metadata"]["resourceVersion"] = str(self.revision)
         self._objects[key] = obj
         self._history.append((self.revision, key[0], kind, obj))
         self._wake()
 
-    def _erase(self, resource: Resource, key: tuple[str, str, str], obj: Object) -> None:
+    def _erase(self, resource: Resource, key: tuple[str, str, str], obj: Obj) -> None:
         self.revision += 1
         last = copy.deepcopy(obj)
         last["metadata"]["resourceVersion"] = str(self.revision)
@@ -378,12 +375,12 @@ def _route(path: str) -> tuple[Resource, str, str, str]:
     return resource, namespace, *[*rest[1:3], "", ""][:2]  # type: ignore[return-value]
 
 
-def _matcher(resource: Resource, namespace: str, query: dict[str, str]) -> Callable[[Object], bool]:
+def _matcher(resource: Resource, namespace: str, query: dict[str, str]) -> Callable[[Obj], bool]:
     labels = parse_label_selector(query.get("labelSelector", ""))
     fields = parse_field_selector(query.get("fieldSelector", ""))
     text_of = SCHEME.kind_of(resource).field_text
 
-    def matches(obj: Object) -> bool:
+    def matches(obj: Obj) -> bool:
         return (
             namespace in ("", meta.namespace(obj))
             and labels.matches(meta.labels(obj))
@@ -407,7 +404,7 @@ def _merge(target: Any, patch: Any, *, strategic: bool) -> Any:
     return merged
 
 
-def _merge_by_uid(old: list[Object], patch: list[Object]) -> list[Object]:
+def _merge_by_uid(old: list[Obj], patch: list[Obj]) -> list[Obj]:
     merged = {reference["uid"]: reference for reference in old}
     for reference in patch:
         if reference.get("$patch") == "delete":

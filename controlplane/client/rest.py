@@ -10,16 +10,14 @@ import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from controlplane.api.errors import APIError, Gone, Internal, ServiceUnavailable
+from controlplane.api.meta import Obj
 from controlplane.api.scheme import Resource
 from controlplane.client.kubeconfig import load_kubeconfig
 from controlplane.client.transport import HttpTransport, Request, Transport, TransportError
 from kvstore.base.clock import Clock, SystemClock
-
-Object = dict[str, Any]
 
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -30,7 +28,7 @@ STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 class ListResult:
     """One list, or one page of it."""
 
-    items: list[Object]
+    items: list[Obj]
     resource_version: str
     continue_token: str = ""
 
@@ -40,7 +38,7 @@ class WatchEvent:
     """ADDED, MODIFIED, DELETED or BOOKMARK; errors are raised instead."""
 
     type: str
-    object: Object
+    object: Obj
 
 
 class RestClient:
@@ -88,7 +86,7 @@ class RestClient:
 
     async def get(
         self, resource: Resource, name: str, namespace: str = "", *, timeout_seconds: float = 0
-    ) -> Object:
+    ) -> Obj:
         """One object. Raises NotFound."""
         path = object_path(resource, namespace, name)
         return await self._call("GET", path, timeout_seconds=timeout_seconds)
@@ -113,7 +111,7 @@ class RestClient:
             "resourceVersion": resource_version,
         }
         reply = await self._call("GET", collection_path(resource, namespace), query=query)
-        items: list[Object] = reply.get("items") or []
+        items: list[Obj] = reply.get("items") or []
         for item in items:
             item.setdefault("apiVersion", resource.group_version)
             item.setdefault("kind", resource.kind)
@@ -132,7 +130,7 @@ class RestClient:
         page_size: int = 500,
     ) -> ListResult:
         """Every object at one revision, fetched in pages; starts again whole if the pages expire."""
-        items: list[Object] = []
+        items: list[Obj] = []
         token = ""
         while True:
             try:
@@ -201,11 +199,11 @@ class RestClient:
     async def create(
         self,
         resource: Resource,
-        obj: Object,
+        obj: Obj,
         namespace: str = "",
         *,
         timeout_seconds: float = 0,
-    ) -> Object:
+    ) -> Obj:
         """A new object. Raises AlreadyExists, Invalid, …"""
         place = namespace or str(obj.get("metadata", {}).get("namespace") or "")
         return await self._call(
@@ -215,21 +213,19 @@ class RestClient:
             timeout_seconds=timeout_seconds,
         )
 
-    async def update(
-        self, resource: Resource, obj: Object, *, timeout_seconds: float = 0
-    ) -> Object:
+    async def update(self, resource: Resource, obj: Obj, *, timeout_seconds: float = 0) -> Obj:
         """Replace; carries the object's resourceVersion. Raises Conflict when it is old."""
         return await self._put(resource, obj, "", timeout_seconds)
 
     async def update_status(
-        self, resource: Resource, obj: Object, *, timeout_seconds: float = 0
-    ) -> Object:
+        self, resource: Resource, obj: Obj, *, timeout_seconds: float = 0
+    ) -> Obj:
         """Replace the status only. Raises Conflict when the resourceVersion is old."""
         return await self._put(resource, obj, "status", timeout_seconds)
 
     async def _put(
-        self, resource: Resource, obj: Object, subresource: str, timeout_seconds: float
-    ) -> Object:
+        self, resource: Resource, obj: Obj, subresource: str, timeout_seconds: float
+    ) -> Obj:
         metadata = obj["metadata"]
         path = object_path(
             resource, str(metadata.get("namespace") or ""), metadata["name"], subresource
@@ -248,7 +244,7 @@ class RestClient:
         patch_type: str = MERGE_PATCH,
         subresource: str = "",
         timeout_seconds: float = 0,
-    ) -> Object:
+    ) -> Obj:
         """Change parts; `patch` is a merge patch unless `patch_type` says otherwise."""
         return await self._call(
             "PATCH",
@@ -268,9 +264,9 @@ class RestClient:
         resource_version: str = "",
         grace_period_seconds: int | None = None,
         propagation_policy: str = "",
-    ) -> Object:
+    ) -> Obj:
         """Delete, only the object with `uid` if given. Raises NotFound, Conflict."""
-        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        options: Obj = {"apiVersion": "v1", "kind": "DeleteOptions"}
         preconditions = {}
         if uid:
             preconditions["uid"] = uid
@@ -285,26 +281,26 @@ class RestClient:
         return await self._call("DELETE", object_path(resource, namespace, name), body=options)
 
     async def create_subresource(
-        self, resource: Resource, name: str, subresource: str, body: Object, namespace: str = ""
-    ) -> Object:
+        self, resource: Resource, name: str, subresource: str, body: Obj, namespace: str = ""
+    ) -> Obj:
         """POST to a subresource: binding, eviction, token, …"""
         return await self._call(
             "POST", object_path(resource, namespace, name, subresource), body=body
         )
 
     async def update_subresource(
-        self, resource: Resource, name: str, subresource: str, body: Object, namespace: str = ""
-    ) -> Object:
+        self, resource: Resource, name: str, subresource: str, body: Obj, namespace: str = ""
+    ) -> Obj:
         """PUT to a subresource: scale, finalize, …"""
         return await self._call(
             "PUT", object_path(resource, namespace, name, subresource), body=body
         )
 
-    async def get_document(self, path: str) -> Object:
+    async def get_document(self, path: str) -> Obj:
         """A document that is no resource, such as /version or /apis."""
         return await self._call("GET", path)
 
-    def _typed(self, resource: Resource, obj: Object) -> Object:
+    def _typed(self, resource: Resource, obj: Obj) -> Obj:
         return {**obj, "apiVersion": resource.group_version, "kind": resource.kind}
 
     async def _call(
@@ -316,7 +312,7 @@ class RestClient:
         body: object = None,
         content_type: str = "application/json",
         timeout_seconds: float = 0,
-    ) -> Object:
+    ) -> Obj:
         if method != "GET" and self._guard is not None:
             self._guard()
         request = Request(
@@ -353,7 +349,7 @@ def _pairs(query: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in query.items() if value)
 
 
-def _decode(body: bytes) -> Object:
+def _decode(body: bytes) -> Obj:
     try:
         decoded = json.loads(body) if body else {}
     except ValueError as error:

@@ -148,11 +148,6 @@ class HttpTransport:
         self._streams: dict[int, set[_HttpStream]] = {}
         self._in_flight: dict[int, set[asyncio.Timeout]] = {}
 
-    @property
-    def current_server(self) -> str:
-        """The address the next request goes to."""
-        return self.servers[self._current]
-
     async def send(self, request: Request) -> Response:
         """See `Transport.send`."""
         last: TransportError | None = None

@@ -4,7 +4,7 @@ from typing import cast
 
 import msgspec
 
-from controlplane.storage.interface import Obj
+from controlplane.api.meta import Obj
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()

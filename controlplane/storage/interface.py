@@ -7,11 +7,10 @@ linearizable unless a revision is given.
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
+from controlplane.api.meta import Obj
 from controlplane.storage.errors import PreconditionError
-
-Obj = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

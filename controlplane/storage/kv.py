@@ -7,6 +7,7 @@ a lease an object would cost the store more than the object.
 
 from collections.abc import AsyncIterator, Sequence
 
+from controlplane.api.meta import Obj
 from controlplane.storage import codec
 from controlplane.storage.errors import (
     FutureRevisionError,
@@ -21,7 +22,6 @@ from controlplane.storage.interface import (
     Change,
     ChangeBatch,
     ListPage,
-    Obj,
     Preconditions,
     Removal,
     UpdateFunction,

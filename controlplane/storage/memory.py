@@ -7,6 +7,7 @@ import asyncio
 import bisect
 from collections.abc import AsyncIterator
 
+from controlplane.api.meta import Obj
 from controlplane.storage import codec
 from controlplane.storage.errors import (
     FutureRevisionError,
@@ -20,7 +21,6 @@ from controlplane.storage.interface import (
     Change,
     ChangeBatch,
     ListPage,
-    Obj,
     Preconditions,
     Removal,
     UpdateFunction,

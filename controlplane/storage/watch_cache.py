@@ -17,6 +17,7 @@ from itertools import islice
 import msgspec
 from sortedcontainers import SortedDict
 
+from controlplane.api.meta import Obj
 from controlplane.storage import codec
 from controlplane.storage.errors import (
     FutureRevisionError,
@@ -24,7 +25,7 @@ from controlplane.storage.errors import (
     TooOldError,
     UnreachableError,
 )
-from controlplane.storage.interface import Change, ChangeBatch, Obj, Storage
+from controlplane.storage.interface import Change, ChangeBatch, Storage
 from kvstore.base.backoff import Backoff
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger

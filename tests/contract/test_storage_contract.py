@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from controlplane.api.meta import Obj
 from controlplane.storage.errors import (
     FutureRevisionError,
     KeyExistsError,
@@ -17,7 +18,7 @@ from controlplane.storage.errors import (
     PreconditionError,
     TooOldError,
 )
-from controlplane.storage.interface import Change, Obj, Preconditions, Removal, Storage
+from controlplane.storage.interface import Change, Preconditions, Removal, Storage
 from controlplane.storage.kv import KvStorage
 from controlplane.storage.memory import MemoryStorage
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from controlplane.api import meta
 from controlplane.api.errors import ApplyConflict, BadRequest, Cause
+from controlplane.api.meta import Obj
 from controlplane.api.patch.field_set import (
     Path,
     element,
@@ -31,8 +32,6 @@ from controlplane.api.patch.field_set import (
 )
 from controlplane.api.schema import strict
 from controlplane.api.schema.builtin import Schema
-
-Object = dict[str, Any]
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 BEFORE_FIRST_APPLY = "before-first-apply"
@@ -88,9 +87,9 @@ class Manager:
                 text += f" at {self.time}"
         return text
 
-    def to_dict(self) -> Object:
+    def to_dict(self) -> Obj:
         """The ManagedFieldsEntry."""
-        entry: Object = {"manager": self.name, "operation": self.operation}
+        entry: Obj = {"manager": self.name, "operation": self.operation}
         entry["apiVersion"] = self.api_version
         if self.time:
             entry["time"] = self.time
@@ -101,7 +100,7 @@ class Manager:
         return entry
 
 
-def managers_of(obj: Object) -> list[Manager]:
+def managers_of(obj: Obj) -> list[Manager]:
     """The managers of an object; entries that say nothing are dropped."""
     return [
         Manager(
@@ -117,7 +116,7 @@ def managers_of(obj: Object) -> list[Manager]:
     ]
 
 
-def _write(obj: Object, managers: Iterable[Manager]) -> None:
+def _write(obj: Obj, managers: Iterable[Manager]) -> None:
     rows = [manager for manager in managers if manager.paths]
     # Applied before updated, then by age and name, so that equal states are equal bytes.
     rows.sort(key=lambda m: (m.operation, m.time, m.name, m.subresource))
@@ -128,7 +127,7 @@ def _write(obj: Object, managers: Iterable[Manager]) -> None:
         md.pop("managedFields", None)
 
 
-def _owned(obj: Object, schema: Schema, ignored: Iterable[Path]) -> dict[Path, Any]:
+def _owned(obj: Obj, schema: Schema, ignored: Iterable[Path]) -> dict[Path, Any]:
     prefixes = (*_UNMANAGED, *ignored)
     return {
         path: value
@@ -145,8 +144,8 @@ def ignored_fields(resource_has_status: bool, subresource: str) -> tuple[Path, .
 
 
 def apply(
-    live: Object | None,
-    config: Object,
+    live: Obj | None,
+    config: Obj,
     schema: Schema | None,
     *,
     manager: str,
@@ -154,7 +153,7 @@ def apply(
     force: bool = False,
     subresource: str = "",
     ignored: Iterable[Path] = (),
-) -> Object:
+) -> Obj:
     """The object after applying `config`; `live` None creates it.
 
     Returns an object equal to `live` when nothing changes, so that the caller can skip the write.
@@ -179,7 +178,7 @@ def apply(
     mine = Manager(manager, "Apply", str(config["apiVersion"]), subresource, now)
     previous = next((m for m in managers if m.identity == mine.identity), None)
     others = [m for m in managers if m is not previous]
-    new: Object = merge(base, _without(config, ignored), schema)
+    new: Obj = merge(base, _without(config, ignored), schema)
     if previous is not None:
         gone = previous.paths - set(wanted)
         held = {path for other in others for path in other.paths}
@@ -200,7 +199,7 @@ def apply(
     return new
 
 
-def _check(config: Object, schema: Schema) -> None:
+def _check(config: Obj, schema: Schema) -> None:
     if meta.metadata(config).get("managedFields"):
         raise BadRequest("metadata.managedFields must be nil")
     unknown = strict.unknown_fields(config, schema)
@@ -215,12 +214,12 @@ def _check(config: Object, schema: Schema) -> None:
         )
 
 
-def _without(config: Object, ignored: Iterable[Path]) -> Object:
+def _without(config: Obj, ignored: Iterable[Path]) -> Obj:
     return {key: value for key, value in config.items() if ("f:" + key,) not in tuple(ignored)}
 
 
 def _conflicts(
-    others: list[Manager], changed: set[Path], live: Object, schema: Schema, manager: str
+    others: list[Manager], changed: set[Path], live: Obj, schema: Schema, manager: str
 ) -> list[tuple[Manager, Path]]:
     allowed: set[Path] = set()
     if manager == KUBECTL_MANAGER:
@@ -233,7 +232,7 @@ def _conflicts(
     ]
 
 
-def _last_applied(live: Object, schema: Schema) -> set[Path]:
+def _last_applied(live: Obj, schema: Schema) -> set[Path]:
     """Fields kubectl itself applied from the client's side, and which nobody changed since."""
     text = meta.annotations(live).get(LAST_APPLIED)
     try:
@@ -308,7 +307,7 @@ def _remove(value: Any, schema: Schema | None, path: Path, gone: set[Path], held
     """Take away the paths in `gone` that no other manager holds, directly or below."""
     if isinstance(value, dict) and is_granular_map(schema):
         assert schema is not None
-        result: Object = {}
+        result: Obj = {}
         for key, item in value.items():
             below = (*path, "f:" + key)
             if _doomed(below, gone, held):
@@ -340,8 +339,8 @@ def _doomed(path: Path, gone: set[Path], held: set[Path]) -> bool:
 
 
 def track_update(
-    live: Object | None,
-    new: Object,
+    live: Obj | None,
+    new: Obj,
     schema: Schema | None,
     *,
     manager: str,

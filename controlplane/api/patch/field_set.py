@@ -12,9 +12,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from controlplane.api.meta import Obj
 from controlplane.api.schema.builtin import KEY_DEFAULTS, Schema
 
-Object = dict[str, Any]
 Path = tuple[str, ...]
 
 # The value of a path that stands for an element's or key's being there.
@@ -78,9 +78,9 @@ def _flatten(value: Any, schema: Schema | None, path: Path, found: dict[Path, An
         found[path] = value
 
 
-def to_fields_v1(paths: Iterable[Path]) -> Object:
+def to_fields_v1(paths: Iterable[Path]) -> Obj:
     """The FieldsV1 tree of a set of paths."""
-    root: Object = {}
+    root: Obj = {}
     for path in sorted(paths):
         node = root
         for step in path:
@@ -89,14 +89,14 @@ def to_fields_v1(paths: Iterable[Path]) -> Object:
     return _collapse(root)
 
 
-def _collapse(node: Object) -> Object:
+def _collapse(node: Obj) -> Obj:
     """A leaf is written `{}`; `.` is only needed where a member has members below it."""
     if set(node) == {"."}:
         return {}
     return {key: {} if key == "." else _collapse(item) for key, item in node.items()}
 
 
-def from_fields_v1(tree: Object | None) -> set[Path]:
+def from_fields_v1(tree: Obj | None) -> set[Path]:
     """The set of paths of a FieldsV1 tree."""
     found: set[Path] = set()
     if tree:
@@ -104,7 +104,7 @@ def from_fields_v1(tree: Object | None) -> set[Path]:
     return found
 
 
-def _collect(node: Object, path: Path, found: set[Path]) -> None:
+def _collect(node: Obj, path: Path, found: set[Path]) -> None:
     if not node and path:
         found.add(path)
     for key, item in node.items():

@@ -13,15 +13,14 @@ import jsonpatch
 import jsonpointer
 
 from controlplane.api.errors import BadRequest, Cause, Invalid, RequestEntityTooLarge
-
-Object = dict[str, Any]
+from controlplane.api.meta import Obj
 
 # Upstream's maxJSONPatchOperations: a patch is small, applying it may not be.
 MAX_OPERATIONS = 10_000
 _REJECTED = "the server rejected our request due to an error in our request"
 
 
-def parse(body: bytes) -> list[Object]:
+def parse(body: bytes) -> list[Obj]:
     """The operations of a request body."""
     try:
         operations = json.loads(body)
@@ -32,7 +31,7 @@ def parse(body: bytes) -> list[Object]:
     return operations
 
 
-def apply(live: Object, operations: list[Object]) -> Object:
+def apply(live: Obj, operations: list[Obj]) -> Obj:
     """A new object with the operations done in order; `live` is not changed."""
     if len(operations) > MAX_OPERATIONS:
         raise RequestEntityTooLarge(

@@ -15,9 +15,8 @@ import copy
 from typing import Any
 
 from controlplane.api.errors import BadRequest
+from controlplane.api.meta import Obj
 from controlplane.api.schema.builtin import Schema
-
-Object = dict[str, Any]
 
 _DIRECTIVE = "$patch"
 _RETAIN = "$retainKeys"
@@ -25,12 +24,12 @@ _ORDER = "$setElementOrder/"
 _DELETE = "$deleteFromPrimitiveList/"
 
 
-def apply(live: Object, patch: Object, schema: Schema | None) -> Object:
+def apply(live: Obj, patch: Obj, schema: Schema | None) -> Obj:
     """A new object with the patch merged in; BadRequest when the patch makes no sense."""
     return _merge_map(copy.deepcopy(live), copy.deepcopy(patch), schema)
 
 
-def _merge_map(original: Object, patch: Object, schema: Schema | None) -> Object:
+def _merge_map(original: Obj, patch: Obj, schema: Schema | None) -> Obj:
     directive = patch.pop(_DIRECTIVE, None)
     if directive == "replace":
         return _plain_map(patch)
@@ -60,7 +59,7 @@ def _merge_map(original: Object, patch: Object, schema: Schema | None) -> Object
     return original
 
 
-def _retain(original: Object, patch: Object) -> None:
+def _retain(original: Obj, patch: Obj) -> None:
     keep = patch.pop(_RETAIN, None)
     if keep is None:
         return
@@ -73,7 +72,7 @@ def _retain(original: Object, patch: Object) -> None:
         del original[key]
 
 
-def _delete_primitives(original: Object, key: str, doomed: Any) -> None:
+def _delete_primitives(original: Obj, key: str, doomed: Any) -> None:
     present = original.get(key)
     if isinstance(present, list) and isinstance(doomed, list):
         original[key] = [item for item in present if item not in doomed]
@@ -159,7 +158,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _plain_map(value: Object) -> Object:
+def _plain_map(value: Obj) -> Obj:
     return {
         key: _plain(item)
         for key, item in value.items()

@@ -10,9 +10,8 @@ import json
 from typing import Any
 
 from controlplane.api.errors import BadRequest
+from controlplane.api.meta import Obj
 from controlplane.api.schema.builtin import Schema
-
-Object = dict[str, Any]
 
 
 def loads(data: bytes) -> tuple[Any, list[str]]:
@@ -22,10 +21,10 @@ def loads(data: bytes) -> tuple[Any, list[str]]:
     BadRequest when the body is not JSON.
     """
     problems: list[str] = []
-    duplicated: list[tuple[Object, str]] = []
+    duplicated: list[tuple[Obj, str]] = []
 
-    def pairs(rows: list[tuple[str, Any]]) -> Object:
-        result: Object = {}
+    def pairs(rows: list[tuple[str, Any]]) -> Obj:
+        result: Obj = {}
         for key, value in rows:
             if key in result:
                 duplicated.append((result, key))
@@ -44,7 +43,7 @@ def loads(data: bytes) -> tuple[Any, list[str]]:
     return value, problems
 
 
-def _path_of(value: Any, owner: Object, path: str) -> str | None:
+def _path_of(value: Any, owner: Obj, path: str) -> str | None:
     if value is owner:
         return path
     if isinstance(value, dict):
@@ -64,7 +63,7 @@ def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def unknown_fields(obj: Object, schema: Schema | None) -> list[str]:
+def unknown_fields(obj: Obj, schema: Schema | None) -> list[str]:
     """`unknown field "spec.foo"` for each field the type does not have; empty without a schema."""
     if schema is None:
         return []
@@ -73,7 +72,7 @@ def unknown_fields(obj: Object, schema: Schema | None) -> list[str]:
     return problems
 
 
-def prune(obj: Object, schema: Schema | None) -> list[str]:
+def prune(obj: Obj, schema: Schema | None) -> list[str]:
     """Drop unknown fields in place; returns the same problems as `unknown_fields`."""
     if schema is None:
         return []
@@ -108,7 +107,7 @@ def strict_error(problems: list[str], kind: str = "", api_version: str = "") -> 
     return BadRequest(text)
 
 
-def type_errors(obj: Object, schema: Schema | None) -> list[str]:
+def type_errors(obj: Obj, schema: Schema | None) -> list[str]:
     """Values of the wrong JSON type, in the form of Go's decoder; the caller answers 400.
 
     Null stands for "not set" anywhere, as in Go.

@@ -7,17 +7,16 @@ from typing import Any
 
 from controlplane.api import meta, names
 from controlplane.api.errors import Cause
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.validation import causes as fields
-
-Object = dict[str, Any]
 
 TOTAL_ANNOTATIONS_BYTES = 256 * 1024
 _STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
 
 
 def validate_metadata(
-    resource: Resource, obj: Object, validate_name: Callable[[str], list[str]]
+    resource: Resource, obj: Obj, validate_name: Callable[[str], list[str]]
 ) -> list[Cause]:
     """Causes in metadata; the name must have been generated before.
 
@@ -105,7 +104,7 @@ def _owners(references: Any) -> list[Cause]:
     return causes
 
 
-def validate_metadata_update(new: Object, old: Object) -> list[Cause]:
+def validate_metadata_update(new: Obj, old: Obj) -> list[Cause]:
     """Causes in what metadata may not change."""
     causes: list[Cause] = []
     fresh, before = meta.metadata(new), meta.metadata(old)

@@ -4,17 +4,14 @@
 may read other objects.
 """
 
-from typing import Any
-
 from controlplane.api.errors import Cause
 from controlplane.api.kind import Kind
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.validation import objects
 from controlplane.apiserver.admission import pods
 from controlplane.apiserver.admission.namespace import NamespaceLifecycle
 from controlplane.kinds.core.pod.resource import PODS
-
-Obj = dict[str, Any]
 
 
 class Admission:

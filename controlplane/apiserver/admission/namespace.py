@@ -3,17 +3,14 @@
 The answer comes from the watch cache when it says the namespace is there; only a miss costs a read of the store.
 """
 
-from typing import Any
-
 from controlplane.api import errors, meta
 from controlplane.api.errors import Cause
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.apiserver.storage_errors import translating
 from controlplane.storage.errors import StorageError
 from controlplane.storage.interface import Storage
 from controlplane.storage.watch_cache import WatchCache
-
-Obj = dict[str, Any]
 
 
 class NamespaceLifecycle:

@@ -4,9 +4,7 @@ Follows the admission plugins ServiceAccount, Priority and DefaultTolerationSeco
 run no containers that could use one.
 """
 
-from typing import Any
-
-Obj = dict[str, Any]
+from controlplane.api.meta import Obj
 
 _NOT_READY, _UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
 

@@ -3,9 +3,8 @@
 Each creation is idempotent, so all servers may do it at once; without a store it is tried until there is one.
 """
 
-from typing import Any
-
 from controlplane.api import errors
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.apiserver.registry.context import WriteContext
 from controlplane.apiserver.served import Parts
@@ -13,8 +12,6 @@ from controlplane.kinds.core.namespace import NAMESPACES
 from controlplane.kinds.core.service import SERVICES
 from kvstore.base.backoff import Backoff
 from kvstore.base.log import get_logger
-
-Obj = dict[str, Any]
 
 _SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 

@@ -2,15 +2,13 @@
 
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
 from urllib.parse import quote, urlencode
 
 import aiohttp
 
 from controlplane.api import errors, meta
 from controlplane.api.errors import Cause
-
-Obj = dict[str, Any]
+from controlplane.api.meta import Obj
 
 _CONNECT_SECONDS = 5.0
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-Obj = dict[str, Any]
+from controlplane.api.meta import Obj
+
 # live object -> the object wanted; must be pure, and may change the copy it is given.
 Transform = Callable[[Obj], Obj]
 

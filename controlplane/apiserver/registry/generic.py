@@ -12,6 +12,7 @@ from typing import Any
 from controlplane.api import errors, meta, names, times
 from controlplane.api.errors import Cause
 from controlplane.api.kind import Kind
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.strategy import DeleteOptions
 from controlplane.apiserver.admission.chain import Admission
@@ -20,7 +21,7 @@ from controlplane.apiserver.registry.allocation.interface import Allocator
 from controlplane.apiserver.registry.context import Transform, WriteContext
 from controlplane.apiserver.storage_errors import translating
 from controlplane.storage.errors import KeyExistsError
-from controlplane.storage.interface import Obj, Preconditions, Removal, Storage
+from controlplane.storage.interface import Preconditions, Removal, Storage
 from kvstore.base.clock import Clock
 
 # Upstream tries a generated name this often before it answers AlreadyExists.

@@ -3,14 +3,11 @@
 Kinds that are not tracked (`Kind.is_tracked`) leave no record.
 """
 
-from typing import Any
-
 from controlplane.api import meta
 from controlplane.api.kind import Kind
+from controlplane.api.meta import Obj
 from controlplane.api.patch import apply
 from controlplane.apiserver.registry.context import WriteContext
-
-Obj = dict[str, Any]
 
 
 def track(kind: Kind, live: Obj | None, obj: Obj, context: WriteContext, now: str) -> None:

@@ -6,11 +6,10 @@ import yaml
 
 from controlplane.api import errors
 from controlplane.api.kind import Kind
+from controlplane.api.meta import Obj
 from controlplane.api.schema import strict
 from controlplane.apiserver.http import negotiate
 from controlplane.apiserver.http.messages import Request
-
-Obj = dict[str, Any]
 
 _YAML_TYPES = (negotiate.YAML, "application/x-yaml", "text/yaml", "application/apply-patch+yaml")
 

@@ -1,8 +1,7 @@
 """What all writing requests have in common: dry run, field manager, delete options."""
 
-from typing import Any
-
 from controlplane.api import errors
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.schema import strict
 from controlplane.api.strategy import DeleteOptions
@@ -10,8 +9,6 @@ from controlplane.apiserver.http import negotiate
 from controlplane.apiserver.http.messages import Request
 from controlplane.apiserver.registry.context import WriteContext
 from controlplane.apiserver.requests import body
-
-Obj = dict[str, Any]
 
 _PROPAGATIONS = ("Background", "Foreground", "Orphan")
 

@@ -7,12 +7,11 @@ import msgspec
 import yaml
 
 from controlplane.api.kind import Kind
+from controlplane.api.meta import Obj
 from controlplane.api.table import render as tables
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.http.negotiate import JSON, YAML, Form, reply_form
 from kvstore.base.clock import Clock
-
-Obj = dict[str, Any]
 
 
 def encode(status: int, content: Any, form: Form) -> Response:

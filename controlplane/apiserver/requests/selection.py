@@ -1,10 +1,10 @@
 """labelSelector and fieldSelector of a request, as one test of an object."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from controlplane.api import meta
 from controlplane.api.kind import Kind
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.selectors import (
     FieldSelector,
@@ -13,8 +13,6 @@ from controlplane.api.selectors import (
     parse_label_selector,
 )
 from controlplane.apiserver.http.messages import Request
-
-Obj = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 from controlplane.api import errors, meta
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.apiserver.http.messages import Request, StreamResponse
 from controlplane.apiserver.served import Parts
 from controlplane.kinds.core.node import NODES
-
-Obj = dict[str, Any]
 
 _PASSED_ON = (
     "follow",

@@ -1,10 +1,10 @@
 """What is particular to pods: binding to a node, and eviction."""
 
 import dataclasses
-from typing import Any
 
 from controlplane.api import conditions, errors, meta, times
 from controlplane.api.errors import Cause
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.requests import body, render
@@ -12,8 +12,6 @@ from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.served import Parts
 from controlplane.kinds.core.binding import KIND as BINDING
 from controlplane.kinds.policy.eviction import KIND as EVICTION
-
-Obj = dict[str, Any]
 
 
 async def handle_binding(parts: Parts, request: Request, resource: Resource) -> Response:

@@ -1,8 +1,7 @@
 """The scale subresource: any scalable kind as an autoscaling/v1 Scale."""
 
-from typing import Any
-
 from controlplane.api import errors, meta
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.selectors import LabelSelector
 from controlplane.apiserver.http.messages import Request, Response
@@ -11,8 +10,6 @@ from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.served import Parts
 from controlplane.apiserver.verbs import patch
 from controlplane.kinds.autoscaling.scale import KIND as SCALE
-
-Obj = dict[str, Any]
 
 
 def scale_of(obj: Obj) -> Obj:

@@ -4,9 +4,8 @@
 that state, and with `resourceVersionMatch=Exact` that very state. Pages pin the revision of the first one.
 """
 
-from typing import Any
-
 from controlplane.api import errors
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.requests import render, selection
@@ -16,8 +15,6 @@ from controlplane.apiserver.storage_errors import translating
 from controlplane.storage import continue_token
 from controlplane.storage.errors import FutureRevisionError, TooOldError
 from controlplane.storage.interface import ListPage
-
-Obj = dict[str, Any]
 
 
 async def handle(parts: Parts, request: Request, resource: Resource) -> Response:

@@ -7,6 +7,7 @@ from typing import Any
 from controlplane.api import errors, meta, times
 from controlplane.api.errors import Cause
 from controlplane.api.kind import Kind
+from controlplane.api.meta import Obj
 from controlplane.api.patch import apply, json_patch, merge_patch, strategic
 from controlplane.api.resource import Resource
 from controlplane.api.schema import strict
@@ -16,8 +17,6 @@ from controlplane.apiserver.http.negotiate import body_type
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.served import Parts
-
-Obj = dict[str, Any]
 
 _JSON_PATCH = "application/json-patch+json"
 _MERGE_PATCH = "application/merge-patch+json"

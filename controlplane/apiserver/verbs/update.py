@@ -1,15 +1,12 @@
 """PUT of an object, of its status, or of a namespace's finalizers."""
 
-from typing import Any
-
 from controlplane.api import errors, meta
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.served import Parts
-
-Obj = dict[str, Any]
 
 
 async def handle(parts: Parts, request: Request, resource: Resource) -> Response:

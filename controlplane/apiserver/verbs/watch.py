@@ -6,12 +6,12 @@ Whole events of unselected form are encoded once and shared by all watches of th
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import yaml
 
 from controlplane.api import errors
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.apiserver.http.messages import Request, StreamResponse
 from controlplane.apiserver.http.negotiate import JSON, YAML, Form, reply_form
@@ -23,8 +23,6 @@ from controlplane.apiserver.storage_errors import translated, translating
 from controlplane.storage.codec import with_revision
 from controlplane.storage.errors import StorageError, TooOldError
 from controlplane.storage.watch_cache import CacheEvent, Cursor, ResourceCache
-
-Obj = dict[str, Any]
 
 # A last bookmark is sent this long before the end, as upstream does, so that the next watch starts there.
 _LAST_BOOKMARK_SECONDS = 2.0

@@ -12,10 +12,9 @@ from typing import Any
 
 from controlplane.api import meta, names, quantity
 from controlplane.api.errors import Cause
+from controlplane.api.meta import Obj
 from controlplane.api.validation import causes as fields
 from controlplane.api.validation.metadata import validate_labels
-
-Object = dict[str, Any]
 
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
@@ -34,12 +33,12 @@ UPDATE_MESSAGE = (
 )
 
 
-def validate_pod(obj: Object) -> list[Cause]:
+def validate_pod(obj: Obj) -> list[Cause]:
     """Causes in a pod."""
     return validate_pod_spec(meta.spec(obj), "spec")
 
 
-def validate_pod_spec(spec: Object, path: str) -> list[Cause]:
+def validate_pod_spec(spec: Obj, path: str) -> list[Cause]:
     """Causes in a PodSpec."""
     causes, volumes = _volumes(spec.get("volumes"), f"{path}.volumes")
     containers = spec.get("containers") or []
@@ -76,7 +75,7 @@ def validate_pod_spec(spec: Object, path: str) -> list[Cause]:
     return causes
 
 
-def _container(container: Object, path: str, volumes: set[str]) -> list[Cause]:
+def _container(container: Obj, path: str, volumes: set[str]) -> list[Cause]:
     causes: list[Cause] = []
     name = container.get("name")
     if not name:
@@ -193,7 +192,7 @@ def _volumes(rows: Any, path: str) -> tuple[list[Cause], set[str]]:
     return causes, known
 
 
-def _probe(probe: Object, path: str, kind: str) -> list[Cause]:
+def _probe(probe: Obj, path: str, kind: str) -> list[Cause]:
     causes: list[Cause] = []
     handlers = [key for key in _HANDLERS if probe.get(key) is not None]
     if not handlers:
@@ -227,7 +226,7 @@ def _probe(probe: Object, path: str, kind: str) -> list[Cause]:
     return causes
 
 
-def validate_resources(resources: Object, path: str) -> list[Cause]:
+def validate_resources(resources: Obj, path: str) -> list[Cause]:
     """Causes in requests and limits."""
     causes: list[Cause] = []
     limits = resources.get("limits") or {}
@@ -295,7 +294,7 @@ def validate_tolerations(rows: Any, path: str) -> list[Cause]:
     return causes
 
 
-def validate_pod_update(new: Object, old: Object) -> list[Cause]:
+def validate_pod_update(new: Obj, old: Obj) -> list[Cause]:
     """Causes in what an update of a pod changes."""
     fresh, before = copy.deepcopy(meta.spec(new)), meta.spec(old)
     causes: list[Cause] = []
@@ -325,7 +324,7 @@ def validate_pod_update(new: Object, old: Object) -> list[Cause]:
     return causes
 
 
-def _same(fresh: Object, before: Object, key: str) -> None:
+def _same(fresh: Obj, before: Obj, key: str) -> None:
     """Make an allowed difference disappear before the rest is compared."""
     if key in before:
         fresh[key] = before[key]
@@ -333,8 +332,8 @@ def _same(fresh: Object, before: Object, key: str) -> None:
         fresh.pop(key, None)
 
 
-def _only_added(new: list[Object], old: list[Object]) -> bool:
-    def identity(row: Object) -> Object:
+def _only_added(new: list[Obj], old: list[Obj]) -> bool:
+    def identity(row: Obj) -> Obj:
         return {key: value for key, value in row.items() if key != "tolerationSeconds"}
 
     kept = [identity(row) for row in new]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from controlplane.api import quantity
+from controlplane.api import conditions, quantity
 from controlplane.api.meta import View
 
 _QOS_RESOURCES = ("cpu", "memory")
@@ -17,10 +17,7 @@ def is_ended(pod: View) -> bool:
 
 def is_ready(pod: View) -> bool:
     """Whether the condition Ready is True."""
-    return any(
-        row.get("type") == "Ready" and row.get("status") == "True"
-        for row in (pod.get("status") or {}).get("conditions") or ()
-    )
+    return conditions.is_true(pod, "Ready")
 
 
 def qos_class(spec: View) -> str:

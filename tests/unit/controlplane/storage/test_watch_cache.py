@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from controlplane.api.meta import Obj
 from controlplane.storage.errors import TooOldError, UnreachableError
-from controlplane.storage.interface import Obj
 from controlplane.storage.memory import MemoryStorage
 from controlplane.storage.watch_cache import Cursor, WatchCache
 from kvstore.base.clock import SystemClock
