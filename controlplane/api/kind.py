@@ -18,7 +18,7 @@ from controlplane.api import names, selectors
 from controlplane.api.errors import Cause
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
-from controlplane.api.schema import builtin
+from controlplane.api.schema import builtin, normal
 from controlplane.api.schema.builtin import Schema
 from controlplane.api.strategy import Strategy
 from controlplane.api.table.columns import DEFAULT_COLUMNS, Column
@@ -117,3 +117,15 @@ class Kind:
         if self.own_schema is not None:
             return self.own_schema
         return builtin.schema_for(self.resource.group_version, self.resource.kind)
+
+    @property
+    def form(self) -> normal.Compiled | None:
+        """How the kind's objects are read and kept; None for custom resources, which keep their zero values."""
+        if self.own_schema is not None:
+            return None
+        return normal.compiled_of(self.resource.group_version, self.resource.kind)
+
+    def kept(self, obj: Obj) -> Obj:
+        """`obj` in the form in which it is stored: without the zero values that the type leaves out."""
+        form = self.form
+        return obj if form is None else normal.normalize(obj, form)[0]

@@ -17,6 +17,7 @@ import msgspec
 DATA_FILE = "kinds-1.36.json"
 
 META = "k8s.io.apimachinery.pkg.apis.meta.v1."
+OBJECT_META = META + "ObjectMeta"
 TIME = META + "Time"
 MICRO_TIME = META + "MicroTime"
 DURATION = META + "Duration"

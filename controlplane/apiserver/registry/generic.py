@@ -105,6 +105,7 @@ class Registry:
             )
         await self._admission.admit_create(resource, obj)
         self._refuse(name, self._admission.validate(self.kind, obj))
+        obj = self.kind.kept(obj)
         managed.track(self.kind, None, obj, context, self._now())
         key = self.row.key(namespace, name)
         with translating(resource, name):
@@ -206,6 +207,8 @@ class Registry:
         self.strategy.bump_generation(obj, live)
         causes = self._admission.validate_update(self.kind, obj, live, context.subresource)
         self._refuse(name, [*causes, *_new_finalizers(obj, live)])
+        obj = self.kind.kept(obj)
+        fields = meta.metadata(obj)
         managed.track(self.kind, live, obj, context, self._now())
         if self._is_finished(obj):
             return Removal(obj)

@@ -7,7 +7,8 @@ import yaml
 from controlplane.api import errors
 from controlplane.api.kind import Kind
 from controlplane.api.meta import Obj
-from controlplane.api.schema import strict
+from controlplane.api.schema import messages, normal, strict
+from controlplane.api.schema.values import MalformedError
 from controlplane.apiserver.http import negotiate
 from controlplane.apiserver.http.messages import Request
 
@@ -57,8 +58,18 @@ def parse_object(request: Request, kind: Kind) -> Obj:
     return checked(request, value, kind, problems)
 
 
-def checked(request: Request, obj: Obj, kind: Kind, problems: list[str] | None = None) -> Obj:
-    """`obj` with its kind known, unknown fields dealt with as `fieldValidation` says, types right."""
+def checked(
+    request: Request,
+    obj: Obj,
+    kind: Kind,
+    problems: list[str] | None = None,
+    *,
+    is_partial: bool = False,
+) -> Obj:
+    """`obj` with its kind known, unknown fields dealt with as `fieldValidation` says, types right.
+
+    A partial object, such as what is applied, keeps just the fields it was sent with.
+    """
     api_version, name = kind.resource.group_version, kind.resource.kind
     given = (obj.setdefault("apiVersion", api_version), obj.setdefault("kind", name))
     if given != (api_version, name):
@@ -70,13 +81,13 @@ def checked(request: Request, obj: Obj, kind: Kind, problems: list[str] | None =
             if given[0] != api_version
             else f"the kind in the data ({given[1]}) does not match the expected kind ({name})"
         )
-    wrong = strict.type_errors(obj, kind.schema)
-    if wrong:
-        version = kind.resource.version
+    try:
+        made, unknown = decoded(obj, kind)
+    except MalformedError as error:
         raise errors.BadRequest(
-            f'{name} in version "{version}" cannot be handled as a {name}: {wrong[0]}'
-        )
-    found = [*(problems or ()), *strict.prune(obj, kind.schema)]
+            f'{name} in version "{kind.resource.version}" cannot be handled as a {name}: {error}'
+        ) from None
+    found = [*(problems or ()), *unknown]
     mode = request.option("fieldValidation", "Warn")
     if mode not in ("Strict", "Warn", "Ignore"):
         raise errors.BadRequest(f'invalid fieldValidation "{mode}": must be Ignore, Warn or Strict')
@@ -84,6 +95,29 @@ def checked(request: Request, obj: Obj, kind: Kind, problems: list[str] | None =
         raise strict.strict_error(found, name, api_version)
     if mode == "Warn":
         request.warnings.extend(found)
-    if not isinstance(obj.get("metadata", {}), dict):
-        obj["metadata"] = {}
-    return obj
+    if is_partial:
+        strict.prune(obj, kind.schema)
+        return obj
+    return made
+
+
+def decoded(obj: Obj, kind: Kind) -> tuple[Obj, list[str]]:
+    """(`obj` as the kind's type keeps it, `unknown field "x"` problems); MalformedError for values of wrong types."""
+    form = kind.form
+    if form is not None:
+        made, has_unknown = normal.normalize(obj, form)
+        if not has_unknown:
+            return made, []
+        return made, [f'unknown field "{path}"' for path in normal.unknown_fields(obj, form)]
+    wrong = strict.type_errors(obj, kind.schema)
+    if wrong:
+        raise MalformedError(wrong[0])
+    problems = strict.prune(obj, kind.schema)
+    fields = normal.compiled(messages.OBJECT_META)
+    metadata = obj.get("metadata") or {}
+    obj["metadata"], has_unknown = normal.normalize(metadata, fields)
+    if has_unknown:
+        problems += [
+            f'unknown field "metadata.{path}"' for path in normal.unknown_fields(metadata, fields)
+        ]
+    return obj, problems

@@ -115,7 +115,7 @@ def _configuration(request: Request, kind: Kind) -> Obj:
         raise errors.BadRequest("the configuration is not an object")
     if not value.get("apiVersion") or not value.get("kind"):
         raise errors.BadRequest("error decoding YAML: Object 'Kind' or 'apiVersion' is missing")
-    config = body.checked(request, value, kind, problems)
+    config = body.checked(request, value, kind, problems, is_partial=True)
     fields, info = meta.ensure_metadata(config), request.info
     if fields.setdefault("name", info.name) != info.name:
         raise errors.BadRequest(

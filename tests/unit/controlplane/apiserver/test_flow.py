@@ -419,3 +419,49 @@ async def test_what_is_not_served_is_told_apart(api: Api) -> None:
     assert (await api.call("POST", PODS, pod("a"), content_type="text/html"))[0] == 415
     assert (await api.call("GET", PODS + "?fieldSelector=spec.nope%3Dx"))[0] == 400
     assert (await api.call("POST", PODS, b"{"))[0] == 400
+
+
+async def test_optional_zero_values_vanish_on_create_and_after_patches(api: Api) -> None:
+    body = deployment("web")
+    body["metadata"] |= {"annotations": {}, "labels": {}}
+    container = body["spec"]["template"]["spec"]["containers"][0]
+    container |= {"tty": False, "env": [{"name": "A", "value": ""}]}
+    body["spec"]["paused"] = False
+    _, made = await api.call("POST", DEPLOYMENTS, body)
+    assert made["status"] == {}
+    assert "paused" not in made["spec"]
+    assert not {"annotations", "labels"} & set(made["metadata"])
+    kept = made["spec"]["template"]["spec"]["containers"][0]
+    assert (kept["env"], "tty" in kept) == ([{"name": "A"}], False)
+    patch = {"spec": {"paused": False, "template": {"metadata": {"annotations": {}}}}}
+    merge = {"content_type": "application/merge-patch+json"}
+    _, patched = await api.call("PATCH", DEPLOYMENTS + "/web", patch, **merge)
+    assert patched == made
+
+
+async def test_applied_configuration_owns_what_it_was_sent_with_only(api: Api) -> None:
+    config = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "a"},
+        "spec": pod("a")["spec"],
+    }
+    apply = {"content_type": "application/apply-patch+yaml"}
+    code, made = await api.call("PATCH", PODS + "/a?fieldManager=m", config, **apply)
+    assert code == 201
+    assert made["metadata"]["managedFields"][0]["fieldsV1"] == {
+        "f:spec": {
+            "f:containers": {'k:{"name":"c"}': {".": {}, "f:image": {}, "f:name": {}}},
+        }
+    }
+
+
+async def test_wrong_types_are_refused_with_the_place(api: Api) -> None:
+    body = deployment("web")
+    body["spec"]["replicas"] = "2"
+    code, status = await api.call("POST", DEPLOYMENTS, body)
+    assert (code, status["message"]) == (
+        400,
+        'Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal '
+        "string into Go struct field DeploymentSpec.spec.replicas of type int32",
+    )
