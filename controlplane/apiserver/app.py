@@ -7,9 +7,14 @@ from controlplane.api.resource import Resource
 from controlplane.apiserver import routes
 from controlplane.apiserver.admission.chain import Admission
 from controlplane.apiserver.admission.namespace import NamespaceLifecycle
+from controlplane.apiserver.authn.anonymous import Anonymous
+from controlplane.apiserver.authn.certificate import CertificateAuthenticator
+from controlplane.apiserver.authn.chain import AuthenticatorChain
+from controlplane.apiserver.authz.always_allow import AlwaysAllow
+from controlplane.apiserver.authz.chain import AuthorizerChain
 from controlplane.apiserver.bootstrap import loop as bootstrap
 from controlplane.apiserver.config import ApiServerConfig
-from controlplane.apiserver.filters.chain import Filters
+from controlplane.apiserver.filters.chain import Chain, default_filters
 from controlplane.apiserver.http.server import HttpServer, server_tls
 from controlplane.apiserver.metrics import Metrics
 from controlplane.apiserver.nodes.kubelet import KubeletClient
@@ -57,6 +62,13 @@ def build_parts(
     return parts
 
 
+def build_chain(parts: Parts) -> Chain:
+    """The entry for requests."""
+    authenticator = AuthenticatorChain([CertificateAuthenticator()], Anonymous())
+    authorizer = AuthorizerChain([AlwaysAllow()])
+    return Chain(parts, default_filters(parts, authenticator, authorizer), routes.route)
+
+
 class ApiServer:
     """A running API server."""
 
@@ -65,8 +77,9 @@ class ApiServer:
     ) -> None:
         self.parts = build_parts(config, storage, clock, rng)
         self._supervisor = Supervisor("apiserver")
+        self.chain = build_chain(self.parts)
         self._http = HttpServer(
-            Filters(self.parts, routes.route).handle,
+            self.chain.handle,
             max_body_bytes=config.max_body_bytes,
             stop_seconds=config.stop_seconds,
         )
@@ -76,20 +89,21 @@ class ApiServer:
         """Where it listens."""
         return self._http.port
 
-    async def start(self) -> None:
-        """Start all parts."""
+    async def start(self, *, listens: bool = True) -> None:
+        """Start all parts; one that does not listen is asked through `chain`."""
         config = self.parts.config
-        tls = None
-        if config.tls_cert_file:
-            tls = server_tls(config.tls_cert_file, config.tls_key_file, config.client_ca_file)
         # The caches first: whoever is served wants them.
         self.parts.caches.start()
-        # Then the door, since a probe must be answered while there is no store yet.
-        await self._http.start(config.bind_address, config.secure_port, tls)
+        if listens:
+            # Then the door, since a probe must be answered while there is no store yet.
+            tls = None
+            if config.tls_cert_file:
+                tls = server_tls(config.tls_cert_file, config.tls_key_file, config.client_ca_file)
+            await self._http.start(config.bind_address, config.secure_port, tls)
+            log.info("serving", address=config.bind_address, port=self.port, tls=tls is not None)
         # The rest waits for the store by itself.
         self._supervisor.start(bootstrap.bootstrap(self.parts), "bootstrap")
         self._supervisor.start(self._warm(), "warm")
-        log.info("serving", address=config.bind_address, port=self.port, tls=tls is not None)
 
     async def _warm(self) -> None:
         """Load all caches, so that watches which come from another server find their place."""

@@ -5,13 +5,12 @@ from collections.abc import Awaitable, Callable
 from controlplane.api import errors
 from controlplane.api.resource import Resource
 from controlplane.apiserver.documents import discovery, health, not_served, openapi
-from controlplane.apiserver.http.messages import Request, Response, StreamResponse
+from controlplane.apiserver.http.messages import Answer, Request, Response
 from controlplane.apiserver.served import Parts
 from controlplane.apiserver.subresources import table as subresources
 from controlplane.apiserver.verbs import create, delete, get, patch, update, watch
 from controlplane.apiserver.verbs import list as list_handler
 
-Answer = Response | StreamResponse
 Handler = Callable[[Parts, Request, Resource], Awaitable[Answer]]
 
 _VERBS: dict[str, Handler] = {

@@ -40,8 +40,8 @@ class Parts:
     openapi: Documents = field(default_factory=lambda: Documents(Scheme(())))
     # Set when the server ends: watches return.
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    # Set when the namespaces every cluster has are there.
-    is_bootstrapped: bool = False
+    # Set when the objects every cluster has are there.
+    bootstrapped: asyncio.Event = field(default_factory=asyncio.Event)
 
     def serve(self, scheme: Scheme) -> None:
         """Serve the kinds of `scheme` and no others, from the next request on."""

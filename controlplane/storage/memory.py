@@ -5,7 +5,7 @@
 
 import asyncio
 import bisect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from controlplane.api.meta import Obj
 from controlplane.storage import codec
@@ -167,6 +167,24 @@ class MemoryStorage:
 
     async def close(self) -> None:
         """Nothing to free."""
+
+    # ---- direct access for tests, beside every rule ----
+
+    def objects(self, prefix: str) -> Sequence[Obj]:
+        """The objects under `prefix` now, in key order; each call makes new ones."""
+        found = sorted(key for key in self._live if key.startswith(prefix))
+        return [codec.decode(*self._live[key]) for key in found]
+
+    def put(self, key: str, obj: Obj) -> Obj:
+        """Store `obj` whole, whatever was there."""
+        data = codec.encode(obj)
+        return codec.decode(data, self._record(key, data))
+
+    def remove(self, key: str) -> None:
+        """Take an object away; KeyNotFoundError when there is none."""
+        if key not in self._live:
+            raise KeyNotFoundError(key)
+        self._record(key, None)
 
     def compact(self, revision: int) -> None:
         """Forget what was before `revision`."""

@@ -112,6 +112,13 @@ class ResourceCache:
         self._changed.set()
         self._changed = asyncio.Event()
 
+    def forget(self) -> None:
+        """Drop the ring: whoever has not read it by now is too old."""
+        if self._ring:
+            self.ring_start = self._ring[-1].revision
+            self._dropped += len(self._ring)
+            self._ring.clear()
+
     def kill(self) -> None:
         """End all cursors: this cache is no longer fed."""
         self.is_dead = True
@@ -229,6 +236,11 @@ class WatchCache:
         self._started.clear()
         for cache in caches.values():
             cache.kill()
+
+    def forget(self) -> None:
+        """Drop the recent events of all resources, as if many more had come since."""
+        for cache in self._caches.values():
+            cache.forget()
 
     def _feed(self, batch: ChangeBatch) -> None:
         touched: dict[str, ResourceCache] = {}

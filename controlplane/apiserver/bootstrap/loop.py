@@ -28,7 +28,7 @@ async def bootstrap(parts: Parts) -> None:
             log.warning("bootstrap has to wait for the store", error=str(error))
             await parts.clock.sleep(backoff.next())
         else:
-            parts.is_bootstrapped = True
+            parts.bootstrapped.set()
             return
 
 

@@ -20,7 +20,7 @@ async def handle_check(parts: Parts, request: Request) -> Response:
         # Only readiness looks at the store: a server without quorum is alive, restarting it heals nothing.
         checks["etcd"] = await _store(parts)
         checks["poststarthook/bootstrap"] = (
-            "" if parts.is_bootstrapped else "not finished: namespaces are not there yet"
+            "" if parts.bootstrapped.is_set() else "not finished: namespaces are not there yet"
         )
         checks["shutdown"] = "process is shutting down" if parts.stopping.is_set() else ""
     excluded = request.query.get("exclude", [])

@@ -8,8 +8,8 @@ does not name these lists.
 
 from typing import Any
 
+from controlplane.apiserver.http.info import RequestInfo
 from controlplane.apiserver.http.messages import Response, json_response
-from controlplane.apiserver.requests.info import RequestInfo
 
 _KINDS = {
     ("apiextensions.k8s.io", "v1", "customresourcedefinitions"): "CustomResourceDefinitionList",

@@ -1,44 +1,80 @@
-"""What passes between the HTTP edge and the handlers: requests, responses, the caller's identity.
+"""What passes between the HTTP edge and everything behind it: requests, answers, the caller's identity.
 
-Handlers see only these, so tests drive them without sockets, and only `http` knows the HTTP library.
+Filters and handlers see only these, so tests drive them without sockets, and only `http` knows the HTTP library. An
+answer is one of three: a whole `Response`, a `StreamResponse` that goes on, or an `Upgrade`, after which both sides
+send messages as they like.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 
-from controlplane.apiserver.requests.info import RequestInfo
+from controlplane.apiserver.http.info import RequestInfo
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who asks: the certificate's common name, and its organizations as groups."""
+    """Who asks. `uid` and `extra` may be empty; `extra` is what an authenticator knows beyond name and groups."""
 
     name: str
     groups: tuple[str, ...] = ()
+    uid: str = ""
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     @property
     def is_anonymous(self) -> bool:
-        """Whether no certificate was shown."""
+        """Whether no credential was shown."""
         return self.name == "system:anonymous"
 
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 
 
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A client certificate that the TLS layer has verified.
+
+    `subject` are the pairs of its distinguished name in order (`commonName`, `organizationName`, or a dotted OID);
+    `fingerprint` is the SHA-256 of its DER form in lower-case hexadecimal digits, empty when not known.
+    """
+
+    subject: tuple[tuple[str, str], ...]
+    fingerprint: str = ""
+
+    def values(self, attribute: str) -> tuple[str, ...]:
+        """All values of one attribute, in order."""
+        return tuple(value for name, value in self.subject if name == attribute)
+
+
+class Incoming(Protocol):
+    """A request as the edge hands it over. Header names are lower case; query values keep their order."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    query: Mapping[str, list[str]]
+    certificate: Certificate | None
+
+    async def body(self) -> bytes:
+        """The whole body; RequestEntityTooLarge above the server's limit."""
+        ...
+
+
 @dataclass(slots=True)
 class Request:
-    """One request, its body read whole. Header names are lower case; query values keep their order."""
+    """One request on its way through the filters; those before `user` and `body` are known do not look at them."""
 
     method: str
     path: str
     info: RequestInfo
     query: Mapping[str, list[str]]
     headers: Mapping[str, str]
-    body: bytes
-    user: User
-    request_id: str
+    incoming: Incoming
+    body: bytes = b""
+    user: User = ANONYMOUS
+    request_id: str = ""
     warnings: list[str] = field(default_factory=list)
 
     def option(self, name: str, default: str = "") -> str:
@@ -71,6 +107,43 @@ class StreamResponse:
     content_type: str = "application/json"
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+
+
+class Socket(Protocol):
+    """An upgraded connection that carries whole messages; `protocol` is the one that was agreed on, or empty."""
+
+    protocol: str
+
+    async def receive(self) -> bytes | str | None:
+        """The next message of the client; None when there will be no more."""
+        ...
+
+    async def send(self, message: bytes | str) -> None:
+        """Send one message; ConnectionError when the client is gone."""
+        ...
+
+
+@dataclass(slots=True)
+class Upgrade:
+    """An answer that turns the connection into a `Socket` and gives it to `handler`, which owns it until it returns.
+
+    `protocols` are the sub-protocols that `handler` speaks, the best first; an empty one among them accepts clients
+    that name none. When none fits the client is refused with 400 before `handler` is called.
+    """
+
+    handler: Callable[[Socket], Awaitable[None]]
+    protocols: tuple[str, ...] = ("",)
+    status: int = 101
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def choose(self, offered: list[str]) -> str | None:
+        """The sub-protocol to speak with a client that offers these; None when there is none."""
+        if not offered:
+            return "" if "" in self.protocols else None
+        return next((one for one in self.protocols if one and one in offered), None)
+
+
+Answer = Response | StreamResponse | Upgrade
 
 
 def json_response(status: int, content: object) -> Response:

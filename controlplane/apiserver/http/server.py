@@ -1,39 +1,49 @@
-"""The edge: the only file that knows the HTTP library.
+"""The edge: the only file, with websocket.py, that knows the HTTP library.
 
 TLS with optional client certificates, bodies read up to a limit, answers and streams written. A stream's chunk is
 flushed when it comes. A client that goes away cancels what is done for it.
 """
 
+import hashlib
 import ssl
-from collections.abc import Awaitable, Callable
+import weakref
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from controlplane.api import errors
-from controlplane.apiserver.http.messages import ANONYMOUS, Response, StreamResponse, User
+from controlplane.apiserver.http import websocket
+from controlplane.apiserver.http.messages import Answer, Certificate, Incoming, Response, Upgrade
 from kvstore.base.log import get_logger
 
 log = get_logger(__name__)
 
+Handler = Callable[[Incoming], Awaitable[Answer]]
 
-class RawRequest:
-    """A request before it is understood."""
 
-    def __init__(self, request: web.BaseRequest, max_body_bytes: int) -> None:
+class HttpRequest:
+    """An `Incoming` of the HTTP library."""
+
+    def __init__(
+        self, request: web.BaseRequest, certificate: Certificate | None, max_body_bytes: int
+    ) -> None:
         self._request = request
         self._limit = max_body_bytes
         self.method = request.method
         self.path = request.url.path
-        self.headers = {name.lower(): value for name, value in request.headers.items()}
-        self.user = user_of(request.get_extra_info("peercert"))
-        self.query: dict[str, list[str]] = {}
+        self.headers: Mapping[str, str] = {
+            name.lower(): value for name, value in request.headers.items()
+        }
+        self.certificate = certificate
+        query: dict[str, list[str]] = {}
         for name, value in parse_qsl(request.url.raw_query_string, keep_blank_values=True):
-            self.query.setdefault(name, []).append(value)
+            query.setdefault(name, []).append(value)
+        self.query: Mapping[str, list[str]] = query
 
     async def body(self) -> bytes:
-        """The whole body; RequestEntityTooLarge above the limit."""
+        """See `Incoming.body`."""
         length = self._request.content_length
         if length is not None and length > self._limit:
             raise errors.RequestEntityTooLarge(f"limit is {self._limit}")
@@ -46,17 +56,12 @@ class RawRequest:
         return b"".join(chunks)
 
 
-Handler = Callable[[RawRequest], Awaitable[Response | StreamResponse]]
-
-
-def user_of(certificate: dict[str, Any] | None) -> User:
-    """The identity in a verified client certificate: CN is the name, each O a group."""
-    if not certificate:
-        return ANONYMOUS
-    names = [pair for part in certificate.get("subject", ()) for pair in part]
-    common = next((value for key, value in names if key == "commonName"), "")
-    groups = tuple(value for key, value in names if key == "organizationName")
-    return User(common, (*groups, "system:authenticated")) if common else ANONYMOUS
+def certificate_of(parsed: dict[str, Any] | None, der: bytes | None = None) -> Certificate | None:
+    """What `ssl` tells of a verified certificate, as a `Certificate`."""
+    if not parsed:
+        return None
+    subject = tuple((str(k), str(v)) for part in parsed.get("subject", ()) for k, v in part)
+    return Certificate(subject, hashlib.sha256(der).hexdigest() if der else "")
 
 
 def server_tls(cert_file: str, key_file: str, client_ca_file: str) -> ssl.SSLContext:
@@ -77,6 +82,10 @@ class HttpServer:
     def __init__(self, handler: Handler, *, max_body_bytes: int, stop_seconds: float) -> None:
         self._handler = handler
         self._max_body_bytes = max_body_bytes
+        # One look at a connection's certificate serves all its requests.
+        self._certificates: weakref.WeakKeyDictionary[Any, Certificate | None] = (
+            weakref.WeakKeyDictionary()
+        )
         self._runner = web.ServerRunner(
             web.Server(self._serve, handler_cancellation=True, access_log=None),
             shutdown_timeout=stop_seconds,
@@ -94,14 +103,27 @@ class HttpServer:
         """Stop listening, let requests end, then cut what is left."""
         await self._runner.cleanup()
 
+    def _certificate(self, request: web.BaseRequest) -> Certificate | None:
+        connection = request.get_extra_info("ssl_object")
+        if connection is None:
+            return None
+        if connection not in self._certificates:
+            self._certificates[connection] = certificate_of(
+                connection.getpeercert(), connection.getpeercert(binary_form=True)
+            )
+        return self._certificates[connection]
+
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        answer = await self._handler(RawRequest(request, self._max_body_bytes))
+        incoming = HttpRequest(request, self._certificate(request), self._max_body_bytes)
+        answer = await self._handler(incoming)
         if isinstance(answer, Response):
             return web.Response(
                 status=answer.status,
                 body=answer.body,
                 headers={"Content-Type": answer.content_type, **answer.headers},
             )
+        if isinstance(answer, Upgrade):
+            return await websocket.serve(request, answer)
         response = web.StreamResponse(
             status=answer.status, headers={"Content-Type": answer.content_type, **answer.headers}
         )

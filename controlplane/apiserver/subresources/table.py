@@ -1,30 +1,39 @@
-"""Paths below an object: status, scale, binding, eviction, log, finalize. What is not served is answered 405 or 404."""
+"""Which handler answers which path below an object; the only list. What is not in it is answered 405 or 404.
+
+A handler stands under the resource it is for, or under `ANY` when it serves every kind that declares the subresource.
+"""
 
 from collections.abc import Awaitable, Callable
 
 from controlplane.api import errors
 from controlplane.api.resource import Resource
-from controlplane.apiserver.http.messages import Request, Response, StreamResponse
+from controlplane.apiserver.http.messages import Answer, Request
 from controlplane.apiserver.served import Parts
-from controlplane.apiserver.subresources import log as logs
-from controlplane.apiserver.subresources import pods, scale
-from controlplane.apiserver.verbs import get, patch, update
+from controlplane.apiserver.subresources import binding, eviction, finalize, log, scale, status
 
-Answer = Response | StreamResponse
 Handler = Callable[[Parts, Request, Resource], Awaitable[Answer]]
 
-_HANDLERS: dict[tuple[str, str], Handler] = {
-    ("status", "get"): get.handle,
-    ("status", "update"): update.handle,
-    ("status", "patch"): patch.handle,
-    ("scale", "get"): scale.handle_get,
-    ("scale", "update"): scale.handle_update,
-    ("scale", "patch"): scale.handle_patch,
-    ("finalize", "update"): update.handle_finalize,
-    ("binding", "create"): pods.handle_binding,
-    ("eviction", "create"): pods.handle_eviction,
-    ("log", "get"): logs.handle,
+ANY = "*"
+
+# (resource as errors name it, subresource, verb) -> handler
+_HANDLERS: dict[tuple[str, str, str], Handler] = {
+    (ANY, "status", "get"): status.handle_get,
+    (ANY, "status", "update"): status.handle_update,
+    (ANY, "status", "patch"): status.handle_patch,
+    (ANY, "scale", "get"): scale.handle_get,
+    (ANY, "scale", "update"): scale.handle_update,
+    (ANY, "scale", "patch"): scale.handle_patch,
+    ("namespaces", "finalize", "update"): finalize.handle,
+    ("pods", "binding", "create"): binding.handle,
+    ("pods", "eviction", "create"): eviction.handle,
+    ("pods", "log", "get"): log.handle,
 }
+
+
+def find(resource: Resource, subresource: str, verb: str) -> Handler | None:
+    """The handler of a resource's own, else the one for all kinds, else None."""
+    own = _HANDLERS.get((resource.group_resource, subresource, verb))
+    return own or _HANDLERS.get((ANY, subresource, verb))
 
 
 async def handle(parts: Parts, request: Request, resource: Resource) -> Answer:
@@ -33,7 +42,7 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Answer:
     row = resource.subresource(info.subresource)
     if row is None:
         raise errors.NotFound.path()
-    handler = _HANDLERS.get((info.subresource, info.verb))
+    handler = find(resource, info.subresource, info.verb)
     if handler is None or info.verb not in row.verbs:
         raise errors.MethodNotAllowed(kind=resource.plural, group=resource.group, name=info.name)
     return await handler(parts, request, resource)

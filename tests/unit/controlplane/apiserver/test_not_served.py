@@ -5,7 +5,7 @@ import json
 import pytest
 
 from controlplane.apiserver.documents import not_served
-from controlplane.apiserver.requests.info import parse
+from controlplane.apiserver.http.info import parse
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controlplane.apiserver.requests.info import parse
+from controlplane.apiserver.http.info import parse
 
 # method, path, watch -> verb, group, version, namespace, resource, name, subresource
 TABLE = {

@@ -1,6 +1,4 @@
-"""What is particular to pods: binding to a node, and eviction."""
-
-import dataclasses
+"""POST pods/NAME/binding: how a scheduler puts a pod on a node."""
 
 from controlplane.api import conditions, errors, meta, times
 from controlplane.api.errors import Cause
@@ -11,11 +9,10 @@ from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.served import Parts
 from controlplane.kinds.core.binding import KIND as BINDING
-from controlplane.kinds.policy.eviction import KIND as EVICTION
 
 
-async def handle_binding(parts: Parts, request: Request, resource: Resource) -> Response:
-    """POST pods/NAME/binding: put an unbound pod on a node, once."""
+async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
+    """Put an unbound pod on a node, once."""
     binding = body.parse_object(request, BINDING)
     info, target = request.info, binding.get("target") or {}
     node = target.get("name") or ""
@@ -61,20 +58,3 @@ def _check_bindable(resource: Resource, pod: Obj, binding: Obj) -> None:
     gates = meta.spec(pod).get("schedulingGates")
     if gates:
         raise errors.Conflict.of(resource, name, f"pod {name} has non-empty .spec.schedulingGates")
-
-
-async def handle_eviction(parts: Parts, request: Request, resource: Resource) -> Response:
-    """POST pods/NAME/eviction: delete as the eviction's options say. There are no disruption budgets here."""
-    value, problems = body.parse(request)
-    if not isinstance(value, dict):
-        raise errors.BadRequest("the object provided is unrecognized: it is not an object")
-    version = value.get("apiVersion") or "policy/v1"
-    if version not in ("policy/v1", "policy/v1beta1"):
-        raise errors.BadRequest(f"no kind Eviction in {version}")
-    value["apiVersion"] = "policy/v1"
-    eviction = body.checked(request, value, EVICTION, problems)
-    options = writes.options_from(eviction.get("deleteOptions") or {}, request)
-    if writes.is_dry_run(request.query.get("dryRun", [])):
-        options = dataclasses.replace(options, is_dry_run=True)
-    await parts.registries[resource].delete(request.info.namespace, request.info.name, options)
-    return render.status(request, errors.success(code=201), 201)

@@ -1,0 +1,1 @@
+"""Who may do what: a file an authorizer. Knows attributes of requests, never bodies."""

@@ -1,0 +1,28 @@
+"""POST pods/NAME/eviction: a deletion that may be refused for the sake of others."""
+
+import dataclasses
+
+from controlplane.api import errors
+from controlplane.api.resource import Resource
+from controlplane.apiserver.http.messages import Request, Response
+from controlplane.apiserver.requests import body, render
+from controlplane.apiserver.requests import options as writes
+from controlplane.apiserver.served import Parts
+from controlplane.kinds.policy.eviction import KIND as EVICTION
+
+
+async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
+    """Delete as the eviction's options say. There are no disruption budgets here."""
+    value, problems = body.parse(request)
+    if not isinstance(value, dict):
+        raise errors.BadRequest("the object provided is unrecognized: it is not an object")
+    version = value.get("apiVersion") or "policy/v1"
+    if version not in ("policy/v1", "policy/v1beta1"):
+        raise errors.BadRequest(f"no kind Eviction in {version}")
+    value["apiVersion"] = "policy/v1"
+    eviction = body.checked(request, value, EVICTION, problems)
+    options = writes.options_from(eviction.get("deleteOptions") or {}, request)
+    if writes.is_dry_run(request.query.get("dryRun", [])):
+        options = dataclasses.replace(options, is_dry_run=True)
+    await parts.registries[resource].delete(request.info.namespace, request.info.name, options)
+    return render.status(request, errors.success(code=201), 201)

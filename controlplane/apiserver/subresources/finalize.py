@@ -1,0 +1,27 @@
+"""PUT namespaces/NAME/finalize: the one way to take a namespace's own finalizers away."""
+
+from controlplane.api import errors, meta
+from controlplane.api.meta import Obj
+from controlplane.api.resource import Resource
+from controlplane.apiserver.http.messages import Request, Response
+from controlplane.apiserver.requests import body, render
+from controlplane.apiserver.requests import options as writes
+from controlplane.apiserver.served import Parts
+
+
+async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
+    """Replace spec.finalizers by the body's."""
+    registry = parts.registries[resource]
+    wanted = body.parse_object(request, registry.kind)
+    info = request.info
+
+    def finalized(live: Obj) -> Obj:
+        version = meta.resource_version(wanted)
+        if version and version != meta.resource_version(live):
+            raise errors.Conflict.of(resource, info.name)
+        live["spec"] = {**meta.spec(live), "finalizers": meta.spec(wanted).get("finalizers") or []}
+        return live
+
+    context = writes.context_of(request, resource, subresource="finalize")
+    updated = await registry.update(info.namespace, info.name, finalized, context)
+    return render.one(request, registry.kind, updated, parts.clock)
