@@ -14,13 +14,14 @@ Faults on demand: `down`, `intercept`, `break_watches`, `forget_history`; `reque
 
 import asyncio
 import contextlib
+import json
 import random
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from controlplane.api import meta, times
 from controlplane.api.errors import APIError
@@ -76,6 +77,28 @@ class InProcessRequest:
         self.headers: Mapping[str, str] = headers or {}
         self.certificate = certificate_of(user)
         self._body = body
+
+    @classmethod
+    def of(
+        cls,
+        method: str,
+        url: str,
+        content: object = None,
+        *,
+        user: User = ADMIN,
+        headers: Mapping[str, str] | None = None,
+    ) -> "InProcessRequest":
+        """A request by its URL; `content` is bytes, or becomes JSON."""
+        parts = urlsplit(url)
+        raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+        return cls(
+            method,
+            parts.path,
+            query=parse_qs(parts.query, keep_blank_values=True),
+            headers={"content-type": "application/json", **(headers or {})},
+            body=b"" if content is None else raw,
+            user=user,
+        )
 
     async def body(self) -> bytes:
         """See `Incoming.body`."""

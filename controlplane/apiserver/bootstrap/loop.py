@@ -6,7 +6,7 @@ Each creation is idempotent, so all servers may do it at once; without a store i
 from controlplane.api import errors
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
-from controlplane.apiserver.registry.context import WriteContext
+from controlplane.apiserver.requests.context import WriteContext
 from controlplane.apiserver.served import Parts
 from controlplane.kinds.core.namespace import NAMESPACES
 from controlplane.kinds.core.service import SERVICES

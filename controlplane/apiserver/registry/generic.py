@@ -18,7 +18,7 @@ from controlplane.api.strategy import DeleteOptions
 from controlplane.apiserver.admission.chain import Admission
 from controlplane.apiserver.registry import managed
 from controlplane.apiserver.registry.allocation.interface import Allocator
-from controlplane.apiserver.registry.context import Transform, WriteContext
+from controlplane.apiserver.requests.context import Transform, WriteContext
 from controlplane.apiserver.storage_errors import translating
 from controlplane.storage.errors import KeyExistsError
 from controlplane.storage.interface import Preconditions, Removal, Storage

@@ -7,7 +7,7 @@ from controlplane.api import meta
 from controlplane.api.kind import Kind
 from controlplane.api.meta import Obj
 from controlplane.api.patch import apply
-from controlplane.apiserver.registry.context import WriteContext
+from controlplane.apiserver.requests.context import WriteContext
 
 
 def track(kind: Kind, live: Obj | None, obj: Obj, context: WriteContext, now: str) -> None:

@@ -7,8 +7,8 @@ from controlplane.api.schema import strict
 from controlplane.api.strategy import DeleteOptions
 from controlplane.apiserver.http import negotiate
 from controlplane.apiserver.http.messages import Request
-from controlplane.apiserver.registry.context import WriteContext
 from controlplane.apiserver.requests import body
+from controlplane.apiserver.requests.context import WriteContext
 
 _PROPAGATIONS = ("Background", "Foreground", "Orphan")
 

@@ -5,7 +5,6 @@ import json
 import random
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -30,10 +29,6 @@ PODS = "/api/v1/namespaces/default/pods"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 
 
-def dumps(body: object) -> bytes:
-    return json.dumps(body).encode()
-
-
 class Api:
     """The server without its edge."""
 
@@ -47,15 +42,7 @@ class Api:
         self, method: str, url: str, body: object = None, *, user: User = ADMIN, **headers: str
     ) -> Response | StreamResponse:
         named = {key.replace("_", "-"): value for key, value in headers.items()}
-        parts = urlsplit(url)
-        incoming = InProcessRequest(
-            method,
-            parts.path,
-            query=parse_qs(parts.query, keep_blank_values=True),
-            headers={"content-type": "application/json", **named},
-            body=b"" if body is None else body if isinstance(body, bytes) else dumps(body),
-            user=user,
-        )
+        incoming = InProcessRequest.of(method, url, body, user=user, headers=named)
         answer = await self.chain.handle(incoming)
         assert not isinstance(answer, Upgrade)
         return answer

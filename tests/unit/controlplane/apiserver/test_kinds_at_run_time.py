@@ -5,7 +5,6 @@ import json
 import random
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -15,13 +14,12 @@ from controlplane.api.meta import Obj
 from controlplane.api.resource import STATUS, Resource
 from controlplane.api.schema import builtin
 from controlplane.api.strategy import SpecStrategy
-from controlplane.apiserver import routes
-from controlplane.apiserver.app import build_parts
+from controlplane.apiserver.app import build_chain, build_parts
 from controlplane.apiserver.bootstrap import loop as bootstrap
 from controlplane.apiserver.config import ApiServerConfig
-from controlplane.apiserver.filters.chain import Filters
-from controlplane.apiserver.http.messages import Response, StreamResponse, User
+from controlplane.apiserver.http.messages import Response, StreamResponse, Upgrade
 from controlplane.storage.memory import MemoryStorage
+from controlplane.testing.in_process import InProcessRequest
 from kvstore.base.clock import SystemClock
 
 KNATIVE = Resource(
@@ -71,27 +69,17 @@ class Api:
         self.parts = build_parts(
             ApiServerConfig(), MemoryStorage(), SystemClock(), random.Random(1)
         )
-        self._filters = Filters(self.parts, routes.route)
+        self._chain = build_chain(self.parts)
 
     async def answer(self, method: str, url: str, body: Any = None) -> Response | StreamResponse:
-        return await self._filters.handle(_Raw(method, url, body))  # type: ignore[arg-type]
+        answer = await self._chain.handle(InProcessRequest.of(method, url, body))
+        assert not isinstance(answer, Upgrade)
+        return answer
 
     async def call(self, method: str, url: str, body: Any = None) -> tuple[int, Obj]:
         answer = await self.answer(method, url, body)
         assert isinstance(answer, Response)
         return answer.status, json.loads(answer.body)
-
-
-class _Raw:
-    def __init__(self, method: str, url: str, body: Any) -> None:
-        where = urlsplit(url)
-        self.method, self.path, self.user = method, where.path, User("admin", ("system:masters",))
-        self.query = {name: [value] for name, value in parse_qsl(where.query)}
-        self.headers = {"content-type": "application/json"}
-        self._body = b"" if body is None else json.dumps(body).encode()
-
-    async def body(self) -> bytes:
-        return self._body
 
 
 @pytest.fixture
