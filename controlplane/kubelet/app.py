@@ -1,41 +1,40 @@
-"""Composition root of the agent: health, leftovers, log server, registration, then pods and heartbeat."""
+"""Composition root of the kubelet: health, runtime, HTTPS server, registration, then pods and heartbeat."""
 
 import os
 import random
 import sys
 from pathlib import Path
-from typing import Any
 
-from controlplane.api.errors import APIError, MethodNotAllowed, NotFound
 from controlplane.client.events import EventRecorder
 from controlplane.client.informer import Informer
 from controlplane.client.rest import RestClient
-from controlplane.kinds.catalog import SCHEME
 from controlplane.kinds.core.pod.resource import PODS
-from controlplane.kinds.core.service_account import SERVICE_ACCOUNTS
 from controlplane.kubelet.config import AgentConfig
 from controlplane.kubelet.images.catalog import load_catalog
 from controlplane.kubelet.network.addresses import AddressPool
 from controlplane.kubelet.node.heartbeat import Heartbeat
+from controlplane.kubelet.node.objects import ApiObjects
 from controlplane.kubelet.node.registration import Machine, default_capacity, read_system_info
 from controlplane.kubelet.pods.manager import PodManager
 from controlplane.kubelet.pods.worker import Node
 from controlplane.kubelet.runtimes.interface import ContainerRuntime
-from controlplane.kubelet.runtimes.process.runtime import ProcessRuntime
-from controlplane.kubelet.server.server import AgentServer, tls_context
+from controlplane.kubelet.runtimes.registry import RuntimeOptions, choose
+from controlplane.kubelet.server.server import KubeletServer, tls_context
+from controlplane.kubelet.volumes.manager import VolumeManager
+from controlplane.kubelet.volumes.registry import volume_plugins
 from controlplane.program import health
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
 from kvstore.base.tasks import Supervisor
 
-_log = get_logger("agent")
+_log = get_logger("kubelet")
 
-# What containers inherit of the agent's own environment: enough to find programs, nothing secret.
+# What containers inherit of the kubelet's own environment: enough to find programs, nothing secret.
 _INHERITED = ("PATH", "LANG", "TZ", "TMPDIR")
 
 
 class App:
-    """All parts of one agent."""
+    """All parts of one kubelet."""
 
     def __init__(
         self,
@@ -51,7 +50,7 @@ class App:
         self._rng = rng
         self._catalog = load_catalog(config.images_file)
         self._addresses = AddressPool(config.pod_cidr)
-        self._runtime = runtime or ProcessRuntime(Path(config.root_dir), clock, _base_env())
+        self._runtime = runtime or self._choose_runtime()
         self._events = EventRecorder(client, "kubelet", clock, host=config.name)
         self._informer = Informer(
             client,
@@ -73,19 +72,18 @@ class App:
                 checks = {"registered": self._not_registered}
                 host, port = config.health_address
                 supervisor.start(health.serve(host, port, checks), "health", eternal=True)
-            if isinstance(self._runtime, ProcessRuntime):
-                # Before anything starts: addresses and names of an earlier life must be free.
-                killed = self._runtime.start()
-                if killed:
-                    _log.warning("killed what an earlier life left", processes=killed)
+            # Before anything else: addresses and names of an earlier life must be free.
+            killed = await self._runtime.start()
+            if killed:
+                _log.warning("killed what an earlier life left", processes=killed)
             tls = None
             if config.tls_cert_file:
                 tls = tls_context(config.tls_cert_file, config.tls_key_file, config.client_ca_file)
                 # Before registration, which tells the port.
-                routes = AgentServer(self._runtime, self._informer.indexer, self._clock)
+                routes = KubeletServer(self._runtime, self._informer.indexer, self._clock)
                 server = await routes.serve(config.address, config.port, tls, self._set_port)
             else:
-                _log.warning("no TLS files given: logs are not served")
+                _log.warning("no TLS files given: neither logs nor commands are served")
             supervisor.start(self._events.run(), "events", eternal=True)
             heartbeat = self._heartbeat = self._make_heartbeat()
             await heartbeat.register()
@@ -122,7 +120,7 @@ class App:
             pod_cidr=self._addresses.cidr,
             labels=config.labels,
             images=tuple(self._catalog.names),
-            info=read_system_info(config.name),
+            info=read_system_info(config.name, self._runtime.name),
         )
         return Heartbeat(
             self._client,
@@ -134,7 +132,18 @@ class App:
             status_seconds=config.status_seconds,
         )
 
+    def _choose_runtime(self) -> ContainerRuntime:
+        options = RuntimeOptions(Path(self._config.root_dir), self._clock, _base_env())
+        choice = choose(self._config.container_runtime, options)
+        for name, why in choice.refusals.items():
+            _log.warning("container runtime does not work here", runtime=name, reason=why)
+        return choice.runtime
+
     def _node(self) -> Node:
+        references = ApiObjects(self._client)
+        volumes = VolumeManager(
+            Path(self._config.root_dir), volume_plugins(), references, self._clock
+        )
         return Node(
             name=self._config.name,
             ip=self._config.node_ip,
@@ -143,30 +152,11 @@ class App:
             catalog=self._catalog,
             addresses=self._addresses,
             events=self._events,
-            fetch=self._fetch,
+            references=references,
+            volumes=volumes,
             clock=self._clock,
             rng=self._rng,
         )
-
-    async def _fetch(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-        try:
-            if kind == "ServiceAccountToken":
-                body = {
-                    "apiVersion": "authentication.k8s.io/v1",
-                    "kind": "TokenRequest",
-                    "spec": {},
-                }
-                answer = await self._client.create_subresource(
-                    SERVICE_ACCOUNTS, name, "token", body, namespace
-                )
-                return {"token": answer["status"]["token"]}
-            return await self._client.get(SCHEME.of(kind), name, namespace)
-        except (NotFound, MethodNotAllowed):
-            return None
-        except APIError:
-            if kind == "ServiceAccountToken":
-                return None  # Pods start without one, as this product lets them do without.
-            raise
 
 
 def _base_env() -> dict[str, str]:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from controlplane.kubelet.runtimes.registry import AUTO, OFFERS
 from controlplane.program.run import parse_address
 from kvstore.base.durations import parse_duration
 
@@ -27,6 +28,7 @@ class AgentConfig:
     node_ip: str = "127.0.0.1"
     pod_cidr: str = "127.100.0.0/24"
     images_file: str | None = None
+    container_runtime: str = AUTO
     max_pods: int = 110
     status_seconds: float = 300.0
     lease_seconds: float = 40.0
@@ -68,6 +70,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> AgentConfig:
     add("--node-ip", default="127.0.0.1")
     add("--pod-cidr", default="127.100.0.0/24", help="addresses of pods, within 127.0.0.0/8")
     add("--images", default=None, metavar="FILE.json", help="more images: name -> command")
+    add(
+        "--container-runtime",
+        default=AUTO,
+        metavar="NAME",
+        help=f"{', '.join(offer.name for offer in OFFERS)}, or auto: the first that works here",
+    )
     add("--max-pods", type=int, default=110)
     add("--node-status-update-frequency", type=parse_duration, default=300.0, metavar="DURATION")
     add("--node-lease-duration", type=parse_duration, default=40.0, metavar="DURATION")
@@ -95,6 +103,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> AgentConfig:
         node_ip=options.node_ip,
         pod_cidr=options.pod_cidr,
         images_file=options.images,
+        container_runtime=options.container_runtime,
         max_pods=options.max_pods,
         status_seconds=options.node_status_update_frequency,
         lease_seconds=options.node_lease_duration,

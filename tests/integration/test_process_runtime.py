@@ -28,7 +28,7 @@ ENV = {"PATH": os.environ["PATH"]}
 @pytest.fixture
 async def runtime(tmp_path: Path) -> AsyncIterator[ProcessRuntime]:
     made = ProcessRuntime(tmp_path, SystemClock(), ENV)
-    made.start()
+    await made.start()
     yield made
     await made.close()
 
@@ -123,7 +123,7 @@ from kvstore.base.clock import SystemClock
 async def main():
     import os
     runtime = ProcessRuntime(Path(sys.argv[1]), SystemClock(), {"PATH": os.environ["PATH"]})
-    print("killed", runtime.start(), flush=True)
+    print("killed", await runtime.start(), flush=True)
     box = await runtime.run_sandbox(SandboxConfig("u1", "p", "default", "127.9.9.9"))
     script = "sleep 1000 & echo $! > pids; setsid sleep 1000 & echo $! >> pids; echo $$ >> pids; wait"
     config = ContainerConfig("c", 0, "busybox", "id", ("sh", "-c", script))

@@ -11,7 +11,7 @@ from typing import Any
 from controlplane.api.times import to_rfc3339
 
 KUBELET_VERSION = "v1.36.0"
-RUNTIME_VERSION = "quorate://0.1.0"
+RUNTIME_VERSION = "0.1.0"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 
 _CONDITIONS = (
@@ -56,13 +56,13 @@ def default_capacity(root: str, max_pods: int) -> dict[str, str]:
     }
 
 
-def read_system_info(name: str) -> dict[str, str]:
-    """Every field of NodeSystemInfo; clients refuse nodes that lack one."""
+def read_system_info(name: str, runtime: str) -> dict[str, str]:
+    """Every field of NodeSystemInfo, with the runtime's name; clients refuse nodes that lack one."""
     machine = platform.machine()
     return {
         "architecture": ARCHITECTURES.get(machine, machine),
         "bootID": _first_line("/proc/sys/kernel/random/boot_id") or str(uuid.uuid4()),
-        "containerRuntimeVersion": RUNTIME_VERSION,
+        "containerRuntimeVersion": f"{runtime}://{RUNTIME_VERSION}",
         "kernelVersion": platform.release(),
         "kubeProxyVersion": KUBELET_VERSION,
         "kubeletVersion": KUBELET_VERSION,

@@ -31,6 +31,7 @@ class PodManager:
         """Follow the pods until cancelled."""
         self._node.runtime.on_change(self._container_changed)
         self._informer.add_listener(self._added, self._updated, self._deleted)
+        await self._node.volumes.remove_orphans(self._workers)
         try:
             await self._supervisor.wait()
         finally:

@@ -47,6 +47,16 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a pod ended: no container will ever run again."""
+
+    phase: str
+    """`Succeeded` or `Failed`."""
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """All that is known of a pod. Times are Unix seconds."""
 
@@ -66,6 +76,8 @@ class View:
     deleting: bool = False
     started_at: float = 0.0
     """When this node took the pod; activeDeadlineSeconds counts from here."""
+    outcome: Outcome | None = None
+    """Decided by an earlier plan, and never taken back."""
 
     @property
     def spec(self) -> Object:
@@ -129,10 +141,8 @@ class Plan:
     waiting: dict[str, Blocked] = field(default_factory=dict)
     """Containers that wait, with reason and message for their status."""
     wake_at: float | None = None
-    outcome: str = ""
-    """`Succeeded` or `Failed` once no container will ever run again."""
-    reason: str = ""
-    message: str = ""
+    outcome: Outcome | None = None
+    """Once there is one, all that is left is to stop."""
 
     def wake(self, at: float) -> None:
         """Look again no later than this."""
@@ -173,20 +183,21 @@ def grace_seconds(pod: Object) -> float:
 
 def make_plan(view: View) -> Plan:
     """The next actions."""
-    plan = Plan()
-    if view.deleting:
+    plan = Plan(outcome=view.outcome)
+    if view.deleting or view.outcome is not None:
         _stop_all(view, plan, "Stopping container {name}")
         return plan
     deadline = view.spec.get("activeDeadlineSeconds")
     if deadline is not None and view.started_at and not _all_ended(view):
         if view.now >= view.started_at + deadline:
-            plan.outcome, plan.reason = "Failed", "DeadlineExceeded"
-            plan.message = "Pod was active on the node longer than the specified deadline"
+            message = "Pod was active on the node longer than the specified deadline"
+            plan.outcome = Outcome("Failed", "DeadlineExceeded", message)
             _stop_all(view, plan, "Stopping container {name}")
             return plan
         plan.wake(view.started_at + deadline)
-    plan.outcome = _outcome(view)
-    if plan.outcome:
+    phase = _final_phase(view)
+    if phase:
+        plan.outcome = Outcome(phase)
         _stop_all(view, plan, "Stopping container {name}")
         return plan
     if _initialize(view, plan):
@@ -291,7 +302,8 @@ def pod_label(pod: Object) -> str:
     return f"{meta['name']}_{meta.get('namespace', '')}({meta.get('uid', '')})"
 
 
-def _outcome(view: View) -> str:
+def _final_phase(view: View) -> str:
+    """`Succeeded`, `Failed`, or "" while a container runs or is to run again."""
     for container in view.init_containers:
         status = view.containers.get(container["name"])
         ended = status is not None and status.state is ContainerState.EXITED
@@ -316,7 +328,7 @@ def _running(view: View) -> Iterable[ContainerStatus]:
 
 
 def _all_ended(view: View) -> bool:
-    return bool(view.containers) and not any(_running(view)) and bool(_outcome(view))
+    return bool(view.containers) and not any(_running(view)) and bool(_final_phase(view))
 
 
 def _stop_all(view: View, plan: Plan, message: str) -> None:

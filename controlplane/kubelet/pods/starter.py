@@ -9,13 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controlplane.api.errors import APIError
-from controlplane.kubelet.containers.environment import (
-    ConfigError,
-    Fetch,
-    command_line,
-    container_env,
-    container_mounts,
-)
+from controlplane.kubelet.containers.command import command_line
+from controlplane.kubelet.containers.environment import container_env
+from controlplane.kubelet.containers.mounts import container_mounts
+from controlplane.kubelet.containers.references import ConfigError, References
 from controlplane.kubelet.images.catalog import Image, ImageCatalog
 from controlplane.kubelet.pods.plan import BACKOFF_FIRST_SECONDS, BACKOFF_MAX_SECONDS, Blocked
 from controlplane.kubelet.runtimes.interface import (
@@ -39,7 +36,7 @@ class ContainerStarter:
 
     runtime: ContainerRuntime
     catalog: ImageCatalog
-    fetch: Fetch
+    references: References
     clock: Clock
     emit: Emit
     facts: dict[str, str]
@@ -71,7 +68,10 @@ class ContainerStarter:
                 env=env,
                 working_dir=container.get("workingDir") or image.workdir,
                 root=image.root,
-                mounts=container_mounts(container, volumes),
+                mounts=container_mounts(container, volumes, env),
+                stdin=bool(container.get("stdin")),
+                stdin_once=bool(container.get("stdinOnce")),
+                tty=bool(container.get("tty")),
             )
             container_id = await self.runtime.create_container(sandbox.id, config)
         except ConfigError as problem:
@@ -97,7 +97,7 @@ class ContainerStarter:
     async def _environment(self, pod: Object, container: Object, image: Image) -> dict[str, str]:
         name = container["name"]
         try:
-            env = await container_env(pod, container, image, self.facts, self.fetch)
+            env = await container_env(pod, container, image, self.facts, self.references)
         except APIError:
             if name not in self._env:
                 raise

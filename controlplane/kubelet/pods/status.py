@@ -34,7 +34,10 @@ def pod_status(view: View, plan: Plan, *, node_ip: str, gone: bool = False) -> J
     """The whole status this agent is responsible for. `gone`: the pod's last, all ended."""
     old: Object = view.pod.get("status") or {}
     containers = [_container(view, plan, spec) for spec in view.main_containers]
-    phase = plan.outcome or (_final_phase(view) if gone else _phase(view, plan))
+    if plan.outcome is not None:
+        phase = plan.outcome.phase
+    else:
+        phase = _last_phase(view) if gone else _phase(view)
     status: Json = {
         "phase": phase,
         "conditions": _conditions(view, old, phase, containers),
@@ -51,8 +54,8 @@ def pod_status(view: View, plan: Plan, *, node_ip: str, gone: bool = False) -> J
     if view.sandbox is not None and view.sandbox.ip:
         status["podIP"] = view.sandbox.ip
         status["podIPs"] = [{"ip": view.sandbox.ip}]
-    if plan.reason:
-        status["reason"], status["message"] = plan.reason, plan.message
+    if plan.outcome is not None and plan.outcome.reason:
+        status["reason"], status["message"] = plan.outcome.reason, plan.outcome.message
     return status
 
 
@@ -77,7 +80,7 @@ def status_patch(old: Object, wanted: Json) -> Json:
     return patch
 
 
-def _phase(view: View, plan: Plan) -> str:
+def _phase(view: View) -> str:
     if not initialized(view):
         return "Pending"
     running = waiting = ended = 0
@@ -100,7 +103,7 @@ def _phase(view: View, plan: Plan) -> str:
     return "Failed" if failed else "Succeeded"
 
 
-def _final_phase(view: View) -> str:
+def _last_phase(view: View) -> str:
     statuses = [view.containers.get(spec["name"]) for spec in view.main_containers]
     if all(status is None for status in statuses):
         return "Failed"

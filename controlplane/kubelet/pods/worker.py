@@ -7,23 +7,30 @@ holds up the other containers.
 import asyncio
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from controlplane.api import times
-from controlplane.api.errors import APIError
 from controlplane.client.events import EventRecorder
 from controlplane.client.rest import RestClient
-from controlplane.kubelet.containers.environment import ConfigError, Fetch, fill_volume
+from controlplane.kubelet.containers.references import References
 from controlplane.kubelet.images.catalog import ImageCatalog
 from controlplane.kubelet.network.addresses import AddressPool, NoAddressLeftError
 from controlplane.kubelet.pods import plan as planning
 from controlplane.kubelet.pods.history import earlier_runs
-from controlplane.kubelet.pods.plan import Plan, StartContainer, StartSandbox, StopContainer, View
+from controlplane.kubelet.pods.plan import (
+    Outcome,
+    Plan,
+    StartContainer,
+    StartSandbox,
+    StopContainer,
+    View,
+)
 from controlplane.kubelet.pods.starter import ContainerStarter
 from controlplane.kubelet.pods.status import pod_status
 from controlplane.kubelet.pods.status_writer import StatusWriter
 from controlplane.kubelet.pods.wake import Wake
+from controlplane.kubelet.probes.interface import Target
 from controlplane.kubelet.probes.prober import Prober, first_verdict, has_probes
 from controlplane.kubelet.runtimes.interface import (
     ContainerRuntime,
@@ -32,6 +39,8 @@ from controlplane.kubelet.runtimes.interface import (
     Sandbox,
     SandboxConfig,
 )
+from controlplane.kubelet.volumes.interface import VolumeError
+from controlplane.kubelet.volumes.manager import VolumeManager
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
 from kvstore.base.tasks import Supervisor
@@ -39,6 +48,8 @@ from kvstore.base.tasks import Supervisor
 _log = get_logger("worker")
 
 MOUNT_RETRY_SECONDS = 5.0
+REFRESH_SECONDS = 10.0
+"""How often volumes made of API objects are brought up to date."""
 FORCED_GRACE_SECONDS = 1.0
 """What containers of a pod get whose object is gone already."""
 KEPT_RUNS = 2
@@ -58,7 +69,8 @@ class Node:
     catalog: ImageCatalog
     addresses: AddressPool
     events: EventRecorder
-    fetch: Fetch
+    references: References
+    volumes: VolumeManager
     clock: Clock
     rng: random.Random
 
@@ -77,11 +89,12 @@ class PodWorker:
         self._sandbox: Sandbox | None = None
         self._volumes: dict[str, str] = {}
         self._mount_retry_at = 0.0
+        self._refreshing = False
         self._stopping: set[str] = set()
         self._backoffs: dict[str, planning.CrashBackoff] = {}
         self._backing_off: set[str] = set()
         self._probers: dict[str, tuple[Prober, asyncio.Task[None]]] = {}
-        self._outcome: Plan | None = None
+        self._outcome: Outcome | None = None
         now = node.clock.time()
         self._earlier, self._rerun = earlier_runs(pod, now)
         known = times.parse_or_none((pod.get("status") or {}).get("startTime"))
@@ -89,7 +102,7 @@ class PodWorker:
         self._starter = ContainerStarter(
             node.runtime,
             node.catalog,
-            node.fetch,
+            node.references,
             node.clock,
             self._emit,
             {"HOST_IP": node.ip, "NODE_NAME": node.name},
@@ -113,26 +126,25 @@ class PodWorker:
     async def run(self) -> None:
         """Until the pod is gone, from here and from the API server."""
         self._supervisor.start(self._writer.run(), "status")
+        gone = False
         try:
             if (self._pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
                 await self._sit_out()
             while True:
                 view = self._observe()
-                plan = self._outcome or planning.make_plan(view)
-                if self._outcome is not None:
-                    plan = Plan(planning.make_plan(view).actions, {}, None, plan.outcome)
-                    plan.reason, plan.message = self._outcome.reason, self._outcome.message
-                elif plan.outcome:
-                    self._outcome = plan
+                plan = planning.make_plan(view)
+                self._outcome = plan.outcome
                 await self._act(view, plan)
                 after = self._observe()
                 if self._finished(after):
+                    gone = True
                     break
                 self._tell(after, plan)
                 await self._wake.wait(self._seconds_to_sleep(plan))
         finally:
             await self._supervisor.stop()
-            await self._clean_up()
+            if gone:
+                await self._clean_up()
 
     async def _sit_out(self) -> None:
         """A pod that had ended before this agent started: only its deletion is left to do."""
@@ -173,6 +185,7 @@ class PodWorker:
             stopping=frozenset(self._stopping),
             deleting=self._deleting or self._object_gone,
             started_at=self._started_at,
+            outcome=self._outcome,
         )
 
     async def _act(self, view: View, plan: Plan) -> None:
@@ -205,30 +218,43 @@ class PodWorker:
             self._emit("Warning", "FailedCreatePodSandBox", str(problem))
             self._mount_retry_at = node.clock.time() + MOUNT_RETRY_SECONDS
             return False
+        self._starter.facts["POD_IP"] = ip
+        if not await self._set_up_volumes():
+            return False
         if self._sandbox is None or not self._sandbox.ready:
             self._sandbox = await node.runtime.run_sandbox(
                 SandboxConfig(self._uid, meta["name"], meta.get("namespace", ""), ip)
             )
-        self._starter.facts["POD_IP"] = ip
-        sandbox = self._sandbox
-        for volume in spec.get("volumes") or ():
+        return True
+
+    async def _set_up_volumes(self) -> bool:
+        node = self._node
+        for volume in self._pod["spec"].get("volumes") or ():
             name = volume["name"]
             if name in self._volumes:
                 continue
-            directory = node.runtime.volume_dir(sandbox.id, name)
             try:
-                self._volumes[name] = await fill_volume(
-                    self._pod, volume, directory, self._starter.facts, node.fetch
+                self._volumes[name] = await node.volumes.set_up(
+                    self._pod, volume, self._starter.facts
                 )
-            except (ConfigError, APIError, OSError) as problem:
+            except VolumeError as problem:
                 text = f'MountVolume.SetUp failed for volume "{name}" : {problem}'
                 self._emit("Warning", "FailedMount", text)
-                self._mount_retry_at = node.clock.time() + MOUNT_RETRY_SECONDS
                 # The address is kept; the rest is tried again with the next plan.
-                await node.runtime.stop_sandbox(sandbox.id)
-                self._sandbox = None
+                self._mount_retry_at = node.clock.time() + MOUNT_RETRY_SECONDS
                 return False
+        if self._volumes and not self._refreshing:
+            self._refreshing = True
+            self._supervisor.start(self._refresh_volumes(), "volumes")
         return True
+
+    async def _refresh_volumes(self) -> None:
+        """Follow what ConfigMaps, Secrets and tokens become while the pod runs."""
+        while not self._deleting:
+            # By chance, so that the pods of a node do not all ask at once.
+            await self._node.clock.sleep(REFRESH_SECONDS * self._node.rng.uniform(0.8, 1.2))
+            if self._sandbox is not None and self._sandbox.ready:
+                await self._node.volumes.refresh(self._pod, self._starter.facts)
 
     async def _start_container(self, view: View, plan: Plan, action: StartContainer) -> None:
         if self._sandbox is None:
@@ -287,9 +313,7 @@ class PodWorker:
     async def _stop_sandbox(self) -> None:
         if self._sandbox is not None:
             await self._node.runtime.stop_sandbox(self._sandbox.id)
-            self._sandbox = Sandbox(
-                self._sandbox.id, self._uid, self._sandbox.ip, False, self._sandbox.created_at
-            )
+            self._sandbox = replace(self._sandbox, ready=False)
         self._node.addresses.release(self._uid)
         self._wake.call()
 
@@ -304,11 +328,9 @@ class PodWorker:
             spec = self._spec_of(status.name)
             if container_id in self._probers or not has_probes(spec):
                 continue
+            box = self._sandbox
             prober = Prober(
-                spec,
-                container_id,
-                self._sandbox.ip,
-                self._node.runtime,
+                Target(spec, container_id, box.id, box.ip, self._node.runtime),
                 self._node.clock,
                 self._wake.call,
                 lambda reason, text: self._emit("Warning", reason, text),
@@ -335,7 +357,7 @@ class PodWorker:
         verdicts = dict(view.verdicts)
         for spec in (*view.init_containers, *view.main_containers):
             verdicts.setdefault(spec["name"], first_verdict(spec))
-        shown = View(**{**_fields(view), "verdicts": verdicts})
+        shown = replace(view, verdicts=verdicts)
         done = view.deleting and self._all_ended(view)
         status = pod_status(shown, plan, node_ip=self._node.ip, gone=done)
         self._writer.want(status, remove=done)
@@ -349,7 +371,7 @@ class PodWorker:
 
     def _finished(self, view: View) -> bool:
         return (self._object_gone or self._writer.gone) and self._all_ended(
-            View(**{**_fields(view), "deleting": True})
+            replace(view, deleting=True)
         )
 
     def _seconds_to_sleep(self, plan: Plan) -> float | None:
@@ -361,12 +383,9 @@ class PodWorker:
     async def _clean_up(self) -> None:
         if self._sandbox is not None:
             await self._node.runtime.remove_sandbox(self._sandbox.id)
+        await self._node.volumes.tear_down(self._uid)
         self._node.addresses.release(self._uid)
 
     def _emit(self, kind: str, reason: str, message: str) -> None:
         _log.debug("event", pod=self._pod["metadata"]["name"], reason=reason, message=message)
         self._node.events.event(dict(self._pod), kind, reason, message)
-
-
-def _fields(view: View) -> dict[str, Any]:
-    return {name: getattr(view, name) for name in View.__dataclass_fields__}

@@ -5,15 +5,21 @@ good says so in the `Verdict`, and the plan restarts the container; readiness on
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
 
 from controlplane.kubelet.pods.plan import Verdict
-from controlplane.kubelet.runtimes.interface import ContainerRuntime
+from controlplane.kubelet.probes import exec, grpc, http, tcp
+from controlplane.kubelet.probes.interface import Object, Target
 from kvstore.base.clock import Clock
 
-Object = Mapping[str, Any]
 KINDS = ("startup", "liveness", "readiness")
+WAYS: Mapping[str, Callable[[Target, Object, float], Awaitable[str | None]]] = {
+    "exec": exec.probe,
+    "httpGet": http.probe,
+    "tcpSocket": tcp.probe,
+    "grpc": grpc.probe,
+}
+"""How each field of a probe is tried."""
 Report = Callable[[str, str], None]
 """Reason and message of an event."""
 
@@ -35,19 +41,14 @@ class Prober:
 
     def __init__(
         self,
-        container: Object,
-        container_id: str,
-        host: str,
-        runtime: ContainerRuntime,
+        target: Target,
         clock: Clock,
         changed: Callable[[], None],
         report: Report,
     ) -> None:
-        self.verdict = first_verdict(container)
-        self._container = container
-        self._id = container_id
-        self._host = host
-        self._runtime = runtime
+        self.verdict = first_verdict(target.spec)
+        self._container = target.spec
+        self._target = target
         self._clock = clock
         self._changed = changed
         self._report = report
@@ -93,55 +94,13 @@ class Prober:
     async def _try(self, probe: Object) -> str | None:
         """None when well, else what went wrong."""
         timeout = float(probe.get("timeoutSeconds") or 1)
-        try:
-            if probe.get("exec"):
-                return await self._exec(list(probe["exec"].get("command") or ()), timeout)
-            if probe.get("httpGet"):
-                return await asyncio.wait_for(self._http(probe["httpGet"], timeout), timeout)
-            if probe.get("tcpSocket"):
-                return await asyncio.wait_for(self._tcp(probe["tcpSocket"]), timeout)
-        except TimeoutError:
-            return f"timed out after {timeout:g}s"
-        except (OSError, ValueError, KeyError) as problem:
-            return str(problem)
-        return "this kind of probe is not supported on this node" if probe.get("grpc") else None
-
-    async def _exec(self, command: list[str], timeout: float) -> str | None:
-        result = await self._runtime.exec_sync(self._id, command, timeout)
-        return None if result.exit_code == 0 else result.output.decode(errors="replace")[:1024]
-
-    async def _http(self, get: Object, timeout: float) -> str | None:
-        import aiohttp  # Only nodes whose pods have such probes need it.
-
-        host, port = get.get("host") or self._host, self._port(get["port"])
-        scheme = str(get.get("scheme") or "HTTP").lower()
-        url = f"{scheme}://{host}:{port}/{str(get.get('path') or '/').lstrip('/')}"
-        headers = {h["name"]: h["value"] for h in get.get("httpHeaders") or ()}
-        limits = aiohttp.ClientTimeout(total=timeout)
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=limits) as session,
-                session.get(url, headers=headers, ssl=False, allow_redirects=False) as response,
-            ):
-                if 200 <= response.status < 400:
-                    return None
-                return f"HTTP probe failed with statuscode: {response.status}"
-        except aiohttp.ClientConnectorError:
-            return f'Get "{url}": dial tcp {host}:{port}: connect: connection refused'
-        except aiohttp.ClientError as problem:
-            return f'Get "{url}": {problem}'
-
-    async def _tcp(self, socket: Object) -> str | None:
-        host, port = socket.get("host") or self._host, self._port(socket["port"])
-        try:
-            _, writer = await asyncio.open_connection(host, port)
-        except OSError:
-            return f"dial tcp {host}:{port}: connect: connection refused"
-        writer.close()
-        return None
-
-    def _port(self, port: int | str) -> int:
-        for entry in self._container.get("ports") or ():
-            if entry.get("name") == port:
-                return int(entry["containerPort"])
-        return int(port)
+        for key, way in WAYS.items():
+            if probe.get(key) is None:
+                continue
+            try:
+                return await way(self._target, probe[key], timeout)
+            except TimeoutError as problem:
+                return str(problem) or f"timed out after {timeout:g}s"
+            except (OSError, ValueError, KeyError) as problem:
+                return str(problem)
+        return "the probe names no way of probing"

@@ -1,19 +1,26 @@
 """Containers as staged states, for tests and for nodes with many pods: nothing runs.
 
-A container runs from `start` until `exit` is called or it is stopped; output is what `say` was told.
+A container runs from `start` until `exit` is called or it is stopped; output is what `say` was told. Commands beside it
+answer with `exec_result`, and what is written to an attached session comes back as its output.
 """
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 from controlplane.kubelet.runtimes.interface import (
     ContainerConfig,
+    ContainerRuntimeError,
     ContainerState,
     ContainerStatus,
     ExecResult,
+    Feature,
     LogOptions,
     Sandbox,
     SandboxConfig,
+    Session,
+    Stream,
 )
 from kvstore.base.clock import Clock
 
@@ -21,10 +28,14 @@ from kvstore.base.clock import Clock
 class FakeRuntime:
     """See `ContainerRuntime`."""
 
-    def __init__(self, clock: Clock, directory: str = "") -> None:
+    name = "fake"
+    features = frozenset(Feature)
+
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._directory = directory
         self._count = 0
+        self._grown = asyncio.Event()
+        self._sessions: dict[str, list[FakeSession]] = {}
         self._listeners: list[Callable[[str], None]] = []
         self._output: dict[str, list[bytes]] = {}
         self.sandboxes: dict[str, Sandbox] = {}
@@ -43,12 +54,16 @@ class FakeRuntime:
             finished_at=self._clock.time(),
             reason="Completed" if code == 0 else "Error",
         )
+        for session in self._sessions.pop(container_id, ()):
+            session.end(code)
+        self._grown.set()
         for listener in self._listeners:
             listener(status.pod_uid)
 
     def say(self, container_id: str, line: bytes) -> None:
         """Stage output."""
         self._output.setdefault(container_id, []).append(line)
+        self._grown.set()
 
     def running(self, pod_uid: str, name: str) -> ContainerStatus | None:
         """The running container of that name."""
@@ -56,6 +71,10 @@ class FakeRuntime:
             if status.name == name and status.state is ContainerState.RUNNING:
                 return status
         return None
+
+    async def start(self) -> int:
+        """See `ContainerRuntime`."""
+        return 0
 
     def on_change(self, listener: Callable[[str], None]) -> None:
         """See `ContainerRuntime`."""
@@ -86,9 +105,9 @@ class FakeRuntime:
             del self.containers[status.id]
         self.sandboxes.pop(sandbox_id, None)
 
-    def volume_dir(self, sandbox_id: str, volume: str) -> str:
+    def list_sandboxes(self) -> list[Sandbox]:
         """See `ContainerRuntime`."""
-        return f"{self._directory}/{self.sandboxes[sandbox_id].pod_uid}/{volume}"
+        return list(self.sandboxes.values())
 
     async def create_container(self, sandbox_id: str, config: ContainerConfig) -> str:
         """See `ContainerRuntime`."""
@@ -108,10 +127,17 @@ class FakeRuntime:
 
     async def start_container(self, container_id: str) -> None:
         """See `ContainerRuntime`."""
+        status, now = self.containers[container_id], self._clock.time()
+        if not self.configs[container_id].argv:
+            self.exit(container_id, 128)
+            self.containers[container_id] = replace(
+                self.containers[container_id],
+                reason="StartError",
+                message="failed to start container: no command specified",
+            )
+            return
         self.containers[container_id] = replace(
-            self.containers[container_id],
-            state=ContainerState.RUNNING,
-            started_at=self._clock.time(),
+            status, state=ContainerState.RUNNING, started_at=now
         )
 
     async def stop_container(self, container_id: str, grace_seconds: float) -> None:
@@ -132,18 +158,106 @@ class FakeRuntime:
         self, container_id: str, argv: Sequence[str], timeout_seconds: float
     ) -> ExecResult:
         """See `ContainerRuntime`."""
+        self._running(container_id)
         return self.exec_result
+
+    async def exec(
+        self, container_id: str, argv: Sequence[str], *, stdin: bool, tty: bool
+    ) -> Session:
+        """See `ContainerRuntime`."""
+        self._running(container_id)
+        session = FakeSession()
+        session.feed(Stream.STDOUT, self.exec_result.output)
+        session.end(self.exec_result.exit_code)
+        return session
+
+    async def attach(self, container_id: str) -> Session:
+        """See `ContainerRuntime`."""
+        self._running(container_id)
+        session = FakeSession()
+        self._sessions.setdefault(container_id, []).append(session)
+        return session
+
+    async def open_socket(self, sandbox_id: str) -> socket.socket:
+        """See `ContainerRuntime`. Pods share the network of the test."""
+        if sandbox_id not in self.sandboxes:
+            raise KeyError(sandbox_id)
+        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        made.setblocking(False)
+        return made
 
     async def logs(self, container_id: str, options: LogOptions) -> AsyncIterator[bytes]:
         """See `ContainerRuntime`."""
-        for line in self._output.get(container_id, ()):
-            yield line
+        shown = 0
+        while True:
+            for line in self._output.get(container_id, [])[shown:]:
+                shown += 1
+                yield line
+            status = self.containers[container_id]
+            if not options.follow or status.state is ContainerState.EXITED:
+                return
+            await self._grown.wait()
+            self._grown.clear()
 
     async def close(self) -> None:
         """See `ContainerRuntime`."""
         for sandbox_id in list(self.sandboxes):
             await self.stop_sandbox(sandbox_id)
 
+    def _running(self, container_id: str) -> None:
+        if self.containers[container_id].state is not ContainerState.RUNNING:
+            raise ContainerRuntimeError(f"container {container_id} is not running")
+
     def _id(self, kind: str) -> str:
         self._count += 1
         return f"{kind}{self._count:063d}"
+
+
+class FakeSession:
+    """See `Session`: what is written to it comes back."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[tuple[Stream, bytes] | None] = asyncio.Queue()
+        self._code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.size: tuple[int, int] | None = None
+        """Columns and rows, once the user's terminal told them."""
+
+    def feed(self, stream: Stream, data: bytes) -> None:
+        """Stage output."""
+        if data:
+            self._queue.put_nowait((stream, data))
+
+    def end(self, code: int) -> None:
+        """Stage the end; idempotent."""
+        if not self._code.done():
+            self._code.set_result(code)
+            self._queue.put_nowait(None)
+
+    async def read(self) -> tuple[Stream, bytes] | None:
+        """See `Session`."""
+        item = await self._queue.get()
+        if item is None:
+            self._queue.put_nowait(None)
+        return item
+
+    async def write(self, data: bytes) -> None:
+        """See `Session`."""
+        if not self._code.done():
+            self.feed(Stream.STDOUT, data)
+
+    def close_stdin(self) -> None:
+        """See `Session`."""
+
+    def resize(self, columns: int, rows: int) -> None:
+        """See `Session`."""
+        self.size = (columns, rows)
+
+    async def wait(self) -> int:
+        """See `Session`."""
+        return await asyncio.shield(self._code)
+
+    async def close(self) -> None:
+        """See `Session`."""
+        if not self._code.done():
+            self._code.set_result(137)
+        self._queue.put_nowait(None)

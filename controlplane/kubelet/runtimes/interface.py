@@ -1,13 +1,31 @@
-"""What the agent asks of a container runtime, in the words of CRI.
+"""What the kubelet asks of a container runtime, in the shape and words of CRI. Start here.
 
-A sandbox is what the containers of a pod share (address, directory); a container is one run of one container of the
-spec, numbered by `attempt`. All values are immutable views; `on_change` tells that another look is worth it.
+A sandbox is what the containers of a pod share (network, directory); a container is one run of one container of the
+spec, numbered by `attempt`. Volumes are the kubelet's: a runtime only shows a host path inside of a container. All
+values are immutable; `on_change` tells that another look is worth it.
+
+A runtime is one module or folder beside this file and a line in `registry.py`. What each must do stands in
+tests/contract/test_container_runtimes.py, and in `Feature` what one may lack.
 """
 
 import enum
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+
+class Feature(enum.Enum):
+    """What only some runtimes can do; a pod that needs one its node lacks is told so by an event."""
+
+    MOUNTS = "volumes at the paths the pod asks for"
+    ROOTFS = "a root file system of the container's own"
+    PROCESSES = "a process space of the container's own"
+    NETWORK = "an address, a localhost and a port space of the pod's own"
+    HOSTNAME = "a host name of the pod's own"
+    USERS = "processes under other users than the node's"
+    LIMITS = "limits of memory, processor time and processes"
+    SURVIVES = "containers that outlive a restart of the kubelet"
 
 
 class ContainerState(enum.Enum):
@@ -26,6 +44,19 @@ class SandboxConfig:
     name: str
     namespace: str
     ip: str
+    """The pod's address; the node's with `host_network`."""
+    hostname: str = ""
+    """Default the pod's name."""
+    host_network: bool = False
+    host_pid: bool = False
+    host_ipc: bool = False
+    share_processes: bool = False
+    """One process space for all containers of the pod."""
+    hosts: str = ""
+    """Contents of /etc/hosts; "" leaves the image's."""
+    resolv_conf: str = ""
+    """Contents of /etc/resolv.conf; "" leaves the image's."""
+    sysctls: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +72,37 @@ class Sandbox:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A volume of the pod at a path of the container."""
+    """A path of the host at a path of the container."""
 
     volume: str
     host_path: str
     container_path: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a container may use; 0 is no limit."""
+
+    memory_bytes: int = 0
+    cpu_millis: int = 0
+    cpu_shares: int = 0
+    """Weight among neighbours when the processors are all busy, as cgroup v1 counts (1024 is one processor)."""
+    pids: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Privileges:
+    """Who a container's processes are and what they may; None leaves it to image and runtime."""
+
+    user: int | None = None
+    group: int | None = None
+    groups: Sequence[int] = ()
+    add_capabilities: Sequence[str] = ()
+    drop_capabilities: Sequence[str] = ()
+    privileged: bool = False
+    no_new_privileges: bool = False
+    read_only_root: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +117,17 @@ class ContainerConfig:
     env: Mapping[str, str] = field(default_factory=dict)
     working_dir: str = ""
     root: str = ""
-    """A directory to run in, for images that are local folders; else the runtime makes one."""
+    """A folder of the host to run in, for images that are local folders; else the runtime makes one."""
+    rootfs: str = ""
+    """The unpacked image; "" stands for the host's own programs."""
     mounts: Sequence[Mount] = ()
+    stdin: bool = False
+    stdin_once: bool = False
+    tty: bool = False
+    limits: Limits = Limits()
+    privileges: Privileges = Privileges()
+    image_user: str = ""
+    """The image's USER (`name`, `id`, `id:group`), where the pod names no user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +157,41 @@ class ExecResult:
     output: bytes
 
 
+class Stream(enum.IntEnum):
+    """Where output came from; the numbers are those of file descriptors."""
+
+    STDOUT = 1
+    STDERR = 2
+
+
+class Session(Protocol):
+    """A command in a container, or the container itself, seen through its standard streams."""
+
+    async def read(self) -> tuple[Stream, bytes] | None:
+        """The next output; None once all of it was read. With a terminal all of it is STDOUT."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Give input; returns when it was taken, and drops it when nobody reads any more."""
+        ...
+
+    def close_stdin(self) -> None:
+        """No more input; idempotent."""
+        ...
+
+    def resize(self, columns: int, rows: int) -> None:
+        """The user's terminal has this size now; without a terminal nothing happens."""
+        ...
+
+    async def wait(self) -> int:
+        """The exit code, 128 plus the signal's number for what a signal ended."""
+        ...
+
+    async def close(self) -> None:
+        """Let go: a command that still runs is killed, a container it was attached to runs on. Idempotent."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LogOptions:
     """Which part of a log; None means no such bound."""
@@ -109,6 +210,14 @@ class ContainerRuntimeError(Exception):
 class ContainerRuntime(Protocol):
     """The runtime of a node. Unknown ids raise KeyError."""
 
+    name: str
+    """As it stands in container ids (`NAME://...`) and in the node's information."""
+    features: frozenset[Feature]
+
+    async def start(self) -> int:
+        """Take over from an earlier life: keep or end what it left; returns how many processes were killed."""
+        ...
+
     def on_change(self, listener: Callable[[str], None]) -> None:
         """Call `listener(pod_uid)` whenever a container of the pod changed its state by itself."""
         ...
@@ -122,11 +231,11 @@ class ContainerRuntime(Protocol):
         ...
 
     async def remove_sandbox(self, sandbox_id: str) -> None:
-        """Stop it and remove it with its containers, logs and volumes; idempotent."""
+        """Stop it and remove it with its containers and logs; idempotent."""
         ...
 
-    def volume_dir(self, sandbox_id: str, volume: str) -> str:
-        """The directory for the contents of a volume; made if it is not there."""
+    def list_sandboxes(self) -> list[Sandbox]:
+        """All sandboxes, oldest first."""
         ...
 
     async def create_container(self, sandbox_id: str, config: ContainerConfig) -> str:
@@ -155,10 +264,27 @@ class ContainerRuntime(Protocol):
         """Run a command beside the container's process; TimeoutError when it takes too long."""
         ...
 
+    async def exec(
+        self, container_id: str, argv: Sequence[str], *, stdin: bool, tty: bool
+    ) -> Session:
+        """Run a command inside a running container. Raises ContainerRuntimeError if it cannot be run."""
+        ...
+
+    async def attach(self, container_id: str) -> Session:
+        """The streams of a running container, from now on. Raises ContainerRuntimeError."""
+        ...
+
+    async def open_socket(self, sandbox_id: str) -> socket.socket:
+        """A TCP socket, not yet connected and non-blocking, that sees the pod's network as the pod does.
+
+        Port-forwarding connects it to the pod's localhost, probes to the pod's address.
+        """
+        ...
+
     def logs(self, container_id: str, options: LogOptions) -> AsyncIterator[bytes]:
         """The container's output."""
         ...
 
     async def close(self) -> None:
-        """Kill everything; the node goes down."""
+        """The kubelet ends: kill everything, or leave it running where the runtime `SURVIVES`."""
         ...

@@ -6,7 +6,6 @@ volume mounted at /data is found at ./data below the working directory, and at $
 
     <root>/node-id                          prefix of all container ids of this node
     <root>/running/<pgid>                   what the watchdog has to kill
-    <root>/pods/<uid>/volumes/<name>/
     <root>/pods/<uid>/containers/<name>/rootfs/     working directory, with links to volumes
     <root>/pods/<uid>/logs/<name>/<attempt>.log
 """
@@ -18,22 +17,25 @@ import re
 import secrets
 import shutil
 import signal
-import subprocess
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from controlplane.kubelet.runtimes.cri_log import CriLogWriter, read_log, remove_log
+from controlplane.kubelet.runtimes.cri_log import CriLogWriter, remove_log
 from controlplane.kubelet.runtimes.interface import (
     ContainerConfig,
     ContainerRuntimeError,
     ContainerState,
     ContainerStatus,
     ExecResult,
+    Feature,
     LogOptions,
     Sandbox,
     SandboxConfig,
+    Session,
 )
+from controlplane.kubelet.runtimes.log_reader import read_log
 from controlplane.kubelet.runtimes.process.leftovers import (
     MARK,
     Watchdog,
@@ -41,10 +43,10 @@ from controlplane.kubelet.runtimes.process.leftovers import (
     kill_group,
     kill_leftovers,
 )
+from controlplane.kubelet.runtimes.process.streams import Attached, Streams, open_streams
+from controlplane.kubelet.runtimes.session import DescriptorSession, output_of
 from kvstore.base.clock import Clock
-from kvstore.base.log import get_logger
-
-_log = get_logger("runtime")
+from kvstore.base.tasks import Supervisor
 
 _DRAIN_SECONDS = 0.2
 """How long output is still read after the first process ended, if others keep the pipe open."""
@@ -56,30 +58,17 @@ class _Container:
     config: ContainerConfig
     directory: Path
     log: CriLogWriter
-    transport: asyncio.SubprocessTransport | None = None
+    process: asyncio.subprocess.Process | None = None
+    session: DescriptorSession | None = None
+    attached: set[Attached] = field(default_factory=set)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-class _Output(asyncio.SubprocessProtocol):
-    """Feeds the pipes of a child to its log and reports its end."""
-
-    def __init__(self, log: CriLogWriter, on_exit: Callable[[], None]) -> None:
-        self._log = log
-        self._on_exit = on_exit
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        self._log.feed(b"stdout" if fd == 1 else b"stderr", data)
-
-    def process_exited(self) -> None:
-        self._on_exit()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        # The pipes are at their end: nothing more can be written.
-        self._log.close()
 
 
 class ProcessRuntime:
     """See `ContainerRuntime`. Call `start` before anything else."""
+
+    name = "process"
+    features: frozenset[Feature] = frozenset()
 
     def __init__(self, root: Path, clock: Clock, base_env: Mapping[str, str]) -> None:
         self._root = root
@@ -90,16 +79,19 @@ class ProcessRuntime:
         self._sandboxes: dict[str, Sandbox] = {}
         self._containers: dict[str, _Container] = {}
         self._listeners: list[Callable[[str], None]] = []
+        self._supervisor = Supervisor("process runtime")
 
-    def start(self) -> int:
-        """Kill and remove what an earlier life left; returns how many processes that were."""
+    async def start(self) -> int:
+        """See `ContainerRuntime`."""
         self._root.mkdir(parents=True, exist_ok=True)
         identity = self._root / "node-id"
         if not identity.exists():
             identity.write_text(secrets.token_hex(8))
         self._prefix = identity.read_text().strip()
         killed = kill_leftovers(self._root / "running", self._prefix)
-        shutil.rmtree(self._root / "pods", ignore_errors=True)
+        for pod in (self._root / "pods").glob("*"):
+            for part in ("containers", "logs"):
+                shutil.rmtree(pod / part, ignore_errors=True)
         self._watchdog.start()
         return killed
 
@@ -133,13 +125,17 @@ class ProcessRuntime:
             container.log.close()
             del self._containers[container.status.id]
         self._sandboxes.pop(sandbox_id, None)
-        await asyncio.to_thread(shutil.rmtree, self._pod_dir(sandbox.pod_uid), ignore_errors=True)
+        for part in ("containers", "logs"):
+            folder = self._pod_dir(sandbox.pod_uid) / part
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self._pod_dir(
+                sandbox.pod_uid
+            ).rmdir()  # Unless it has volumes, which are the kubelet's.
 
-    def volume_dir(self, sandbox_id: str, volume: str) -> str:
+    def list_sandboxes(self) -> list[Sandbox]:
         """See `ContainerRuntime`."""
-        directory = self._pod_dir(self._sandboxes[sandbox_id].pod_uid) / "volumes" / volume
-        directory.mkdir(parents=True, exist_ok=True)
-        return str(directory)
+        return list(self._sandboxes.values())
 
     async def create_container(self, sandbox_id: str, config: ContainerConfig) -> str:
         """See `ContainerRuntime`."""
@@ -155,7 +151,7 @@ class ProcessRuntime:
             if not config.root:
                 directory.mkdir(parents=True, exist_ok=True)
             logs.mkdir(parents=True, exist_ok=True)
-            log = CriLogWriter(logs / f"{config.attempt}.log", self._clock)
+            log = CriLogWriter(logs / f"{config.attempt}.log", self._clock.time)
         except OSError as problem:
             raise ContainerRuntimeError(
                 f"cannot make the container's directories: {problem}"
@@ -176,41 +172,51 @@ class ProcessRuntime:
     async def start_container(self, container_id: str) -> None:
         """See `ContainerRuntime`."""
         container = self._containers[container_id]
+        config = container.config
         now = self._clock.time()
-        if not container.config.argv:
+        if not config.argv:
             self._start_failed(container, "no command specified")
             return
+        streams = open_streams(stdin=config.stdin, tty=config.tty)
         try:
-            transport, _ = await asyncio.get_running_loop().subprocess_exec(
-                lambda: _Output(container.log, lambda: self._exited(container)),
-                *container.config.argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                cwd=container.directory,
-                env=self._environment(container),
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
+            process = await self._spawn(container, config.argv, streams)
         except OSError as problem:
+            streams.close_all()
             self._start_failed(
-                container, f'exec: "{container.config.argv[0]}": {problem.strerror or problem}'
+                container, f'exec: "{config.argv[0]}": {problem.strerror or problem}'
             )
             return
-        container.transport = transport
-        pid = transport.get_pid()
-        if not container.ended.is_set():
-            self._watchdog.add(pid, container_id)
-            container.status = replace(
-                container.status, state=ContainerState.RUNNING, started_at=now
-            )
+        container.process = process
+        self._watchdog.add(process.pid, container_id)
+        container.status = replace(container.status, state=ContainerState.RUNNING, started_at=now)
+        # The first process is known by its group: the end of it is reported below, and kills the others.
+        container.session = streams.session(process.wait, lambda: None)
+        self._supervisor.start(self._follow_output(container, container.session), "output")
+        self._supervisor.start(self._follow_end(container, process), "end")
+
+    async def _spawn(
+        self, container: _Container, argv: Sequence[str], streams: Streams
+    ) -> asyncio.subprocess.Process:
+        """Start a process of the container; the child's side of `streams` is closed. Raises OSError."""
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=streams.child[0],
+            stdout=streams.child[1],
+            stderr=streams.child[2],
+            cwd=container.directory,
+            env=self._environment(container),
+            start_new_session=True,
+            preexec_fn=streams.prepare(die_with_parent),
+        )
+        streams.close_child()
+        return process
 
     async def stop_container(self, container_id: str, grace_seconds: float) -> None:
         """See `ContainerRuntime`."""
         container = self._containers[container_id]
-        if container.transport is None or container.ended.is_set():
+        if container.process is None or container.ended.is_set():
             return
-        group = container.transport.get_pid()
+        group = container.process.pid
         if grace_seconds > 0:
             kill_group(group, signal.SIGTERM)
             with contextlib.suppress(TimeoutError):
@@ -231,34 +237,66 @@ class ProcessRuntime:
 
     def pid(self, container_id: str) -> int:
         """The first process of a running container."""
-        transport = self._containers[container_id].transport
-        return transport.get_pid() if transport is not None else 0
+        process = self._containers[container_id].process
+        return process.pid if process is not None else 0
 
     async def exec_sync(
         self, container_id: str, argv: Sequence[str], timeout_seconds: float
     ) -> ExecResult:
         """See `ContainerRuntime`."""
+        try:
+            session = await self.exec(container_id, argv, stdin=False, tty=False)
+        except ContainerRuntimeError as problem:
+            return ExecResult(126, str(problem).encode())
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                output = [data async for _, data in output_of(session)]
+                return ExecResult(await session.wait(), b"".join(output))
+        finally:
+            await session.close()
+
+    async def exec(
+        self, container_id: str, argv: Sequence[str], *, stdin: bool, tty: bool
+    ) -> Session:
+        """See `ContainerRuntime`."""
         container = self._containers[container_id]
+        if container.status.state is not ContainerState.RUNNING:
+            raise ContainerRuntimeError(f"container {container_id} is not running")
+        streams = open_streams(stdin=stdin, tty=tty)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=container.directory,
-                env=self._environment(container),
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
+            process = await self._spawn(container, argv, streams)
         except OSError as problem:
-            return ExecResult(126, f'exec: "{argv[0]}": {problem.strerror or problem}'.encode())
-        try:
-            output, _ = await asyncio.wait_for(process.communicate(), timeout_seconds)
-        except BaseException:
-            kill_group(process.pid, signal.SIGKILL)
-            await process.wait()
-            raise
-        return ExecResult(process.returncode or 0, output)
+            streams.close_all()
+            raise ContainerRuntimeError(
+                f'exec: "{argv[0]}": {problem.strerror or problem}'
+            ) from problem
+        return streams.session(
+            lambda: _exit_code(process), lambda: kill_group(process.pid, signal.SIGKILL)
+        )
+
+    async def attach(self, container_id: str) -> Session:
+        """See `ContainerRuntime`."""
+        container = self._containers[container_id]
+        if container.session is None or container.ended.is_set():
+            raise ContainerRuntimeError(f"container {container_id} is not running")
+
+        async def ended() -> int:
+            await container.ended.wait()
+            return container.status.exit_code
+
+        attached = Attached(
+            container.session, ended, container.attached.discard, once=container.config.stdin_once
+        )
+        container.attached.add(attached)
+        return attached
+
+    async def open_socket(self, sandbox_id: str) -> socket.socket:
+        """See `ContainerRuntime`. A pod shares the node's network."""
+        if sandbox_id not in self._sandboxes:
+            raise KeyError(sandbox_id)
+        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        made.setblocking(False)
+        return made
 
     def logs(self, container_id: str, options: LogOptions) -> AsyncIterator[bytes]:
         """See `ContainerRuntime`."""
@@ -270,38 +308,40 @@ class ProcessRuntime:
         """See `ContainerRuntime`."""
         for container in list(self._containers.values()):
             await self.stop_container(container.status.id, 0)
-            if container.transport is not None:
-                container.transport.close()
+        await self._supervisor.stop()
+        for container in self._containers.values():
             container.log.close()
         self._watchdog.stop()
 
-    def _exited(self, container: _Container) -> None:
-        transport = container.transport
-        if transport is None or container.ended.is_set():
-            # Ended before subprocess_exec returned: look again once it has.
-            asyncio.get_running_loop().call_soon(self._exited_late, container)
-            return
-        code = transport.get_returncode() or 0
-        group = transport.get_pid()
+    async def _follow_output(self, container: _Container, session: DescriptorSession) -> None:
+        try:
+            async for stream, data in output_of(session):
+                container.log.feed(stream.name.lower().encode(), data)
+                for attached in tuple(container.attached):
+                    await attached.feed(stream, data)
+        finally:
+            container.log.close()
+            for attached in tuple(container.attached):
+                attached.end()
+            await session.close()
+
+    async def _follow_end(self, container: _Container, process: asyncio.subprocess.Process) -> None:
+        code = await _exit_code(process)
         # As with a pid namespace, the end of the first process is the end of all.
-        kill_group(group, signal.SIGKILL)
-        self._watchdog.remove(group)
-        number = -code if code < 0 else 0
+        kill_group(process.pid, signal.SIGKILL)
+        self._watchdog.remove(process.pid)
         container.status = replace(
             container.status,
             state=ContainerState.EXITED,
-            started_at=container.status.started_at or container.status.created_at,
             finished_at=self._clock.time(),
-            exit_code=128 + number if number else code,
+            exit_code=code,
             reason="Completed" if code == 0 else "Error",
         )
         container.ended.set()
-        asyncio.get_running_loop().call_later(_DRAIN_SECONDS, container.log.close)
         self._tell(container.status.pod_uid)
-
-    def _exited_late(self, container: _Container) -> None:
-        if not container.ended.is_set():
-            self._exited(container)
+        # What left the group may hold the pipes open for ever.
+        await asyncio.sleep(_DRAIN_SECONDS)
+        container.log.close()
 
     def _start_failed(self, container: _Container, message: str) -> None:
         now = self._clock.time()
@@ -339,6 +379,11 @@ class ProcessRuntime:
 
     def _new_id(self) -> str:
         return self._prefix + secrets.token_hex(24)
+
+
+async def _exit_code(process: asyncio.subprocess.Process) -> int:
+    code = await process.wait()
+    return 128 - code if code < 0 else code
 
 
 def _link(root: Path, container_path: str, host_path: str) -> None:

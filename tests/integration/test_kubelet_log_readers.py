@@ -1,4 +1,4 @@
-"""Readers of logs who leave: the agent stops following, and nothing is reported as a failure."""
+"""Readers of logs who leave: the kubelet stops following, and nothing is reported as a failure."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from controlplane.kubelet.server.server import AgentServer
+from controlplane.kubelet.server.server import KubeletServer
 from kvstore.base.clock import SystemClock
 
 POD = {"metadata": {"name": "p", "namespace": "n", "uid": "u"}}
@@ -40,7 +40,7 @@ async def test_a_reader_who_leaves_ends_the_following(
 ) -> None:
     runtime = OneRun(is_quiet=is_quiet)
     pods = SimpleNamespace(get=lambda name, namespace: POD)
-    server = AgentServer(runtime, pods, SystemClock())  # type: ignore[arg-type]
+    server = KubeletServer(runtime, pods, SystemClock())  # type: ignore[arg-type]
     ports: list[int] = []
     runner = await server.serve("127.0.0.1", 0, None, ports.append)
     try:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from controlplane.kubelet.server.server import waiting_text
+from controlplane.kubelet.server.logs import waiting_text
 
 
 def pod(field: str, reason: str) -> dict[str, Any]:

@@ -1,0 +1,48 @@
+"""Which paths of the host a container sees where."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from controlplane.kubelet.containers.command import expand
+from controlplane.kubelet.containers.references import ConfigError
+from controlplane.kubelet.runtimes.interface import Mount
+
+Object = Mapping[str, Any]
+
+
+def container_mounts(
+    container: Object, volumes: Mapping[str, str], env: Mapping[str, str]
+) -> tuple[Mount, ...]:
+    """The mounts of a container; `volumes` tells where each volume is.
+
+    A subPath that is not there becomes a directory. Raises ConfigError for a volume the pod does not have, and for a
+    subPath that leads out of its volume, be it by links that a container has made.
+    """
+    mounts = []
+    for entry in container.get("volumeMounts") or ():
+        if entry["name"] not in volumes:
+            raise ConfigError(f'volume "{entry["name"]}" is not available')
+        source = volumes[entry["name"]]
+        sub_path = entry.get("subPath") or expand(entry.get("subPathExpr") or "", env)
+        if sub_path:
+            source = _within(source, sub_path)
+        read_only = bool(entry.get("readOnly"))
+        mounts.append(Mount(entry["name"], source, entry["mountPath"], read_only))
+    return tuple(mounts)
+
+
+def _within(volume: str, sub_path: str) -> str:
+    if sub_path.startswith("/") or ".." in Path(sub_path).parts:
+        raise ConfigError(f"invalid subPath {sub_path!r}: it must be relative and without '..'")
+    root = os.path.realpath(volume)
+    path = os.path.realpath(os.path.join(root, sub_path))
+    if path != root and not path.startswith(root + os.sep):
+        raise ConfigError(f"subPath {sub_path!r} leads out of the volume")
+    if not os.path.lexists(path):
+        try:
+            os.makedirs(path, mode=0o777, exist_ok=True)
+        except OSError as problem:
+            raise ConfigError(f"failed to create subPath {sub_path!r}: {problem}") from problem
+    return path

@@ -1,0 +1,18 @@
+"""The probe that opens a connection and closes it again."""
+
+import asyncio
+
+from controlplane.kubelet.probes.interface import Object, Target, refused
+
+
+async def probe(target: Target, wanted: Object, timeout_seconds: float) -> str | None:
+    """None when somebody accepts."""
+    host, port = wanted.get("host") or target.pod_ip, target.port(wanted["port"])
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            (await target.connect(host, port)).close()
+    except TimeoutError:
+        raise
+    except OSError as problem:
+        return refused(host, port, problem)
+    return None

@@ -1,0 +1,68 @@
+"""The only list of runtimes, and the choice among them: by trying, never by reading versions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from controlplane.kubelet.runtimes.interface import ContainerRuntime
+from controlplane.kubelet.runtimes.process.runtime import ProcessRuntime
+from kvstore.base.clock import Clock
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeOptions:
+    """What a runtime is made of."""
+
+    root: Path
+    clock: Clock
+    base_env: Mapping[str, str]
+    """What containers inherit that run on the host's own programs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A runtime there is."""
+
+    name: str
+    refusal: Callable[[RuntimeOptions], str]
+    """Tries it for a moment: "" if it works here, else why not and what would help."""
+    build: Callable[[RuntimeOptions], ContainerRuntime]
+
+
+def _process(options: RuntimeOptions) -> ContainerRuntime:
+    return ProcessRuntime(options.root, options.clock, options.base_env)
+
+
+OFFERS: Sequence[Offer] = (Offer("process", lambda options: "", _process),)
+"""In the order in which `auto` tries them."""
+
+
+class NoRuntimeError(Exception):
+    """The runtime that was asked for does not work here; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The runtime of a node, and why better ones were left out."""
+
+    runtime: ContainerRuntime
+    refusals: Mapping[str, str]
+
+
+def choose(wanted: str, options: RuntimeOptions, offers: Sequence[Offer] = OFFERS) -> Choice:
+    """The runtime named, or with `auto` the first that works here. Raises NoRuntimeError."""
+    refusals: dict[str, str] = {}
+    for offer in offers:
+        if wanted not in (AUTO, offer.name):
+            continue
+        refusal = offer.refusal(options)
+        if not refusal:
+            return Choice(offer.build(options), refusals)
+        refusals[offer.name] = refusal
+    if not refusals:
+        known = ", ".join((AUTO, *(offer.name for offer in offers)))
+        raise NoRuntimeError(f"unknown container runtime {wanted!r}: it is one of {known}")
+    told = "; ".join(f"{name}: {why}" for name, why in refusals.items())
+    raise NoRuntimeError(f"no container runtime works here: {told}")

@@ -1,0 +1,83 @@
+"""What a volume type is. Start here; a new one is a file in plugins/ and a line in registry.py.
+
+A plugin makes a directory (or file) of the host hold what the pod asks for; the runtime then shows that path inside of
+containers. Set-up and refresh are called again and again, after failures and after restarts of the kubelet too, so both
+are idempotent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from controlplane.kubelet.containers.references import References
+
+Object = Mapping[str, Any]
+
+
+class VolumeError(Exception):
+    """The volume cannot be had now; the message is shown in the event FailedMount."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One volume of one pod."""
+
+    pod: Object
+    volume: Object
+    """The entry of `spec.volumes`."""
+    directory: Path
+    """The volume's own place on this node; the manager has made it."""
+    references: References
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """What the pod's status does not show yet: POD_IP, HOST_IP, the node's allocatable."""
+    now: float = 0.0
+
+    @property
+    def namespace(self) -> str:
+        """The pod's namespace."""
+        return str(self.pod["metadata"].get("namespace", ""))
+
+
+class VolumePlugin(Protocol):
+    """A volume type."""
+
+    name: str
+    """As upstream names it, e.g. `kubernetes.io/empty-dir`; part of the volume's path on the node."""
+
+    def can_handle(self, volume: Object) -> bool:
+        """Whether this entry of `spec.volumes` is of this type."""
+        ...
+
+    async def set_up(self, request: Request) -> Path:
+        """Make it and return where it is. Raises VolumeError, ConfigError, APIError or OSError."""
+        ...
+
+    async def refresh(self, request: Request) -> None:
+        """Bring a volume that is in use up to date; for most types nothing. Raises as `set_up`."""
+        ...
+
+    async def tear_down(self, directory: Path) -> None:
+        """Undo `set_up`, before the manager deletes `directory`; nobody uses it any more. Idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a volume that is made of API objects."""
+
+    content: bytes
+    mode: int
+
+
+class FileSource(Protocol):
+    """Something files are made of: a volume of its own, and a part of a projected one."""
+
+    key: str
+    """The field of a volume, or of a source of a projected volume, that asks for it."""
+    name: str
+    """The name of the volume type."""
+
+    async def files(self, request: Request, source: Object, mode: int) -> dict[str, File]:
+        """Path below the volume -> file; `mode` where `source` names none. Raises as `set_up`."""
+        ...

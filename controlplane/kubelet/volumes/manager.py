@@ -1,0 +1,97 @@
+"""Keeps the volumes of the pods of a node: makes them, brings them up to date, removes them.
+
+<root>/pods/<uid>/volumes/<plugin, / as ~>/<volume name>
+"""
+
+import asyncio
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from controlplane.api.errors import APIError
+from controlplane.kubelet.containers.references import ConfigError, References
+from controlplane.kubelet.volumes.interface import Object, Request, VolumeError, VolumePlugin
+from kvstore.base.clock import Clock
+from kvstore.base.log import get_logger
+
+_log = get_logger("volumes")
+
+
+class VolumeManager:
+    """The volumes of a node."""
+
+    def __init__(
+        self,
+        root: Path,
+        plugins: Sequence[VolumePlugin],
+        references: References,
+        clock: Clock,
+        node_facts: Mapping[str, str] | None = None,
+    ) -> None:
+        self._pods = root / "pods"
+        self._plugins = plugins
+        self._references = references
+        self._clock = clock
+        self._node_facts = dict(node_facts or {})
+
+    async def set_up(self, pod: Object, volume: Object, facts: Mapping[str, str]) -> str:
+        """Make a volume ready; returns where it is. Raises VolumeError, with a message for users."""
+        plugin = self._plugin(volume)
+        request = self._request(pod, volume, plugin, facts)
+        try:
+            request.directory.mkdir(parents=True, exist_ok=True)
+            return str(await plugin.set_up(request))
+        except (ConfigError, APIError, OSError) as problem:
+            raise VolumeError(str(problem)) from problem
+
+    async def refresh(self, pod: Object, facts: Mapping[str, str]) -> None:
+        """Bring all volumes of a running pod up to date; what cannot be had now stays as it is."""
+        for volume in pod["spec"].get("volumes") or ():
+            plugin = self._plugin(volume)
+            request = self._request(pod, volume, plugin, facts)
+            if not request.directory.is_dir():
+                continue
+            try:
+                await plugin.refresh(request)
+            except (VolumeError, ConfigError, APIError, OSError) as problem:
+                _log.debug("volume not refreshed", volume=volume["name"], error=str(problem))
+
+    async def tear_down(self, pod_uid: str) -> None:
+        """Remove all volumes of a pod whose containers are gone, and its directory. Idempotent."""
+        pod = self._pods / pod_uid
+        for plugin in self._plugins:
+            kind = pod / "volumes" / _escaped(plugin.name)
+            for directory in list(kind.iterdir()) if kind.is_dir() else ():
+                await plugin.tear_down(directory)
+        await asyncio.to_thread(shutil.rmtree, pod, ignore_errors=True)
+
+    async def remove_orphans(self, known: Collection[str]) -> None:
+        """Remove what pods left that are not on this node any more."""
+        for pod in list(self._pods.iterdir()) if self._pods.is_dir() else ():
+            if pod.name not in known:
+                await self.tear_down(pod.name)
+
+    def _plugin(self, volume: Object) -> VolumePlugin:
+        for plugin in self._plugins:
+            if plugin.can_handle(volume):
+                return plugin
+        kinds = ", ".join(sorted(set(volume) - {"name"})) or "none"
+        raise VolumeError(f"volume type {kinds} is not supported on this node")
+
+    def _request(
+        self, pod: Object, volume: Object, plugin: VolumePlugin, facts: Mapping[str, str]
+    ) -> Request:
+        uid = str(pod["metadata"]["uid"])
+        directory = self._pods / uid / "volumes" / _escaped(plugin.name) / volume["name"]
+        return Request(
+            pod=pod,
+            volume=volume,
+            directory=directory,
+            references=self._references,
+            facts={**self._node_facts, **facts},
+            now=self._clock.time(),
+        )
+
+
+def _escaped(name: str) -> str:
+    return name.replace("/", "~")

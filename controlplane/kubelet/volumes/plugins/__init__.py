@@ -1,0 +1,1 @@
+"""The volume types; none knows another."""

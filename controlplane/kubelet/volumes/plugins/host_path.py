@@ -1,0 +1,49 @@
+"""hostPath: a path of the node itself, checked for its type and made where the type says so."""
+
+import os
+import stat
+from pathlib import Path
+
+from controlplane.kubelet.volumes.interface import Object, Request, VolumeError
+
+_CHECKS = {
+    "Directory": (stat.S_ISDIR, "a directory"),
+    "DirectoryOrCreate": (stat.S_ISDIR, "a directory"),
+    "File": (stat.S_ISREG, "a file"),
+    "FileOrCreate": (stat.S_ISREG, "a file"),
+    "Socket": (stat.S_ISSOCK, "a socket file"),
+    "CharDevice": (stat.S_ISCHR, "a character device"),
+    "BlockDevice": (stat.S_ISBLK, "a block device"),
+}
+
+
+class HostPath:
+    """See `VolumePlugin`."""
+
+    name = "kubernetes.io/host-path"
+
+    def can_handle(self, volume: Object) -> bool:
+        """See `VolumePlugin`."""
+        return volume.get("hostPath") is not None
+
+    async def set_up(self, request: Request) -> Path:
+        """See `VolumePlugin`."""
+        source = request.volume["hostPath"]
+        path, kind = Path(str(source.get("path", ""))), source.get("type") or ""
+        if not path.exists():
+            if kind == "DirectoryOrCreate":
+                path.mkdir(mode=0o755, parents=True, exist_ok=True)
+            elif kind == "FileOrCreate":
+                # The folder must exist: upstream makes the file alone.
+                os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+        if kind in _CHECKS:
+            is_kind, words = _CHECKS[kind]
+            if not path.exists() or not is_kind(path.stat().st_mode):
+                raise VolumeError(f"hostPath type check failed: {path} is not {words}")
+        return path
+
+    async def refresh(self, request: Request) -> None:
+        """See `VolumePlugin`."""
+
+    async def tear_down(self, directory: Path) -> None:
+        """See `VolumePlugin`. What the path holds is not the pod's."""

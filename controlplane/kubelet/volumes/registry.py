@@ -1,0 +1,26 @@
+"""The only list of volume types."""
+
+from collections.abc import Sequence
+
+from controlplane.kubelet.volumes.interface import VolumePlugin
+from controlplane.kubelet.volumes.payload import FilesVolume
+from controlplane.kubelet.volumes.plugins.config_map import ConfigMapFiles
+from controlplane.kubelet.volumes.plugins.downward import DownwardFiles
+from controlplane.kubelet.volumes.plugins.empty_dir import EmptyDir
+from controlplane.kubelet.volumes.plugins.host_path import HostPath
+from controlplane.kubelet.volumes.plugins.projected import ProjectedFiles
+from controlplane.kubelet.volumes.plugins.secret import SecretFiles
+from controlplane.kubelet.volumes.plugins.token import TokenFiles
+
+
+def volume_plugins() -> Sequence[VolumePlugin]:
+    """New ones, asked in this order; each holds what it has to remember for one node."""
+    config_map, secret, downward = ConfigMapFiles(), SecretFiles(), DownwardFiles()
+    return (
+        EmptyDir(),
+        HostPath(),
+        FilesVolume(config_map),
+        FilesVolume(secret),
+        FilesVolume(downward),
+        FilesVolume(ProjectedFiles((config_map, secret, downward, TokenFiles()))),
+    )

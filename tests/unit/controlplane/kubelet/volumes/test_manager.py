@@ -1,0 +1,164 @@
+"""Volumes of every type, made, refreshed and removed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controlplane.kubelet.containers.references import Token, TokenRequest
+from controlplane.kubelet.volumes.interface import VolumeError
+from controlplane.kubelet.volumes.manager import VolumeManager
+from controlplane.kubelet.volumes.registry import volume_plugins
+from kvstore.base.clock import ManualClock
+
+
+class Objects:
+    """What the pod refers to."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], dict[str, Any]] = {
+            ("ConfigMap", "settings"): {"data": {"a": "1"}, "binaryData": {"b": "AAE="}},
+            ("Secret", "keys"): {"data": {"password": "aGk="}},
+        }
+        self.requests: list[TokenRequest] = []
+        self.clock = ManualClock()
+
+    async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+        assert namespace == "ns"
+        return self.objects.get((kind, name))
+
+    async def token(self, request: TokenRequest) -> Token | None:
+        self.requests.append(request)
+        expires = self.clock.time() + request.expiration_seconds
+        return Token(f"token-{len(self.requests)}", expires)
+
+
+def pod(*volumes: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "p", "namespace": "ns", "uid": "u1", "labels": {"app": "x"}},
+        "spec": {
+            "serviceAccountName": "robot",
+            "containers": [{"name": "c", "resources": {"limits": {"memory": "64Mi"}}}],
+            "volumes": list(volumes),
+        },
+    }
+
+
+class Node:
+    """A manager with what it stands on."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.objects = Objects()
+        self.manager = VolumeManager(root, volume_plugins(), self.objects, self.objects.clock)
+
+    async def set_up(self, volume: dict[str, Any]) -> Path:
+        return Path(await self.manager.set_up(pod(volume), volume, {}))
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    return Node(tmp_path)
+
+
+MEMORY = {"containerName": "c", "resource": "limits.memory", "divisor": "1Mi"}
+ALL = {
+    "sources": [
+        {"configMap": {"name": "settings", "items": [{"key": "a", "path": "conf/a"}]}},
+        {"secret": {"name": "keys"}},
+        {"downwardAPI": {"items": [{"path": "name", "fieldRef": {"fieldPath": "metadata.name"}}]}},
+        {"serviceAccountToken": {"path": "token", "expirationSeconds": 600}},
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("volume", "expected"),
+    [
+        ({"configMap": {"name": "settings"}}, {"a": "1", "b": "\x00\x01"}),
+        ({"secret": {"secretName": "keys"}}, {"password": "hi"}),
+        ({"configMap": {"name": "none", "optional": True}}, {}),
+        ({"downwardAPI": {"items": [{"path": "m", "resourceFieldRef": MEMORY}]}}, {"m": "64"}),
+        ({"projected": ALL}, {"conf/a": "1", "password": "hi", "name": "p", "token": "token-1"}),
+    ],
+    ids=["config_map", "secret", "optional", "downward", "projected"],
+)
+async def test_files(node: Node, volume: dict[str, Any], expected: dict[str, str]) -> None:
+    place = await node.set_up({"name": "v", **volume})
+    for name, text in expected.items():
+        assert (place / name).read_text() == text
+    names = {path.name for path in place.iterdir() if not path.name.startswith("..")}
+    assert names == {name.partition("/")[0] for name in expected}
+
+
+async def test_empty_dir_survives_the_kubelet(node: Node) -> None:
+    volume = {"name": "v", "emptyDir": {}}
+    place = await node.set_up(volume)
+    assert place == node.root / "pods/u1/volumes/kubernetes.io~empty-dir/v"
+    (place / "data").write_text("kept")
+    again = Node(node.root)
+    assert ((await again.set_up(volume)) / "data").read_text() == "kept"
+    await again.manager.remove_orphans({"u1"})
+    assert place.exists()
+    await again.manager.remove_orphans(set())
+    assert not (node.root / "pods/u1").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "made", "refused"),
+    [
+        ("DirectoryOrCreate", True, ""),
+        ("FileOrCreate", True, ""),
+        ("Directory", False, "not a directory"),
+        ("File", False, "not a file"),
+        ("Socket", False, "not a socket"),
+        ("", False, ""),
+    ],
+)
+async def test_host_paths(node: Node, tmp_path: Path, kind: str, made: bool, refused: str) -> None:
+    path = tmp_path / "there"
+    volume = {"name": "v", "hostPath": {"path": str(path), "type": kind}}
+    if refused:
+        with pytest.raises(VolumeError, match=refused):
+            await node.set_up(volume)
+    else:
+        assert await node.set_up(volume) == path
+    assert path.exists() == made
+    await node.manager.tear_down("u1")
+    assert path.exists() == made, "the path is not the pod's"
+
+
+@pytest.mark.parametrize(
+    ("volume", "message"),
+    [
+        ({"configMap": {"name": "none"}}, 'configmap "none" not found'),
+        ({"secret": {"secretName": "keys", "items": [{"key": "x", "path": "x"}]}}, "non-existent"),
+        ({"iscsi": {}}, "volume type iscsi is not supported"),
+        ({"projected": {"sources": [{"podCertificate": {}}]}}, "podCertificate is not supported"),
+    ],
+)
+async def test_refusals(node: Node, volume: dict[str, Any], message: str) -> None:
+    with pytest.raises(VolumeError, match=message):
+        await node.set_up({"name": "v", **volume})
+
+
+async def test_changes_arrive_and_tokens_are_renewed_before_they_end(node: Node) -> None:
+    volume = {"name": "v", "projected": ALL}
+    place = await node.set_up(volume)
+    node.objects.objects["Secret", "keys"] = {"data": {"password": "YmFy"}}
+    await node.objects.clock.advance(470)
+    await node.manager.refresh(pod(volume), {})
+    assert ((place / "password").read_text(), (place / "token").read_text()) == ("bar", "token-1")
+    await node.objects.clock.advance(20)
+    await node.manager.refresh(pod(volume), {})
+    assert (place / "token").read_text() == "token-2"
+    asked = node.objects.requests[0]
+    assert (asked.service_account, asked.pod_uid, asked.expiration_seconds) == ("robot", "u1", 600)
+
+
+async def test_what_vanished_stays_as_it_was(node: Node) -> None:
+    volume = {"name": "v", "configMap": {"name": "settings"}}
+    place = await node.set_up(volume)
+    del node.objects.objects["ConfigMap", "settings"]
+    await node.manager.refresh(pod(volume), {})
+    assert (place / "a").read_text() == "1"
