@@ -8,14 +8,19 @@ No `from __future__ import annotations` here: that name is an accessor.
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 Obj = dict[str, Any]
 """An object as JSON has it: whoever holds one that is not shared may change it."""
 View = Mapping[str, Any]
 """An object that is only read."""
-Key = tuple[str, str]
-"""(namespace, name); the namespace is empty for cluster-scoped objects."""
+
+
+class Key(NamedTuple):
+    """Names an object of a kind; `namespace` is empty for cluster-wide ones."""
+
+    namespace: str
+    name: str
 
 
 def copy_of(obj: Obj) -> Obj:
@@ -159,8 +164,8 @@ def controller_reference(owner: Obj) -> Obj:
 
 
 def key_of(obj: Obj) -> Key:
-    """(namespace, name)."""
-    return namespace(obj), name(obj)
+    """Where the object is."""
+    return Key(namespace(obj), name(obj))
 
 
 def get_path(obj: Any, path: str, default: Any = None) -> Any:

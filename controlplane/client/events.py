@@ -8,6 +8,7 @@ and when it is full new events are dropped and counted. Losing an event is alway
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from controlplane.api.errors import APIError, NotFound
 from controlplane.api.meta import Obj
@@ -49,7 +50,25 @@ class _Pending:
     reason: str
     message: str
     at: float
+    component: str
     key: tuple[str, ...] = field(default=())
+
+
+class Recorder(Protocol):
+    """Who can be told that something happened to an object."""
+
+    def event(self, obj: Obj, type_: str, reason: str, message: str) -> None:
+        """Record that something happened to `obj`; `type_` is Normal or Warning. Returns at once."""
+        ...
+
+
+class _NamedRecorder:
+    def __init__(self, recorder: "EventRecorder", component: str) -> None:
+        self._recorder = recorder
+        self._component = component
+
+    def event(self, obj: Obj, type_: str, reason: str, message: str) -> None:
+        self._recorder.record(self._component, obj, type_, reason, message)
 
 
 class EventRecorder:
@@ -62,12 +81,20 @@ class EventRecorder:
         self._clock = clock
         self._queue: asyncio.Queue[_Pending] = asyncio.Queue(QUEUE_LIMIT)
         self._seen: OrderedDict[tuple[str, ...], _Seen] = OrderedDict()
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._buckets: OrderedDict[tuple[str, str], _Bucket] = OrderedDict()
         self._serial = 0
         self.dropped = 0
 
+    def speaking_as(self, component: str) -> Recorder:
+        """A recorder whose events carry another component's name and are written by this one."""
+        return _NamedRecorder(self, component)
+
     def event(self, obj: Obj, type_: str, reason: str, message: str) -> None:
         """Record that something happened to `obj`; `type_` is Normal or Warning. Returns at once."""
+        self.record(self._component, obj, type_, reason, message)
+
+    def record(self, component: str, obj: Obj, type_: str, reason: str, message: str) -> None:
+        """The same in the name of `component`."""
         metadata = obj["metadata"]
         reference = {
             "apiVersion": obj.get("apiVersion", ""),
@@ -79,18 +106,18 @@ class EventRecorder:
         }
         reference = {name: value for name, value in reference.items() if value}
         identity = reference.get("uid") or f"{reference.get('namespace')}/{reference['name']}"
-        if not self._take_token(identity):
+        if not self._take_token((component, identity)):
             self.dropped += 1
             return
         message = message[:1024]  # the API's own bound
-        key = (reference.get("kind", ""), identity, type_, reason, message)
-        pending = _Pending(reference, type_, reason, message, self._clock.time(), key)
+        key = (component, reference.get("kind", ""), identity, type_, reason, message)
+        pending = _Pending(reference, type_, reason, message, self._clock.time(), component, key)
         try:
             self._queue.put_nowait(pending)
         except asyncio.QueueFull:
             self.dropped += 1
 
-    def _take_token(self, identity: str) -> bool:
+    def _take_token(self, identity: tuple[str, str]) -> bool:
         now = self._clock.monotonic()
         bucket = self._buckets.get(identity)
         if bucket is None:
@@ -138,7 +165,7 @@ class EventRecorder:
         self._serial += 1
         name = f"{pending.reference['name']}.{int(pending.at * 1e9) + self._serial:x}"
         stamp = to_rfc3339(pending.at)
-        source = {"component": self._component, **({"host": self._host} if self._host else {})}
+        source = {"component": pending.component, **({"host": self._host} if self._host else {})}
         event: Obj = {
             "apiVersion": "v1",
             "kind": "Event",
@@ -152,7 +179,7 @@ class EventRecorder:
             "lastTimestamp": stamp,
             "eventTime": None,
             "count": 1,
-            "reportingComponent": self._component,
+            "reportingComponent": pending.component,
             "reportingInstance": self._host,
         }
         await self._client.create(resource, event, namespace)

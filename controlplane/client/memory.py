@@ -28,8 +28,10 @@ from controlplane.api.errors import (
 )
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
+from controlplane.api.scheme import Scheme
 from controlplane.api.selectors import parse_field_selector, parse_label_selector
 from controlplane.api.times import to_rfc3339
+from controlplane.api.wire import discovery
 from controlplane.client.transport import LineStream, Request, Response, TransportError
 from controlplane.kinds.catalog import SCHEME
 from kvstore.base.clock import Clock
@@ -49,6 +51,7 @@ class MemoryApi:
             None  # may raise APIError or TransportError
         )
         self._rng = random.Random(seed)
+        self.scheme = SCHEME  # replace it to serve other kinds; refreshed discovery shows them
         self._objects: dict[tuple[str, str, str], Obj] = {}
         self._history: list[tuple[int, str, str, Obj]] = []
         self._compacted = 0
@@ -99,7 +102,7 @@ class MemoryApi:
 
     def objects(self, kind: str, namespace: str = "") -> list[Obj]:
         """Copies of the stored objects of a kind."""
-        resource = SCHEME.of(kind)
+        resource = self.scheme.of(kind)
         return [
             copy.deepcopy(obj)
             for (plural, place, _), obj in self._objects.items()
@@ -108,12 +111,12 @@ class MemoryApi:
 
     def object(self, kind: str, name: str, namespace: str = "") -> Obj | None:
         """A copy of one object, or None."""
-        found = self._objects.get((SCHEME.of(kind).group_resource, namespace, name))
+        found = self._objects.get((self.scheme.of(kind).group_resource, namespace, name))
         return copy.deepcopy(found)
 
     def put(self, kind: str, obj: Obj) -> Obj:
         """Create or replace whole (status included), as a test wants it."""
-        resource = SCHEME.of(kind)
+        resource = self.scheme.of(kind)
         obj = copy.deepcopy(obj)
         key = (resource.group_resource, meta.namespace(obj), meta.name(obj))
         old = self._objects.get(key)
@@ -130,14 +133,16 @@ class MemoryApi:
 
     def remove(self, kind: str, name: str, namespace: str = "") -> None:
         """Take an object away at once, as the end of its grace would."""
-        resource = SCHEME.of(kind)
+        resource = self.scheme.of(kind)
         key = (resource.group_resource, namespace, name)
         self._erase(resource, key, self._objects[key])
 
     # ---- verbs ----
 
     def _handle(self, request: Request) -> tuple[int, Obj]:
-        resource, namespace, name, subresource = _route(request.path)
+        if request.path in ("/api", "/apis"):
+            return 200, discovery.aggregated(self.scheme, "v2", legacy=request.path == "/api")
+        resource, namespace, name, subresource = _route(request.path, self.scheme)
         body: Any = json.loads(request.body) if request.body else None
         if request.method == "GET":
             if name:
@@ -145,6 +150,10 @@ class MemoryApi:
             return 200, self._list(resource, namespace, dict(request.query))
         if request.method == "POST" and not name:
             return 201, self._create(resource, namespace, body)
+        if request.method == "DELETE" and not name:
+            for item in self._list(resource, namespace, dict(request.query))["items"]:
+                self._delete(resource, item, body or {})
+            return 200, success()
         obj = self._find(resource, namespace, name)
         if request.method == "POST":
             return 201, self._post_subresource(resource, obj, subresource, body)
@@ -332,7 +341,7 @@ class _MemoryStream:
         self.status = 200
         self._api = api
         self._query = dict(request.query)
-        self._resource, self._namespace, _, _ = _route(request.path)
+        self._resource, self._namespace, _, _ = _route(request.path, api.scheme)
         self._generation = api._watch_generation
 
     async def lines(self) -> AsyncIterator[bytes]:
@@ -360,7 +369,7 @@ class _MemoryStream:
         return b""
 
 
-def _route(path: str) -> tuple[Resource, str, str, str]:
+def _route(path: str, scheme: Scheme) -> tuple[Resource, str, str, str]:
     parts = path.strip("/").split("/")
     if parts[0] == "api":
         group, version, rest = "", parts[1], parts[2:]
@@ -369,7 +378,7 @@ def _route(path: str) -> tuple[Resource, str, str, str]:
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("finalize", "status"):
         namespace, rest = rest[1], rest[2:]
-    resource = SCHEME.by_plural(group, version, rest[0])
+    resource = scheme.by_plural(group, version, rest[0])
     if resource is None:
         raise NotFound.path()
     return resource, namespace, *[*rest[1:3], "", ""][:2]  # type: ignore[return-value]

@@ -91,6 +91,10 @@ class RestClient:
         path = object_path(resource, namespace, name)
         return await self._call("GET", path, timeout_seconds=timeout_seconds)
 
+    async def get_path(self, path: str, *, accept: str = "application/json") -> Obj:
+        """Any JSON document by its path: discovery, version, metrics of aggregated APIs. Raises NotFound."""
+        return await self._call("GET", path, accept=accept)
+
     async def list(
         self,
         resource: Resource,
@@ -280,6 +284,25 @@ class RestClient:
             options["propagationPolicy"] = propagation_policy
         return await self._call("DELETE", object_path(resource, namespace, name), body=options)
 
+    async def delete_collection(
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        propagation_policy: str = "",
+    ) -> Obj:
+        """Delete every object of a namespace that the selector matches."""
+        options: Obj = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if propagation_policy:
+            options["propagationPolicy"] = propagation_policy
+        return await self._call(
+            "DELETE",
+            collection_path(resource, namespace),
+            query={"labelSelector": label_selector},
+            body=options,
+        )
+
     async def create_subresource(
         self, resource: Resource, name: str, subresource: str, body: Obj, namespace: str = ""
     ) -> Obj:
@@ -311,6 +334,7 @@ class RestClient:
         query: Mapping[str, str] | None = None,
         body: object = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
         timeout_seconds: float = 0,
     ) -> Obj:
         if method != "GET" and self._guard is not None:
@@ -321,6 +345,7 @@ class RestClient:
             _pairs(query or {}),
             body=None if body is None else json.dumps(body, separators=(",", ":")).encode(),
             content_type=content_type,
+            accept=accept,
             timeout_seconds=timeout_seconds or self.timeout_seconds,
         )
         try:

@@ -4,28 +4,28 @@ import random
 import sys
 
 from controlplane.controllers.app import COMPONENT, run
-from controlplane.controllers.catalog import chosen
-from controlplane.controllers.config import ConfigError, ControllersConfig, parse_arguments
+from controlplane.controllers.config import parse_arguments
+from controlplane.program.leading import LeadingConfig
+from controlplane.program.options import OptionError, Parsed
 from controlplane.program.run import run as run_program
 from controlplane.program.run import until_signal
 from kvstore.base import log
 from kvstore.base.clock import SystemClock
 
 
-async def _run(config: ControllersConfig) -> None:
-    await until_signal(COMPONENT, run(config, SystemClock(), random.Random()))
+async def _run(options: Parsed) -> None:
+    await until_signal(COMPONENT, run(options, SystemClock(), random.Random()))
 
 
 def main() -> int:
     """Run; the exit status."""
     try:
-        config = parse_arguments()
-        chosen(config, "")
-    except (ConfigError, ValueError) as error:
+        options = parse_arguments()
+    except OptionError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    log.configure(COMPONENT, level=config.leading.log_level)
-    run_program(_run(config))
+    log.configure(COMPONENT, level=options.of(LeadingConfig).log_level)
+    run_program(_run(options))
     return 0
 
 

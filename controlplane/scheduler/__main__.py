@@ -3,6 +3,7 @@
 import random
 import sys
 
+from controlplane.program.options import OptionError
 from controlplane.program.run import run, until_signal
 from controlplane.scheduler.config import SchedulerConfig, parse_arguments
 from kvstore.base import log
@@ -18,8 +19,12 @@ async def _run(config: SchedulerConfig) -> None:
 
 
 def main() -> int:
-    """Exit code 0 after a signal, 1 after a failure."""
-    config = parse_arguments()
+    """Exit code 0 after a signal, 1 after a failure, 2 on wrong arguments."""
+    try:
+        config = parse_arguments()
+    except OptionError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
     log.configure("scheduler", level=config.leading.log_level)
     run(_run(config))
     return 0

@@ -1,30 +1,30 @@
-"""Settings of the scheduler and the flags they come from."""
+"""Options of the scheduler."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from controlplane.program import leading
+from controlplane.program.leading import LeadingConfig
+from controlplane.program.options import Address, option, parse_options
+
+_HEALTH = Address("127.0.0.1", 10259)
 
 
 @dataclass(frozen=True, slots=True)
 class SchedulerConfig:
     """What the scheduler is told at start."""
 
-    leading: leading.LeadingConfig
-    scheduler_name: str = "default-scheduler"
-    """Pods with another spec.schedulerName are left alone."""
+    leading: LeadingConfig
+    scheduler_name: str = option(
+        "default-scheduler", "Pods with another spec.schedulerName are left alone"
+    )
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> SchedulerConfig:
-    """Read the command line; exits with usage on a mistake."""
-    parser = argparse.ArgumentParser(prog="scheduler", description="Give every pod a node.")
-    leading.add_arguments(parser, health_port=10259)
-    parser.add_argument(
-        "--scheduler-name", default="default-scheduler", help="which pods to schedule"
-    )
-    options = parser.parse_args(arguments)
-    config = SchedulerConfig(leading.from_options(options), options.scheduler_name)
-    if problems := config.leading.problems():
-        parser.error("; ".join(problems))
-    return config
+    """Read the command line. Raises OptionError."""
+    return parse_options(
+        "controlplane.scheduler",
+        "Gives every pod a node.",
+        (SchedulerConfig,),
+        arguments,
+        defaults={"health_address": _HEALTH},
+    ).of(SchedulerConfig)

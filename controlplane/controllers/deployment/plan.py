@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlplane.api import meta
+from controlplane.api.meta import Obj
 from controlplane.controllers.deployment.revision import (
     DESIRED,
     MAXIMUM,
@@ -19,30 +20,28 @@ from controlplane.controllers.deployment.revision import (
     revision_of,
 )
 
-Object = dict[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to do: make the new ReplicaSet with so many replicas, scale some, remove old history."""
 
     create: int | None = None
-    scale: tuple[tuple[Object, int], ...] = ()
-    delete: tuple[Object, ...] = ()
+    scale: tuple[tuple[Obj, int], ...] = ()
+    delete: tuple[Obj, ...] = ()
 
 
-def replicas_of(obj: Object) -> int:
+def replicas_of(obj: Obj) -> int:
     """spec.replicas, by default 1."""
     value = meta.spec(obj).get("replicas")
     return 1 if value is None else int(value)
 
 
-def is_recreate(deployment: Object) -> bool:
+def is_recreate(deployment: Obj) -> bool:
     """Whether all old Pods must be gone before new ones come."""
     return bool((meta.spec(deployment).get("strategy") or {}).get("type") == "Recreate")
 
 
-def bounds(deployment: Object) -> tuple[int, int]:
+def bounds(deployment: Obj) -> tuple[int, int]:
     """(maxSurge, maxUnavailable) in Pods; (0, 0) for Recreate."""
     if is_recreate(deployment):
         return 0, 0
@@ -62,7 +61,7 @@ def _resolve(value: int | str, total: int, rounding: Any) -> int:
 
 
 def plan_rollout(
-    deployment: Object, new: Object | None, olds: Sequence[Object], *, old_pods_left: bool
+    deployment: Obj, new: Obj | None, olds: Sequence[Obj], *, old_pods_left: bool
 ) -> Plan:
     """The next step towards all replicas on the new template."""
     if is_recreate(deployment):
@@ -78,7 +77,7 @@ def plan_rollout(
 
 
 def _recreate(
-    deployment: Object, new: Object | None, olds: Sequence[Object], *, old_pods_left: bool
+    deployment: Obj, new: Obj | None, olds: Sequence[Obj], *, old_pods_left: bool
 ) -> Plan:
     to_zero = tuple((old, 0) for old in olds if replicas_of(old) > 0)
     if to_zero:
@@ -91,7 +90,7 @@ def _recreate(
     return Plan(scale=((new, wanted),)) if replicas_of(new) != wanted else Plan()
 
 
-def _new_size(deployment: Object, current: int, everything: Sequence[Object]) -> int:
+def _new_size(deployment: Obj, current: int, everything: Sequence[Obj]) -> int:
     surge, _ = bounds(deployment)
     allowed = replicas_of(deployment) + surge - sum(map(replicas_of, everything))
     if allowed <= 0:
@@ -99,9 +98,7 @@ def _new_size(deployment: Object, current: int, everything: Sequence[Object]) ->
     return current + min(allowed, replicas_of(deployment) - current)
 
 
-def _shrink_old(
-    deployment: Object, new: Object, olds: Sequence[Object]
-) -> list[tuple[Object, int]]:
+def _shrink_old(deployment: Obj, new: Obj, olds: Sequence[Obj]) -> list[tuple[Obj, int]]:
     everything = [*olds, new]
     if sum(map(replicas_of, olds)) == 0:
         return []
@@ -134,11 +131,11 @@ def _shrink_old(
     ]
 
 
-def _available(replicaset: Object) -> int:
+def _available(replicaset: Obj) -> int:
     return int(meta.status(replicaset).get("availableReplicas") or 0)
 
 
-def is_scaling(deployment: Object, replicasets: Sequence[Object]) -> bool:
+def is_scaling(deployment: Obj, replicasets: Sequence[Obj]) -> bool:
     """Whether the Deployment's size was changed since its ReplicaSets were sized."""
     for replicaset in replicasets:
         desired = annotation_number(replicaset, DESIRED)
@@ -147,7 +144,7 @@ def is_scaling(deployment: Object, replicasets: Sequence[Object]) -> bool:
     return False
 
 
-def plan_resize(deployment: Object, new: Object | None, olds: Sequence[Object]) -> Plan:
+def plan_resize(deployment: Obj, new: Obj | None, olds: Sequence[Obj]) -> Plan:
     """Spread a changed size, in proportion if a rollout is under way; makes no ReplicaSet."""
     active = [rs for rs in (*olds, new) if rs is not None and replicas_of(rs) > 0]
     wanted = replicas_of(deployment)
@@ -181,7 +178,7 @@ def plan_resize(deployment: Object, new: Object | None, olds: Sequence[Object]) 
     return Plan(scale=tuple((rs, sizes[meta.name(rs)]) for rs in active))
 
 
-def _saturated(deployment: Object, new: Object) -> bool:
+def _saturated(deployment: Obj, new: Obj) -> bool:
     wanted = replicas_of(deployment)
     return (
         replicas_of(new) == wanted
@@ -190,7 +187,7 @@ def _saturated(deployment: Object, new: Object) -> bool:
     )
 
 
-def _share(deployment: Object, replicaset: Object, surge: int, left: int) -> int:
+def _share(deployment: Obj, replicaset: Obj, surge: int, left: int) -> int:
     size = replicas_of(replicaset)
     if left == 0 or size == 0:
         return 0
@@ -205,7 +202,7 @@ def _share(deployment: Object, replicaset: Object, surge: int, left: int) -> int
     return min(fraction, left) if left > 0 else max(fraction, left)
 
 
-def plan_cleanup(deployment: Object, olds: Sequence[Object]) -> tuple[Object, ...]:
+def plan_cleanup(deployment: Obj, olds: Sequence[Obj]) -> tuple[Obj, ...]:
     """Old, empty ReplicaSets beyond revisionHistoryLimit, lowest revision first."""
     limit = meta.spec(deployment).get("revisionHistoryLimit", 10)
     if limit is None:

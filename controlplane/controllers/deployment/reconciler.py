@@ -5,10 +5,11 @@ becomes the new one again with a new revision number.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from controlplane.api import meta
 from controlplane.api.errors import AlreadyExists, APIError, NotFound
+from controlplane.api.meta import Obj
 from controlplane.api.selectors import LabelSelector
 from controlplane.controllers.deployment import status as states
 from controlplane.controllers.deployment.plan import (
@@ -29,27 +30,35 @@ from controlplane.controllers.deployment.revision import (
     same_template,
     size_annotations,
 )
+from controlplane.controllers.framework.context import Context
 from controlplane.controllers.framework.controller import Controller, Watch
-from controlplane.controllers.framework.manager import Context
+from controlplane.controllers.framework.descriptor import Descriptor
 from controlplane.controllers.framework.owners import OwnerGone, claim
 from controlplane.controllers.framework.reconciler import Key, Result
 from controlplane.controllers.framework.sources import Change, key_of, to_itself
 from controlplane.kinds.apps.deployment import DEPLOYMENTS
 from controlplane.kinds.apps.replica_set import REPLICA_SETS
 from controlplane.kinds.core.pod.resource import PODS
+from controlplane.program.options import option
 
-Object = dict[str, Any]
+
+@dataclass(frozen=True, slots=True)
+class DeploymentOptions:
+    """What the controller can be told."""
+
+    concurrent_deployment_syncs: int = option(5, "Deployments worked on at a time")
 
 
-def build(context: Context) -> Controller[Key]:
-    """The declaration of this controller."""
+def _build(context: Context, options: DeploymentOptions) -> Controller[Key]:
     reconciler = DeploymentReconciler(context)
     watches = (
         Watch(DEPLOYMENTS, to_itself),
         Watch(REPLICA_SETS, reconciler.replicaset_changed),
         Watch(PODS, reconciler.pod_changed),
     )
-    return Controller("deployment", watches, reconciler, workers=4)
+    return Controller(
+        "deployment-controller", watches, reconciler, workers=options.concurrent_deployment_syncs
+    )
 
 
 class DeploymentReconciler:
@@ -136,9 +145,7 @@ class DeploymentReconciler:
             deployment = await self._number(deployment, new)
         return await self._write_status(deployment, new, olds, rolling=rolling, created=created)
 
-    async def _annotate(
-        self, deployment: Object, new: Object | None, olds: Sequence[Object]
-    ) -> Object | None:
+    async def _annotate(self, deployment: Obj, new: Obj | None, olds: Sequence[Obj]) -> Obj | None:
         """Keep revision numbers and copied annotations right on both sides."""
         if new is None:
             return None
@@ -155,7 +162,7 @@ class DeploymentReconciler:
             new = await self._client.update(REPLICA_SETS, changed)
         return new
 
-    async def _number(self, deployment: Object, new: Object) -> Object:
+    async def _number(self, deployment: Obj, new: Obj) -> Obj:
         """Write the current revision on the Deployment; returns it as it is then."""
         revision = str(revision_of(new))
         if meta.annotations(deployment).get(REVISION) == revision:
@@ -165,7 +172,7 @@ class DeploymentReconciler:
             DEPLOYMENTS, meta.name(deployment), patch, meta.namespace(deployment)
         )
 
-    async def _create(self, deployment: Object, olds: Sequence[Object], replicas: int) -> Object:
+    async def _create(self, deployment: Obj, olds: Sequence[Obj], replicas: int) -> Obj:
         surge, _ = bounds(deployment)
         annotations = new_annotations(deployment, None, olds, replicas_of(deployment) + surge)
         collisions = int(meta.status(deployment).get("collisionCount") or 0)
@@ -191,7 +198,7 @@ class DeploymentReconciler:
             self._recorder.event(deployment, "Normal", "ScalingReplicaSet", message)
         return created
 
-    async def _report_failed_create(self, deployment: Object, name: str, error: APIError) -> None:
+    async def _report_failed_create(self, deployment: Obj, name: str, error: APIError) -> None:
         message = f'Failed to create new replica set "{name}": {error}'
         self._recorder.event(deployment, "Warning", "ReplicaSetCreateError", message)
         if states.deadline_seconds(deployment) is None or error.status_code >= 500:
@@ -202,7 +209,7 @@ class DeploymentReconciler:
         if status != meta.status(deployment):
             await self._client.update_status(DEPLOYMENTS, {**deployment, "status": status})
 
-    async def _scale(self, deployment: Object, replicaset: Object, size: int) -> None:
+    async def _scale(self, deployment: Obj, replicaset: Obj, size: int) -> None:
         surge, _ = bounds(deployment)
         wanted = replicas_of(deployment)
         annotations = {**meta.annotations(replicaset), **size_annotations(wanted, wanted + surge)}
@@ -221,14 +228,14 @@ class DeploymentReconciler:
             message = f"Scaled {way} replica set {name} from {before} to {size}"
             self._recorder.event(deployment, "Normal", "ScalingReplicaSet", message)
 
-    def _old_pods_left(self, olds: Sequence[Object]) -> bool:
+    def _old_pods_left(self, olds: Sequence[Obj]) -> bool:
         return any(not _ended(pod) for old in olds for pod in self._pods.by_owner(meta.uid(old)))
 
     async def _write_status(
         self,
-        deployment: Object,
-        new: Object | None,
-        olds: Sequence[Object],
+        deployment: Obj,
+        new: Obj | None,
+        olds: Sequence[Obj],
         *,
         rolling: bool,
         created: bool = False,
@@ -248,7 +255,7 @@ class DeploymentReconciler:
         wait = states.next_look_seconds(deployment, status, now)
         return Result.done() if wait is None else Result.after(wait)
 
-    async def _cleanup(self, deployment: Object, olds: Sequence[Object]) -> None:
+    async def _cleanup(self, deployment: Obj, olds: Sequence[Obj]) -> None:
         if meta.is_deleting(deployment):
             return
         for old in plan_cleanup(deployment, olds):
@@ -260,9 +267,22 @@ class DeploymentReconciler:
                 continue
 
 
-def _ended(pod: Object) -> bool:
+def _ended(pod: Obj) -> bool:
     return meta.status(pod).get("phase") in ("Succeeded", "Failed")
 
 
-def _selector(deployment: Object) -> LabelSelector:
+def _selector(deployment: Obj) -> LabelSelector:
     return LabelSelector.from_object(meta.spec(deployment).get("selector"))
+
+
+DESCRIPTOR = Descriptor(
+    "deployment-controller",
+    _build,
+    (
+        DEPLOYMENTS,
+        REPLICA_SETS,
+        PODS,
+    ),
+    DeploymentOptions,
+    aliases=("deployment",),
+)

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from controlplane.api import meta
-
-Object = dict[str, Any]
+from controlplane.api.meta import Obj
 
 HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
@@ -31,7 +30,7 @@ _NOT_COPIED = frozenset(
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 
-def template_hash(template: Object, collision_count: int) -> str:
+def template_hash(template: Obj, collision_count: int) -> str:
     """A short, name-safe text that differs between templates."""
     text = json.dumps(_canonical(template), sort_keys=True) + (
         str(collision_count) if collision_count else ""
@@ -42,12 +41,12 @@ def template_hash(template: Object, collision_count: int) -> str:
     return "".join(_ALPHABET[ord(digit) % len(_ALPHABET)] for digit in str(value))
 
 
-def same_template(left: Object, right: Object) -> bool:
+def same_template(left: Obj, right: Obj) -> bool:
     """Whether two templates make the same Pods."""
     return bool(_canonical(left) == _canonical(right))
 
 
-def _canonical(template: Object) -> Any:
+def _canonical(template: Obj) -> Any:
     cleaned = _without_none(template)
     metadata = cleaned.get("metadata") or {}
     labels = {k: v for k, v in (metadata.get("labels") or {}).items() if k != HASH_LABEL}
@@ -63,12 +62,12 @@ def _without_none(value: Any) -> Any:
     return value
 
 
-def by_age(replicasets: Sequence[Object]) -> list[Object]:
+def by_age(replicasets: Sequence[Obj]) -> list[Obj]:
     """Oldest first; names break ties."""
     return sorted(replicasets, key=lambda rs: (meta.creation_timestamp(rs), meta.name(rs)))
 
 
-def find_new(deployment: Object, replicasets: Sequence[Object]) -> Object | None:
+def find_new(deployment: Obj, replicasets: Sequence[Obj]) -> Obj | None:
     """The oldest ReplicaSet with the Deployment's template."""
     template = meta.spec(deployment).get("template") or {}
     for replicaset in by_age(replicasets):
@@ -77,7 +76,7 @@ def find_new(deployment: Object, replicasets: Sequence[Object]) -> Object | None
     return None
 
 
-def revision_of(obj: Object) -> int:
+def revision_of(obj: Obj) -> int:
     """The revision annotation; 0 when there is none."""
     try:
         return int(meta.annotations(obj).get(REVISION, "0"))
@@ -90,7 +89,7 @@ def size_annotations(replicas: int, maximum: int) -> dict[str, str]:
     return {DESIRED: str(replicas), MAXIMUM: str(maximum)}
 
 
-def annotation_number(replicaset: Object, name: str) -> int | None:
+def annotation_number(replicaset: Obj, name: str) -> int | None:
     """An annotation that holds a number, or None."""
     try:
         return int(meta.annotations(replicaset)[name])
@@ -99,7 +98,7 @@ def annotation_number(replicaset: Object, name: str) -> int | None:
 
 
 def new_annotations(
-    deployment: Object, replicaset: Object | None, olds: Sequence[Object], maximum: int
+    deployment: Obj, replicaset: Obj | None, olds: Sequence[Obj], maximum: int
 ) -> dict[str, str]:
     """All annotations the current ReplicaSet should carry; an existing one keeps its own besides."""
     before = meta.annotations(replicaset) if replicaset is not None else {}
@@ -122,8 +121,8 @@ def new_annotations(
 
 
 def new_replicaset(
-    deployment: Object, replicas: int, annotations: dict[str, str], collision_count: int
-) -> Object:
+    deployment: Obj, replicas: int, annotations: dict[str, str], collision_count: int
+) -> Obj:
     """The ReplicaSet of the Deployment's current template."""
     spec = meta.spec(deployment)
     template = meta.copy_of(spec.get("template") or {})

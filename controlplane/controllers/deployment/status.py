@@ -1,24 +1,22 @@
 """The status of a Deployment and its conditions, with upstream's reasons and messages: pure."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from controlplane.api import meta
+from controlplane.api.meta import Obj
 from controlplane.api.times import parse_or_none, to_rfc3339
 from controlplane.controllers.deployment.plan import bounds, replicas_of
-
-Object = dict[str, Any]
 
 _NO_DEADLINE = 2**31 - 1
 
 
-def condition_of(status: Object, type_: str) -> Object | None:
+def condition_of(status: Obj, type_: str) -> Obj | None:
     """The condition of a type, or None."""
     return next((c for c in status.get("conditions") or () if c["type"] == type_), None)
 
 
 def set_condition(
-    status: Object, type_: str, value: str, reason: str, message: str, now: float
+    status: Obj, type_: str, value: str, reason: str, message: str, now: float
 ) -> None:
     """Add or replace; the same status and reason leave everything, also the times, as it was."""
     old = condition_of(status, type_)
@@ -38,7 +36,7 @@ def set_condition(
     status.setdefault("conditions", []).append(condition)
 
 
-def remove_condition(status: Object, type_: str) -> None:
+def remove_condition(status: Obj, type_: str) -> None:
     """Drop the condition of a type."""
     kept = [c for c in status.get("conditions") or () if c["type"] != type_]
     status.pop("conditions", None)
@@ -46,21 +44,19 @@ def remove_condition(status: Object, type_: str) -> None:
         status["conditions"] = kept
 
 
-def deadline_seconds(deployment: Object) -> int | None:
+def deadline_seconds(deployment: Obj) -> int | None:
     """progressDeadlineSeconds, None when there is no deadline."""
     value = meta.spec(deployment).get("progressDeadlineSeconds")
     return None if value is None or int(value) == _NO_DEADLINE else int(value)
 
 
-def plan_status(
-    deployment: Object, new: Object | None, olds: Sequence[Object], now: float
-) -> Object:
+def plan_status(deployment: Obj, new: Obj | None, olds: Sequence[Obj], now: float) -> Obj:
     """Counts and the Available condition, from scratch; other conditions are kept."""
     everything = [*olds, *([new] if new is not None else [])]
     total = _sum(everything, "replicas")
     available = _sum(everything, "availableReplicas")
     old_status = meta.status(deployment)
-    status: Object = {"observedGeneration": meta.generation(deployment)}
+    status: Obj = {"observedGeneration": meta.generation(deployment)}
     counts = {
         "replicas": total,
         "updatedReplicas": _sum([new] if new is not None else [], "replicas"),
@@ -83,7 +79,7 @@ def plan_status(
     return status
 
 
-def add_paused(deployment: Object, status: Object, now: float) -> None:
+def add_paused(deployment: Obj, status: Obj, now: float) -> None:
     """The Progressing condition says whether the Deployment rests; that stops the deadline."""
     if deadline_seconds(deployment) is None:
         return
@@ -100,9 +96,7 @@ def add_paused(deployment: Object, status: Object, now: float) -> None:
         set_condition(status, "Progressing", "Unknown", "DeploymentResumed", message, now)
 
 
-def add_found(
-    deployment: Object, status: Object, new: Object, now: float, *, created: bool
-) -> None:
+def add_found(deployment: Obj, status: Obj, new: Obj, now: float, *, created: bool) -> None:
     """A new ReplicaSet, or one found for a Deployment without history, starts the deadline."""
     if deadline_seconds(deployment) is None:
         return
@@ -115,7 +109,7 @@ def add_found(
         set_condition(status, "Progressing", "True", "FoundNewReplicaSet", message, now)
 
 
-def add_progress(deployment: Object, status: Object, new: Object | None, now: float) -> None:
+def add_progress(deployment: Obj, status: Obj, new: Obj | None, now: float) -> None:
     """The Progressing condition of a rollout."""
     deadline = deadline_seconds(deployment)
     if deadline is None:
@@ -143,7 +137,7 @@ def add_progress(deployment: Object, status: Object, new: Object | None, now: fl
         set_condition(status, "Progressing", "False", "ProgressDeadlineExceeded", message, now)
 
 
-def add_failure(status: Object, replicasets: Sequence[Object], now: float) -> None:
+def add_failure(status: Obj, replicasets: Sequence[Obj], now: float) -> None:
     """The ReplicaFailure condition, taken over from a ReplicaSet that has one."""
     for replicaset in replicasets:
         failure = condition_of(meta.status(replicaset), "ReplicaFailure")
@@ -154,7 +148,7 @@ def add_failure(status: Object, replicasets: Sequence[Object], now: float) -> No
     remove_condition(status, "ReplicaFailure")
 
 
-def is_complete(deployment: Object, status: Object) -> bool:
+def is_complete(deployment: Obj, status: Obj) -> bool:
     """Whether all replicas are of the new template and available, and nothing old is left."""
     wanted = replicas_of(deployment)
     return (
@@ -165,7 +159,7 @@ def is_complete(deployment: Object, status: Object) -> bool:
     )
 
 
-def next_look_seconds(deployment: Object, status: Object, now: float) -> float | None:
+def next_look_seconds(deployment: Obj, status: Obj, now: float) -> float | None:
     """When the progress deadline may have passed; None when it does not run."""
     deadline = deadline_seconds(deployment)
     current = condition_of(status, "Progressing")
@@ -180,8 +174,8 @@ def next_look_seconds(deployment: Object, status: Object, now: float) -> float |
     return max(0.0, (parse_or_none(current.get("lastUpdateTime")) or 0.0) + deadline - now) + 1.0
 
 
-def _progressed(old: Object, new: Object) -> bool:
-    def left(status: Object) -> int:
+def _progressed(old: Obj, new: Obj) -> bool:
+    def left(status: Obj) -> int:
         return int(status.get("replicas", 0)) - int(status.get("updatedReplicas", 0))
 
     grown = any(
@@ -191,7 +185,7 @@ def _progressed(old: Object, new: Object) -> bool:
     return grown or left(new) < left(old)
 
 
-def _timed_out(current: Object | None, deadline: int, now: float) -> bool:
+def _timed_out(current: Obj | None, deadline: int, now: float) -> bool:
     if current is None or current.get("reason") in ("NewReplicaSetAvailable", "DeploymentPaused"):
         return False
     if current.get("reason") == "ProgressDeadlineExceeded":
@@ -199,5 +193,5 @@ def _timed_out(current: Object | None, deadline: int, now: float) -> bool:
     return (parse_or_none(current.get("lastUpdateTime")) or 0.0) + deadline < now
 
 
-def _sum(replicasets: Sequence[Object], field: str) -> int:
+def _sum(replicasets: Sequence[Obj], field: str) -> int:
     return sum(int(meta.status(rs).get(field) or 0) for rs in replicasets)

@@ -1,21 +1,21 @@
 """A declared controller - what it watches, how changes become keys, who reconciles - and its worker loop."""
 
 import asyncio
-import random
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import prometheus_client
 
 from controlplane.api.errors import APIError
 from controlplane.api.resource import Resource
-from controlplane.client.informer import Informer, Listener
+from controlplane.client.informer import Informer
 from controlplane.client.leader import NotLeader
+from controlplane.controllers.framework.context import Context
+from controlplane.controllers.framework.informers import FollowedKinds
 from controlplane.controllers.framework.reconciler import Reconciler, Terminal
 from controlplane.controllers.framework.sources import Change, Mapper
 from controlplane.controllers.framework.workqueue import WorkQueue
-from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
 
 K = TypeVar("K", bound=Hashable)
@@ -36,22 +36,27 @@ class Watch(Generic[K]):
 
 @dataclass(frozen=True, slots=True)
 class Controller(Generic[K]):
-    """A declaration; `start` keys are worked on even if nothing changed."""
+    """A declaration; `start` keys are worked on even if nothing changed.
+
+    `any_kind` gives the mapper for changes of each followed kind, as kinds come and go.
+    """
 
     name: str
     watches: Sequence[Watch[K]]
     reconciler: Reconciler[K]
     workers: int = 4
     start: Sequence[K] = ()
+    any_kind: Callable[[Resource], Mapper[K]] | None = None
 
-    async def run(
-        self, informer_of: Callable[[Resource], Informer], clock: Clock, rng: random.Random
-    ) -> None:
+    async def run(self, context: Context) -> None:
         """Work until cancelled. The informers must be synced."""
-        queue: WorkQueue[K] = WorkQueue(clock, rng=rng, name=f"queue-{self.name}")
-        listeners = [
-            _connect(queue, informer_of(watch.resource), watch.mapper) for watch in self.watches
+        queue: WorkQueue[K] = WorkQueue(context.clock, rng=context.rng, name=f"queue-{self.name}")
+        listeners: list[_Connection] = [
+            _connect(queue, context.informers.of(watch.resource), watch.mapper)
+            for watch in self.watches
         ]
+        if self.any_kind is not None:
+            listeners.append(_EveryKind(queue, context.followed, self.any_kind))
         for key in self.start:
             queue.add(key)
         try:
@@ -96,7 +101,42 @@ class Controller(Generic[K]):
         _RECONCILES.labels(self.name, outcome).inc()
 
 
-def _connect(queue: WorkQueue[K], informer: Informer, mapper: Mapper[K]) -> Listener:
+class _Connection(Protocol):
+    def remove(self) -> None: ...
+
+
+class _EveryKind(Generic[K]):
+    """Connects a queue to every followed kind."""
+
+    def __init__(
+        self,
+        queue: WorkQueue[K],
+        followed: FollowedKinds,
+        mapper_of: Callable[[Resource], Mapper[K]],
+    ) -> None:
+        self._queue = queue
+        self._followed = followed
+        self._mapper_of = mapper_of
+        self._connections: dict[Informer, _Connection] = {}
+        self._end = followed.add_listener(self._update)
+        self._update()
+
+    def _update(self) -> None:
+        rows = {informer: resource for resource, informer in self._followed.rows()}
+        for informer in self._connections.keys() - rows.keys():
+            self._connections.pop(informer).remove()
+        for informer, resource in rows.items():
+            if informer not in self._connections:
+                mapper = self._mapper_of(resource)
+                self._connections[informer] = _connect(self._queue, informer, mapper)
+
+    def remove(self) -> None:
+        self._end()
+        for connection in self._connections.values():
+            connection.remove()
+
+
+def _connect(queue: WorkQueue[K], informer: Informer, mapper: Mapper[K]) -> _Connection:
     def told(old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
         for key in mapper(Change(old, new)):
             queue.add(key)

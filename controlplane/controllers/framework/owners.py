@@ -6,15 +6,13 @@ still alive, because a cached owner may be deleted already and its orphans meant
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
 
 from controlplane.api import meta
 from controlplane.api.errors import APIError, Invalid, NotFound
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.selectors import LabelSelector
 from controlplane.client.rest import STRATEGIC_MERGE_PATCH, RestClient
-
-Object = dict[str, Any]
 
 
 class OwnerGone(Exception):
@@ -23,16 +21,16 @@ class OwnerGone(Exception):
 
 async def claim(
     client: RestClient,
-    owner: Object,
+    owner: Obj,
     owner_resource: Resource,
     selector: LabelSelector,
     resource: Resource,
-    candidates: Iterable[Object],
+    candidates: Iterable[Obj],
     *,
-    may_adopt: Callable[[Object], bool] = lambda obj: True,
-) -> list[Object]:
+    may_adopt: Callable[[Obj], bool] = lambda obj: True,
+) -> list[Obj]:
     """The candidates that belong to `owner`, after adopting and releasing what must be."""
-    claimed: list[Object] = []
+    claimed: list[Obj] = []
     checked = _once(lambda: _check_alive(client, owner, owner_resource))
     for obj in candidates:
         reference = meta.controller_of(obj)
@@ -55,16 +53,14 @@ async def claim(
     return claimed
 
 
-async def _adopt(
-    client: RestClient, owner: Object, resource: Resource, obj: Object
-) -> Object | None:
+async def _adopt(client: RestClient, owner: Obj, resource: Resource, obj: Obj) -> Obj | None:
     patch = {
         "metadata": {"uid": meta.uid(obj), "ownerReferences": [meta.controller_reference(owner)]}
     }
     return await _patch(client, resource, obj, patch)
 
 
-async def release(client: RestClient, owner: Object, resource: Resource, obj: Object) -> None:
+async def release(client: RestClient, owner: Obj, resource: Resource, obj: Obj) -> None:
     """Take the owner's reference off the object; gone objects are fine."""
     patch = {
         "metadata": {
@@ -75,9 +71,7 @@ async def release(client: RestClient, owner: Object, resource: Resource, obj: Ob
     await _patch(client, resource, obj, patch)
 
 
-async def _patch(
-    client: RestClient, resource: Resource, obj: Object, patch: Object
-) -> Object | None:
+async def _patch(client: RestClient, resource: Resource, obj: Obj, patch: Obj) -> Obj | None:
     try:
         return await client.patch(
             resource,
@@ -96,7 +90,7 @@ async def _patch(
         raise
 
 
-async def _check_alive(client: RestClient, owner: Object, resource: Resource) -> None:
+async def _check_alive(client: RestClient, owner: Obj, resource: Resource) -> None:
     try:
         fresh = await client.get(resource, meta.name(owner), meta.namespace(owner))
     except NotFound:

@@ -2,16 +2,11 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
+
+from controlplane.api.meta import Key as Key
 
 K_contra = TypeVar("K_contra", bound=Hashable, contravariant=True)
-
-
-class Key(NamedTuple):
-    """Names an object of the controller's kind; `namespace` is empty for cluster-wide ones."""
-
-    namespace: str
-    name: str
 
 
 @dataclass(frozen=True, slots=True)

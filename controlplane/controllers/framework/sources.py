@@ -5,12 +5,11 @@ A mapper gets a `Change` and returns keys; the common ones are here, a controlle
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from controlplane.api import meta
-from controlplane.controllers.framework.reconciler import Key
+from controlplane.api.meta import Key, Obj
 
-Object = dict[str, Any]
 K = TypeVar("K", bound=Hashable)
 
 
@@ -18,11 +17,11 @@ K = TypeVar("K", bound=Hashable)
 class Change:
     """What happened: `old` is None for an add, `new` is None for a delete."""
 
-    old: Object | None
-    new: Object | None
+    old: Obj | None
+    new: Obj | None
 
     @property
-    def object(self) -> Object:
+    def object(self) -> Obj:
         """The newest state known."""
         obj = self.new if self.new is not None else self.old
         assert obj is not None
@@ -32,9 +31,7 @@ class Change:
 Mapper = Callable[[Change], Iterable[K]]
 
 
-def key_of(obj: Object) -> Key:
-    """The key of an object."""
-    return Key(*meta.key_of(obj))
+key_of = meta.key_of
 
 
 def to_itself(change: Change) -> Iterable[Key]:

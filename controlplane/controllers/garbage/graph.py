@@ -8,12 +8,11 @@ UNKNOWN: nothing can be found out about it, so nothing may be done because of it
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from controlplane.api import meta
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
-
-Object = dict[str, Any]
 
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
@@ -60,16 +59,16 @@ class Decision:
 
     verb: Verb
     policy: str = ""
-    references: tuple[Object, ...] = ()
+    references: tuple[Obj, ...] = ()
 
 
-def coordinates_of(obj: Object, resource: Resource) -> Coordinates:
+def coordinates_of(obj: Obj, resource: Resource) -> Coordinates:
     """Where an object is."""
     place = meta.namespace(obj) if resource.namespaced else ""
     return Coordinates(resource.group_version, resource.kind, place, meta.name(obj), meta.uid(obj))
 
 
-def owner_coordinates(reference: Object, resource: Resource, namespace: str) -> Coordinates | None:
+def owner_coordinates(reference: Obj, resource: Resource, namespace: str) -> Coordinates | None:
     """Where the owner of an object in `namespace` (empty: cluster-wide) must be, its kind being `resource`.
 
     None when there is no such place: a cluster-wide object cannot have a namespaced owner.
@@ -86,7 +85,7 @@ def owner_coordinates(reference: Object, resource: Resource, namespace: str) -> 
     )
 
 
-def refers_to(dependent: Object, owner: Coordinates) -> bool:
+def refers_to(dependent: Obj, owner: Coordinates) -> bool:
     """Whether each reference of `dependent` to the owner's uid means the owner where it really is."""
     if owner.namespace and owner.namespace != meta.namespace(dependent):
         return False
@@ -98,12 +97,12 @@ def refers_to(dependent: Object, owner: Coordinates) -> bool:
     )
 
 
-def is_waiting(obj: Object) -> bool:
+def is_waiting(obj: Obj) -> bool:
     """Whether the object is being deleted in foreground."""
     return meta.is_deleting(obj) and FOREGROUND in meta.finalizers(obj)
 
 
-def concerns(obj: Object) -> bool:
+def concerns(obj: Obj) -> bool:
     """Whether owner references can demand anything of the object by itself."""
     if meta.owner_references(obj):
         return True
@@ -111,7 +110,7 @@ def concerns(obj: Object) -> bool:
     return meta.is_deleting(obj) and (FOREGROUND in finalizers or ORPHAN in finalizers)
 
 
-def decide(obj: Object, owners: Sequence[OwnerState], dependents: Sequence[Object]) -> Decision:
+def decide(obj: Obj, owners: Sequence[OwnerState], dependents: Sequence[Obj]) -> Decision:
     """What to do with `obj`, given the state behind each of its references, in their order, and what it owns.
 
     Of an object being deleted only its dependents matter; `owners` may be empty then.
@@ -146,7 +145,7 @@ def decide(obj: Object, owners: Sequence[OwnerState], dependents: Sequence[Objec
     return Decision(Verb.DELETE, policy="Background")
 
 
-def _blocks(dependent: Object, uid: str) -> bool:
+def _blocks(dependent: Obj, uid: str) -> bool:
     return any(
         ref["uid"] == uid and ref.get("blockOwnerDeletion")
         for ref in meta.owner_references(dependent)

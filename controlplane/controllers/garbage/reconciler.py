@@ -8,15 +8,17 @@ of a kind the server does not know: that kind may come with the next custom reso
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from controlplane.api import meta
 from controlplane.api.errors import NotFound
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.client.rest import RestClient
-from controlplane.controllers.framework.controller import Controller, Watch
-from controlplane.controllers.framework.manager import Context
+from controlplane.controllers.framework.context import Context
+from controlplane.controllers.framework.controller import Controller
+from controlplane.controllers.framework.descriptor import Descriptor
 from controlplane.controllers.framework.reconciler import Result
 from controlplane.controllers.framework.sources import Change
 from controlplane.controllers.garbage.graph import (
@@ -33,41 +35,42 @@ from controlplane.controllers.garbage.graph import (
     owner_coordinates,
     refers_to,
 )
-from controlplane.kinds.catalog import SCHEME
-
-Object = dict[str, Any]
+from controlplane.program.options import option
+from kvstore.base.log import get_logger
 
 _REMEMBERED_GONE = 2000
 # How long an object with an owner of an unknown kind is left alone before its owners are looked up again.
 _UNKNOWN_LOOK_SECONDS = 30.0
+_UNSEEN_LOOK_SECONDS = 1.0
+
+_log = get_logger("garbage")
 
 
-def collected() -> list[Resource]:
-    """The resources whose owner references count: all that can be watched and deleted, but for events."""
-    return [
-        resource
-        for resource in SCHEME.all()
-        if resource.kind != "Event"
-        and SCHEME.is_own_store(resource)
-        and {"list", "watch", "delete"} <= set(resource.verbs)
-    ]
+@dataclass(frozen=True, slots=True)
+class GarbageCollectorOptions:
+    """What the controller can be told."""
+
+    concurrent_gc_syncs: int = option(20, "objects worked on at a time")
 
 
-def build(context: Context) -> Controller[str]:
-    """The declaration of this controller."""
+def _build(context: Context, options: GarbageCollectorOptions) -> Controller[str]:
     reconciler = GarbageReconciler(context)
-    watches = [Watch(resource, partial(reconciler.changed, resource)) for resource in collected()]
-    return Controller("garbage", watches, reconciler, workers=8)
+    return Controller(
+        "garbage-collector-controller",
+        (),
+        reconciler,
+        workers=options.concurrent_gc_syncs,
+        any_kind=lambda resource: partial(reconciler.changed, resource),
+    )
 
 
 class GarbageReconciler:
-    """See the module."""
+    """Does what owner references demand of one object at a time."""
 
     def __init__(self, context: Context) -> None:
         self._client: RestClient = context.client
-        self._indexers = [
-            (resource, context.informers.of(resource).indexer) for resource in collected()
-        ]
+        self._kinds = context.kinds
+        self._followed = context.followed
         self._recorder = context.recorder
         self._gone: OrderedDict[Coordinates, None] = OrderedDict()
 
@@ -101,6 +104,8 @@ class GarbageReconciler:
         owners = [await self._owner_state(reference, obj) for reference in references]
         dependents = self._dependents(key)
         decision = decide(obj, owners, [dependent for _, dependent in dependents])
+        if decision.verb is Verb.ORPHAN_DEPENDENTS and not await self._sees_everything():
+            return Result.after(_UNSEEN_LOOK_SECONDS)
         try:
             await self._act(resource, obj, decision, dependents)
         except NotFound:
@@ -108,12 +113,21 @@ class GarbageReconciler:
         is_unknown = OwnerState.UNKNOWN in owners
         return Result.after(_UNKNOWN_LOOK_SECONDS) if is_unknown else Result.done()
 
+    async def _sees_everything(self) -> bool:
+        """Whether every kind there is now is in the caches: a dependent nobody saw would be deleted, not orphaned."""
+        await self._kinds.refresh()
+        unsynced = self._followed.unsynced()
+        if unsynced or self._kinds.failed_groups:
+            _log.info("orphaning waits", unsynced=unsynced, failed=self._kinds.failed_groups)
+            return False
+        return True
+
     async def _act(
         self,
         resource: Resource,
-        obj: Object,
+        obj: Obj,
         decision: Decision,
-        dependents: list[tuple[Resource, Object]],
+        dependents: list[tuple[Resource, Obj]],
     ) -> None:
         match decision.verb:
             case Verb.DELETE:
@@ -135,7 +149,7 @@ class GarbageReconciler:
             case Verb.FINISH_FOREGROUND:
                 await self._drop_finalizer(resource, obj, FOREGROUND)
 
-    async def _delete(self, resource: Resource, obj: Object, policy: str) -> None:
+    async def _delete(self, resource: Resource, obj: Obj, policy: str) -> None:
         # The resourceVersion guards against an adoption nobody here has seen yet.
         await self._client.delete(
             resource,
@@ -146,9 +160,7 @@ class GarbageReconciler:
             propagation_policy=policy,
         )
 
-    async def _drop_owners(
-        self, resource: Resource, obj: Object, dropped: Sequence[Object]
-    ) -> None:
+    async def _drop_owners(self, resource: Resource, obj: Obj, dropped: Sequence[Obj]) -> None:
         kept = [ref for ref in meta.owner_references(obj) if ref not in dropped]
         patch = {
             "metadata": {
@@ -162,7 +174,7 @@ class GarbageReconciler:
         except NotFound:
             return
 
-    async def _drop_finalizer(self, resource: Resource, obj: Object, finalizer: str) -> None:
+    async def _drop_finalizer(self, resource: Resource, obj: Obj, finalizer: str) -> None:
         kept = [name for name in meta.finalizers(obj) if name != finalizer]
         patch = {
             "metadata": {
@@ -173,8 +185,10 @@ class GarbageReconciler:
         }
         await self._client.patch(resource, meta.name(obj), patch, meta.namespace(obj))
 
-    async def _owner_state(self, reference: Object, obj: Object) -> OwnerState:
-        resource = SCHEME.by_kind(reference.get("apiVersion", ""), reference.get("kind", ""))
+    async def _owner_state(self, reference: Obj, obj: Obj) -> OwnerState:
+        resource = await self._kinds.find(
+            reference.get("apiVersion", ""), reference.get("kind", "")
+        )
         namespace = meta.namespace(obj)
         wanted = None if resource is None else owner_coordinates(reference, resource, namespace)
         found = self._find(reference["uid"])
@@ -198,7 +212,7 @@ class GarbageReconciler:
             return OwnerState.GONE
         return OwnerState.WAITING if is_waiting(owner) else OwnerState.SOLID
 
-    def _report_wrong_namespace(self, reference: Object, obj: Object) -> None:
+    def _report_wrong_namespace(self, reference: Obj, obj: Obj) -> None:
         namespace = meta.namespace(obj)
         owner = (
             f"[{reference.get('apiVersion')}/{reference.get('kind')}, namespace: {namespace}, "
@@ -207,16 +221,18 @@ class GarbageReconciler:
         message = f'ownerRef {owner} does not exist in namespace "{namespace}"'
         self._recorder.event(obj, "Warning", "OwnerRefInvalidNamespace", message)
 
-    def _find(self, uid: str) -> tuple[Resource, Object] | None:
-        for resource, indexer in self._indexers:
-            obj = indexer.by_uid(uid)
+    def _find(self, uid: str) -> tuple[Resource, Obj] | None:
+        for resource, informer in self._followed.rows():
+            obj = informer.indexer.by_uid(uid)
             if obj is not None:
                 return resource, obj
         return None
 
-    def _dependents(self, uid: str) -> list[tuple[Resource, Object]]:
+    def _dependents(self, uid: str) -> list[tuple[Resource, Obj]]:
         return [
-            (resource, obj) for resource, indexer in self._indexers for obj in indexer.by_owner(uid)
+            (resource, obj)
+            for resource, informer in self._followed.rows()
+            for obj in informer.indexer.by_owner(uid)
         ]
 
     def _remember_gone(self, owner: Coordinates) -> None:
@@ -225,9 +241,19 @@ class GarbageReconciler:
             self._gone.popitem(last=False)
 
 
-def _references_changed(old: Object, new: Object) -> bool:
+def _references_changed(old: Obj, new: Obj) -> bool:
     return (
         meta.owner_references(old) != meta.owner_references(new)
         or meta.finalizers(old) != meta.finalizers(new)
         or meta.is_deleting(old) != meta.is_deleting(new)
     )
+
+
+DESCRIPTOR = Descriptor(
+    "garbage-collector-controller",
+    _build,
+    (),
+    GarbageCollectorOptions,
+    aliases=("garbagecollector",),
+    watches_any_kind=True,
+)

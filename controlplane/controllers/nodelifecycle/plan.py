@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from controlplane.api import meta
+from controlplane.api.meta import Obj
 from controlplane.api.times import to_rfc3339
-
-Object = dict[str, Any]
 
 UNREACHABLE = "node.kubernetes.io/unreachable"
 NOT_READY = "node.kubernetes.io/not-ready"
@@ -26,22 +24,22 @@ _SMALL_CLUSTER = 50  # upstream's large-cluster-size-threshold
 _UNHEALTHY_FRACTION = 0.55
 
 
-def condition_of(obj: Object, type_: str) -> Object | None:
+def condition_of(obj: Obj, type_: str) -> Obj | None:
     """The condition of a type in a status, or None."""
     conditions = meta.status(obj).get("conditions") or ()
     return next((c for c in conditions if c["type"] == type_), None)
 
 
-def ready_status(node: Object) -> str:
+def ready_status(node: Obj) -> str:
     """True, False or Unknown; a node without the condition is Unknown."""
     ready = condition_of(node, "Ready")
     return "Unknown" if ready is None else str(ready["status"])
 
 
-def unknown_conditions(node: Object, now: float) -> list[Object]:
+def unknown_conditions(node: Obj, now: float) -> list[Obj]:
     """The node's conditions once its heartbeats have stopped."""
     stamp = to_rfc3339(now)
-    result: list[Object] = []
+    result: list[Obj] = []
     seen = set()
     for condition in meta.status(node).get("conditions") or ():
         seen.add(condition["type"])
@@ -72,9 +70,7 @@ def unknown_conditions(node: Object, now: float) -> list[Object]:
     return result
 
 
-def plan_taints(
-    node: Object, now: float, *, may_evict: bool, all_lost: bool = False
-) -> list[Object]:
+def plan_taints(node: Obj, now: float, *, may_evict: bool, all_lost: bool = False) -> list[Obj]:
     """All taints the node should have; foreign ones are kept, kept ones keep their time.
 
     `all_lost`: no node answers, so evictions begun are called off.
@@ -90,8 +86,8 @@ def plan_taints(
         pressure = condition_of(node, type_)
         if pressure is not None and pressure["status"] == "True":
             wanted.append((pressure_key, "NoSchedule"))
-    before: dict[tuple[str, str], Object] = {}
-    result: list[Object] = []
+    before: dict[tuple[str, str], Obj] = {}
+    result: list[Obj] = []
     for taint in meta.spec(node).get("taints") or ():
         if taint["key"] in _OWN_KEYS:
             before[taint["key"], taint["effect"]] = taint
@@ -107,7 +103,7 @@ def plan_taints(
     return result
 
 
-def wants_eviction(node: Object) -> bool:
+def wants_eviction(node: Obj) -> bool:
     """Whether the node's Pods should go but nothing says so yet."""
     if ready_status(node) == "True":
         return False
@@ -117,12 +113,12 @@ def wants_eviction(node: Object) -> bool:
     )
 
 
-def all_lost(nodes: Sequence[Object]) -> bool:
+def all_lost(nodes: Sequence[Obj]) -> bool:
     """Whether no node answers at all."""
     return all(ready_status(node) != "True" for node in nodes)
 
 
-def eviction_halted(nodes: Sequence[Object]) -> bool:
+def eviction_halted(nodes: Sequence[Obj]) -> bool:
     """Whether so many nodes are lost that the fault is rather ours: upstream's zone states."""
     lost = sum(ready_status(node) != "True" for node in nodes)
     if all_lost(nodes):
@@ -137,7 +133,7 @@ class Eviction:
     after_seconds: float | None  # None: it may stay
 
 
-def plan_eviction(pod: Object, node: Object, default_toleration_seconds: float) -> Eviction:
+def plan_eviction(pod: Obj, node: Obj, default_toleration_seconds: float) -> Eviction:
     """By the node's NoExecute taints and the Pod's tolerations."""
     taints = [t for t in meta.spec(node).get("taints") or () if t["effect"] == "NoExecute"]
     tolerations = meta.spec(pod).get("tolerations") or ()
@@ -155,7 +151,7 @@ def plan_eviction(pod: Object, node: Object, default_toleration_seconds: float) 
     return Eviction(min(limits) if limits else None)
 
 
-def _tolerates(toleration: Object, taint: Object) -> bool:
+def _tolerates(toleration: Obj, taint: Obj) -> bool:
     if toleration.get("effect") not in (None, "", taint["effect"]):
         return False
     key = toleration.get("key") or ""

@@ -7,13 +7,14 @@ fault. After a change of leader every node gets the whole grace period anew.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from controlplane.api import meta
 from controlplane.api.errors import NotFound
+from controlplane.api.meta import Obj
 from controlplane.api.times import to_rfc3339
+from controlplane.controllers.framework.context import Context
 from controlplane.controllers.framework.controller import Controller, Watch
-from controlplane.controllers.framework.manager import Context
+from controlplane.controllers.framework.descriptor import Descriptor
 from controlplane.controllers.framework.reconciler import Key, Result
 from controlplane.controllers.framework.sources import Change, key_of
 from controlplane.controllers.nodelifecycle.plan import (
@@ -28,8 +29,7 @@ from controlplane.controllers.nodelifecycle.plan import (
 from controlplane.kinds.coordination.lease import LEASES
 from controlplane.kinds.core.node import NODES
 from controlplane.kinds.core.pod.resource import PODS
-
-Object = dict[str, Any]
+from controlplane.program.options import option
 
 LEASE_NAMESPACE = "kube-node-lease"
 
@@ -42,23 +42,27 @@ class _Heart:
     seen_at: float
 
 
-class NodeReconciler:
-    """See the module."""
+@dataclass(frozen=True, slots=True)
+class NodeLifecycleOptions:
+    """What the controller can be told."""
 
-    def __init__(
-        self,
-        context: Context,
-        *,
-        grace_seconds: float,
-        startup_grace_seconds: float,
-        eviction_rate: float,
-    ) -> None:
+    node_monitor_period_seconds: float = option(5.0, "accepted; nodes are watched, not polled")
+    node_monitor_grace_period_seconds: float = option(40.0, "how long a node may be silent")
+    node_startup_grace_period_seconds: float = option(60.0, "the same for one that never spoke")
+    node_eviction_rate: float = option(0.1, "nodes a second whose Pods may be evicted")
+
+
+class NodeReconciler:
+    """Watches over nodes' hearts."""
+
+    def __init__(self, context: Context, options: NodeLifecycleOptions) -> None:
         self._client = context.client
         self._clock = context.clock
         self._recorder = context.recorder
-        self._grace = grace_seconds
-        self._startup_grace = max(grace_seconds, startup_grace_seconds)
-        self._eviction_interval = 1 / eviction_rate if eviction_rate > 0 else float("inf")
+        self._grace = options.node_monitor_grace_period_seconds
+        self._startup_grace = max(self._grace, options.node_startup_grace_period_seconds)
+        rate = options.node_eviction_rate
+        self._eviction_interval = 1 / rate if rate > 0 else float("inf")
         self._next_eviction_at = float("-inf")
         self._hearts: dict[str, _Heart] = {}
         self._nodes = context.informers.of(NODES).indexer
@@ -72,7 +76,7 @@ class NodeReconciler:
             Watch(LEASES, self.lease_changed),
             Watch(PODS, self.pod_changed),
         )
-        return Controller("node-lifecycle", watches, self, workers=4)
+        return Controller("node-lifecycle-controller", watches, self, workers=4)
 
     def node_changed(self, change: Change) -> Iterable[Key]:
         """Itself; when it is lost or found also all others, whose evictions may halt or go on."""
@@ -127,7 +131,7 @@ class NodeReconciler:
             waits.append(wait)
         return Result.after(min(waits)) if waits else Result.done()
 
-    def _look(self, node: Object, lease: Object | None) -> _Heart:
+    def _look(self, node: Obj, lease: Obj | None) -> _Heart:
         renewed = meta.spec(lease).get("renewTime") if lease is not None else ""
         ready = condition_of(node, "Ready") or {}
         mark = (str(renewed or ""), str(ready.get("lastHeartbeatTime") or ""))
@@ -138,7 +142,7 @@ class NodeReconciler:
             heart.mark, heart.seen_at = mark, self._clock.monotonic()
         return heart
 
-    async def _heard_at_server(self, node: Object) -> bool:
+    async def _heard_at_server(self, node: Obj) -> bool:
         try:
             lease = await self._client.get(LEASES, meta.name(node), LEASE_NAMESPACE)
         except NotFound:
@@ -148,7 +152,7 @@ class NodeReconciler:
         self._look(node, lease)
         return heart.seen_at != before
 
-    async def _mark_unknown(self, node: Object) -> Object:
+    async def _mark_unknown(self, node: Obj) -> Obj:
         conditions = unknown_conditions(node, self._clock.time())
         status = {**meta.status(node), "conditions": conditions}
         updated = await self._client.update_status(NODES, {**node, "status": status})
@@ -175,7 +179,7 @@ class NodeReconciler:
                 continue
             self._recorder.event(pod, "Warning", "NodeNotReady", "Node is not ready")
 
-    async def _taint(self, node: Object) -> float | None:
+    async def _taint(self, node: Obj) -> float | None:
         """Write the taints; returns when to look again if an eviction must wait."""
         now = self._clock.monotonic()
         wait: float | None = None
@@ -199,6 +203,24 @@ class NodeReconciler:
         return wait
 
 
-def _is_ready(pod: Object) -> bool:
+def _is_ready(pod: Obj) -> bool:
     ready = condition_of(pod, "Ready")
     return ready is not None and ready["status"] == "True"
+
+
+def _build(context: Context, options: NodeLifecycleOptions) -> Controller[Key]:
+    return NodeReconciler(context, options).controller()
+
+
+DESCRIPTOR = Descriptor(
+    "node-lifecycle-controller",
+    _build,
+    (
+        NODES,
+        LEASES,
+        PODS,
+    ),
+    NodeLifecycleOptions,
+    aliases=("nodelifecycle",),
+    component="node-controller",
+)

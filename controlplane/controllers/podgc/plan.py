@@ -10,27 +10,25 @@ still run; here nodes are disposable and a list that never clears hides what mat
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from controlplane.api import meta
+from controlplane.api.meta import Obj
 from controlplane.api.times import parse_or_none
 from controlplane.controllers.nodelifecycle.plan import OUT_OF_SERVICE, ready_status
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
     """A Pod to force away; `orphan` ones need the server's word that the node is gone."""
 
-    pod: Object
+    pod: Obj
     why: str
     orphan: bool = False
 
 
 def plan_removals(
-    pods: Sequence[Object],
-    nodes: Mapping[str, Object],
+    pods: Sequence[Obj],
+    nodes: Mapping[str, Obj],
     now: float,
     *,
     terminated_threshold: int,
@@ -38,7 +36,7 @@ def plan_removals(
 ) -> list[Removal]:
     """All removals due now."""
     removals: list[Removal] = []
-    ended: list[Object] = []
+    ended: list[Obj] = []
     for pod in pods:
         name = meta.spec(pod).get("nodeName") or ""
         node = nodes.get(name)
@@ -58,7 +56,7 @@ def plan_removals(
     return removals
 
 
-def _forced(pod: Object, node: Object, now: float, unreachable_seconds: float) -> bool:
+def _forced(pod: Obj, node: Obj, now: float, unreachable_seconds: float) -> bool:
     if ready_status(node) == "True":
         return False
     if any(taint["key"] == OUT_OF_SERVICE for taint in meta.spec(node).get("taints") or ()):

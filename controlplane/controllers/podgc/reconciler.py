@@ -1,40 +1,48 @@
 """Pod garbage: one sweep over the caches every few seconds, and when a node goes."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from controlplane.api import meta
 from controlplane.api.errors import NotFound
+from controlplane.controllers.framework.context import Context
 from controlplane.controllers.framework.controller import Controller, Watch
-from controlplane.controllers.framework.manager import Context
+from controlplane.controllers.framework.descriptor import Descriptor
 from controlplane.controllers.framework.reconciler import Key, Result
 from controlplane.controllers.framework.sources import Change
 from controlplane.controllers.podgc.plan import plan_removals
 from controlplane.kinds.core.node import NODES
 from controlplane.kinds.core.pod.resource import PODS
+from controlplane.program.options import option
 from kvstore.base.log import get_logger
 
 _SWEEP = Key("", "sweep")
 _log = get_logger("podgc")
 
 
-class PodGCReconciler:
-    """See the module. `quarantine_seconds`: how long a node must be missing before its Pods go."""
+# How long a node must be missing before its Pods go.
+_QUARANTINE_SECONDS = 40.0
+_INTERVAL_SECONDS = 10.0
 
-    def __init__(
-        self,
-        context: Context,
-        *,
-        terminated_threshold: int,
-        unreachable_seconds: float,
-        quarantine_seconds: float = 40.0,
-        interval_seconds: float = 10.0,
-    ) -> None:
+
+@dataclass(frozen=True, slots=True)
+class PodGCOptions:
+    """What the controller can be told."""
+
+    terminated_pod_gc_threshold: int = option(12500, "ended Pods that may be kept; 0 keeps all")
+    unreachable_pod_force_delete_after_seconds: float = option(
+        60.0, "for Pods deleted on a node that does not answer; 0 waits for the node for ever"
+    )
+
+
+class PodGCReconciler:
+    """Sweeps."""
+
+    def __init__(self, context: Context, options: PodGCOptions) -> None:
         self._client = context.client
         self._clock = context.clock
-        self._threshold = terminated_threshold
-        self._unreachable_seconds = unreachable_seconds
-        self._quarantine_seconds = quarantine_seconds
-        self._interval = interval_seconds
+        self._threshold = options.terminated_pod_gc_threshold
+        self._unreachable_seconds = options.unreachable_pod_force_delete_after_seconds
         self._missing_since: dict[str, float] = {}
         self._nodes = context.informers.of(NODES).indexer
         self._pods = context.informers.of(PODS).indexer
@@ -42,7 +50,9 @@ class PodGCReconciler:
     def controller(self) -> Controller[Key]:
         """The declaration of this controller."""
         watches = (Watch(NODES, self.node_changed), Watch(PODS, self.pod_changed))
-        return Controller("pod-garbage", watches, self, workers=1, start=(_SWEEP,))
+        return Controller(
+            "pod-garbage-collector-controller", watches, self, workers=1, start=(_SWEEP,)
+        )
 
     def node_changed(self, change: Change) -> Iterable[Key]:
         """A node that came or went starts or ends a quarantine."""
@@ -77,17 +87,33 @@ class PodGCReconciler:
                 )
             except NotFound:
                 continue
-        return Result.after(self._interval)
+        return Result.after(_INTERVAL_SECONDS)
 
     async def _surely_gone(self, missing: set[str]) -> set[str]:
         now = self._clock.monotonic()
         self._missing_since = {name: self._missing_since.get(name, now) for name in sorted(missing)}
         gone = set()
         for name, since in self._missing_since.items():
-            if now - since < self._quarantine_seconds:
+            if now - since < _QUARANTINE_SECONDS:
                 continue
             try:
                 await self._client.get(NODES, name)
             except NotFound:
                 gone.add(name)
         return gone
+
+
+def _build(context: Context, options: PodGCOptions) -> Controller[Key]:
+    return PodGCReconciler(context, options).controller()
+
+
+DESCRIPTOR = Descriptor(
+    "pod-garbage-collector-controller",
+    _build,
+    (
+        NODES,
+        PODS,
+    ),
+    PodGCOptions,
+    aliases=("podgc",),
+)

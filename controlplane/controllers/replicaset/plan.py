@@ -9,12 +9,10 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from controlplane.api import meta
+from controlplane.api.meta import Obj
 from controlplane.api.times import parse_or_none, to_rfc3339
-
-Object = dict[str, Any]
 
 BURST = 500  # upstream's burstReplicas: at most so many Pods made or deleted in one go
 
@@ -27,16 +25,16 @@ class Scale:
     """What to do now: make so many, or delete these."""
 
     create: int = 0
-    delete: tuple[Object, ...] = ()
+    delete: tuple[Obj, ...] = ()
 
 
-def is_active(pod: Object) -> bool:
+def is_active(pod: Obj) -> bool:
     """Whether the Pod counts: neither ended nor being deleted."""
     phase = meta.status(pod).get("phase")
     return phase not in ("Succeeded", "Failed") and not meta.is_deleting(pod)
 
 
-def ready_since(pod: Object) -> float | None:
+def ready_since(pod: Obj) -> float | None:
     """Unix seconds since when the Pod is ready; None when it is not."""
     for condition in meta.status(pod).get("conditions") or ():
         if condition["type"] == "Ready" and condition["status"] == "True":
@@ -44,15 +42,13 @@ def ready_since(pod: Object) -> float | None:
     return None
 
 
-def is_available(pod: Object, min_ready_seconds: int, now: float) -> bool:
+def is_available(pod: Obj, min_ready_seconds: int, now: float) -> bool:
     """Whether the Pod has been ready for long enough."""
     since = ready_since(pod)
     return since is not None and (min_ready_seconds == 0 or since + min_ready_seconds <= now)
 
 
-def plan_scale(
-    replicas: int, pods: Sequence[Object], related: Sequence[Object], now: float
-) -> Scale:
+def plan_scale(replicas: int, pods: Sequence[Obj], related: Sequence[Obj], now: float) -> Scale:
     """Bring the active `pods` to `replicas`; `related` are active Pods of the same rollout, for spreading."""
     surplus = len(pods) - replicas
     if surplus < 0:
@@ -64,7 +60,7 @@ def plan_scale(
     return Scale(delete=tuple(ranked[: min(surplus, BURST)]))
 
 
-def _deletion_rank(pod: Object, on_node: Counter[str], now: float) -> tuple[float | str, ...]:
+def _deletion_rank(pod: Obj, on_node: Counter[str], now: float) -> tuple[float | str, ...]:
     node = meta.spec(pod).get("nodeName") or ""
     ready = ready_since(pod)
     restarts = max(
@@ -84,7 +80,7 @@ def _deletion_rank(pod: Object, on_node: Counter[str], now: float) -> tuple[floa
     )
 
 
-def _deletion_cost(pod: Object) -> int:
+def _deletion_cost(pod: Obj) -> int:
     try:
         return int(meta.annotations(pod).get(_DELETION_COST, "0"))
     except ValueError:
@@ -97,13 +93,13 @@ def _age_bucket(since: float | None, now: float) -> float:
 
 
 def plan_status(
-    replicaset: Object, pods: Sequence[Object], now: float, failure: tuple[str, str] | None
-) -> Object:
+    replicaset: Obj, pods: Sequence[Obj], now: float, failure: tuple[str, str] | None
+) -> Obj:
     """The status for these active pods; `failure` is (reason, message) of the last attempt to scale."""
     spec = meta.spec(replicaset)
     minimum = int(spec.get("minReadySeconds") or 0)
     labels = meta.labels(spec.get("template") or {})
-    status: Object = {"replicas": len(pods), "observedGeneration": meta.generation(replicaset)}
+    status: Obj = {"replicas": len(pods), "observedGeneration": meta.generation(replicaset)}
     counts = {
         "fullyLabeledReplicas": sum(
             all(meta.labels(pod).get(key) == value for key, value in labels.items()) for pod in pods
@@ -132,7 +128,7 @@ def plan_status(
     return status
 
 
-def next_look_seconds(replicaset: Object, pods: Sequence[Object], now: float) -> float | None:
+def next_look_seconds(replicaset: Obj, pods: Sequence[Obj], now: float) -> float | None:
     """When the next ready Pod becomes available by time alone."""
     minimum = int(meta.spec(replicaset).get("minReadySeconds") or 0)
     if not minimum:
@@ -142,11 +138,11 @@ def next_look_seconds(replicaset: Object, pods: Sequence[Object], now: float) ->
     return min(waiting) + 0.05 if waiting else None
 
 
-def new_pod(replicaset: Object) -> Object:
+def new_pod(replicaset: Obj) -> Obj:
     """A Pod by the template."""
     template = meta.copy_of(meta.spec(replicaset).get("template") or {})
     source = template.get("metadata") or {}
-    metadata: Object = {
+    metadata: Obj = {
         "generateName": f"{meta.name(replicaset)[:57]}-",
         "namespace": meta.namespace(replicaset),
         "labels": source.get("labels") or {},

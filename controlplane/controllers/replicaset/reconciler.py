@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from controlplane.api import meta
 from controlplane.api.errors import APIError, NotFound
+from controlplane.api.meta import Obj
 from controlplane.api.selectors import LabelSelector
+from controlplane.controllers.framework.context import Context
 from controlplane.controllers.framework.controller import Controller, Watch
+from controlplane.controllers.framework.descriptor import Descriptor
 from controlplane.controllers.framework.expectations import Expectations
-from controlplane.controllers.framework.manager import Context
 from controlplane.controllers.framework.owners import OwnerGone, claim
 from controlplane.controllers.framework.reconciler import Key, Result
 from controlplane.controllers.framework.sources import Change, key_of, to_itself
@@ -22,18 +24,23 @@ from controlplane.controllers.replicaset.plan import (
 )
 from controlplane.kinds.apps.replica_set import REPLICA_SETS
 from controlplane.kinds.core.pod.resource import PODS
+from controlplane.program.options import option
 
-Object = dict[str, Any]
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSetOptions:
+    """What the controller can be told."""
+
+    concurrent_replicaset_syncs: int = option(5, "ReplicaSets worked on at a time")
 
 
-def build(context: Context) -> Controller[Key]:
-    """The declaration of this controller."""
+def _build(context: Context, options: ReplicaSetOptions) -> Controller[Key]:
     reconciler = ReplicaSetReconciler(context)
     return Controller(
-        "replicaset",
+        "replicaset-controller",
         (Watch(REPLICA_SETS, to_itself), Watch(PODS, reconciler.pod_changed)),
         reconciler,
-        workers=8,
+        workers=options.concurrent_replicaset_syncs,
     )
 
 
@@ -97,7 +104,7 @@ class ReplicaSetReconciler:
         wait = next_look_seconds(replicaset, pods, now)
         return Result.done() if wait is None else Result.after(wait)
 
-    async def _scale(self, key: Key, replicaset: Object, pods: Sequence[Object]) -> None:
+    async def _scale(self, key: Key, replicaset: Obj, pods: Sequence[Obj]) -> None:
         wanted = meta.spec(replicaset).get("replicas")
         related = self._related(replicaset, pods)
         plan = plan_scale(1 if wanted is None else int(wanted), pods, related, self._clock.time())
@@ -108,7 +115,7 @@ class ReplicaSetReconciler:
             self._expectations.expect_deletions(key, [meta.uid(pod) for pod in plan.delete])
             await _gather([self._deletion(key, replicaset, pod) for pod in plan.delete])
 
-    def _related(self, replicaset: Object, pods: Sequence[Object]) -> Sequence[Object]:
+    def _related(self, replicaset: Obj, pods: Sequence[Obj]) -> Sequence[Obj]:
         """Active Pods of all ReplicaSets of the same owner."""
         owner = meta.controller_of(replicaset)
         if owner is None:
@@ -121,7 +128,7 @@ class ReplicaSetReconciler:
             if is_active(pod)
         ]
 
-    async def _create(self, key: Key, replicaset: Object, count: int) -> None:
+    async def _create(self, key: Key, replicaset: Obj, count: int) -> None:
         """Batches of 1, 2, 4, …: a template that is refused costs one request, not hundreds."""
         done, batch = 0, 1
         while done < count:
@@ -135,7 +142,7 @@ class ReplicaSetReconciler:
             done += size
             batch *= 2
 
-    def _creation(self, key: Key, replicaset: Object) -> Callable[[], Awaitable[None]]:
+    def _creation(self, key: Key, replicaset: Obj) -> Callable[[], Awaitable[None]]:
         async def create() -> None:
             try:
                 pod = await self._client.create(PODS, new_pod(replicaset), key.namespace)
@@ -154,7 +161,7 @@ class ReplicaSetReconciler:
 
         return create
 
-    def _deletion(self, key: Key, replicaset: Object, pod: Object) -> Callable[[], Awaitable[None]]:
+    def _deletion(self, key: Key, replicaset: Obj, pod: Obj) -> Callable[[], Awaitable[None]]:
         async def delete() -> None:
             name = meta.name(pod)
             try:
@@ -187,5 +194,17 @@ async def _gather(calls: Sequence[Callable[[], Awaitable[None]]]) -> None:
             raise result
 
 
-def _selector(replicaset: Object) -> LabelSelector:
+def _selector(replicaset: Obj) -> LabelSelector:
     return LabelSelector.from_object(meta.spec(replicaset).get("selector"))
+
+
+DESCRIPTOR = Descriptor(
+    "replicaset-controller",
+    _build,
+    (
+        REPLICA_SETS,
+        PODS,
+    ),
+    ReplicaSetOptions,
+    aliases=("replicaset",),
+)

@@ -1,1 +1,1 @@
-"""What each namespace is given: a default ServiceAccount, and the cluster's CA certificate."""
+"""The account each namespace has."""

@@ -6,26 +6,40 @@ and unreachable are treated as if they had upstream's admission default (`defaul
 
 import contextlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from controlplane.api import meta
 from controlplane.api.errors import NotFound
+from controlplane.controllers.framework.context import Context
 from controlplane.controllers.framework.controller import Controller, Watch
-from controlplane.controllers.framework.manager import Context
+from controlplane.controllers.framework.descriptor import Descriptor
 from controlplane.controllers.framework.reconciler import Key, Result
 from controlplane.controllers.framework.sources import Change, key_of, to_itself
 from controlplane.controllers.nodelifecycle.plan import plan_eviction
 from controlplane.kinds.core.node import NODES
 from controlplane.kinds.core.pod.resource import PODS
+from controlplane.program.options import option
+
+
+@dataclass(frozen=True, slots=True)
+class TaintEvictionOptions:
+    """What the controller can be told."""
+
+    default_toleration_seconds: float = option(
+        300.0,
+        "how long Pods that state no toleration stay on silent nodes",
+        flag="--default-unreachable-toleration-seconds",
+    )
 
 
 class EvictionReconciler:
-    """See the module."""
+    """Evicts Pods in their time."""
 
-    def __init__(self, context: Context, *, default_toleration_seconds: float) -> None:
+    def __init__(self, context: Context, options: TaintEvictionOptions) -> None:
         self._client = context.client
         self._clock = context.clock
         self._recorder = context.recorder
-        self._default = default_toleration_seconds
+        self._default = options.default_toleration_seconds
         self._since: dict[str, float] = {}  # pod uid -> monotonic start of its time
         self._nodes = context.informers.of(NODES).indexer
         self._pods = context.informers.of(PODS).indexer
@@ -33,7 +47,7 @@ class EvictionReconciler:
     def controller(self) -> Controller[Key]:
         """The declaration of this controller."""
         watches = (Watch(PODS, to_itself), Watch(NODES, self.node_changed))
-        return Controller("taint-eviction", watches, self, workers=8)
+        return Controller("taint-eviction-controller", watches, self, workers=8)
 
     def node_changed(self, change: Change) -> Iterable[Key]:
         """All Pods of a node whose taints changed."""
@@ -70,3 +84,18 @@ class EvictionReconciler:
         with contextlib.suppress(NotFound):
             await self._client.delete(PODS, key.name, key.namespace, uid=uid)
         return Result.done()
+
+
+def _build(context: Context, options: TaintEvictionOptions) -> Controller[Key]:
+    return EvictionReconciler(context, options).controller()
+
+
+DESCRIPTOR = Descriptor(
+    "taint-eviction-controller",
+    _build,
+    (
+        PODS,
+        NODES,
+    ),
+    TaintEvictionOptions,
+)

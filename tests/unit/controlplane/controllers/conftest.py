@@ -9,17 +9,14 @@ from controlplane.api.times import to_rfc3339
 from controlplane.client.leader import LeaderElector
 from controlplane.client.memory import MemoryApi
 from controlplane.client.rest import RestClient
-from controlplane.controllers.catalog import chosen
-from controlplane.controllers.config import ControllersConfig
+from controlplane.controllers.config import ControllersConfig, parse_arguments
 from controlplane.controllers.framework.manager import Manager
-from controlplane.controllers.garbage.reconciler import collected
-from controlplane.program.leading import LeadingConfig
 from kvstore.base.clock import ManualClock
 from kvstore.base.tasks import Supervisor
 
 
 class World:
-    def __init__(self, **settings) -> None:
+    def __init__(self, *flags) -> None:
         self.clock = ManualClock()
         self.api = MemoryApi(self.clock)
         self.client = RestClient(self.api)
@@ -27,12 +24,16 @@ class World:
         self.answering_nodes: set[str] = set()
         self.violations: list[str] = []
         self.watch_bounds: tuple[int, int] | None = None
-        config = ControllersConfig(LeadingConfig(kubeconfig=""), **settings)
-        elector = LeaderElector(self.client, "kube-system", "kcm", "me", self.clock)
+        options = parse_arguments(["--kubeconfig=none", "--name=me", *flags])
         self.manager = Manager(
-            self.client, self.clock, random.Random(1), elector, collected(), chosen(config, "PEM"),
+            self.client,
+            self.clock,
+            random.Random(1),
+            LeaderElector(self.client, "kube-system", "kcm", "me", self.clock),
+            options.of(ControllersConfig).chosen(),
+            options,
             component="test",
-        )  # fmt: skip
+        )
         self.supervisor = Supervisor("world")
 
     async def __aenter__(self):

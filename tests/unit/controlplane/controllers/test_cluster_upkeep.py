@@ -13,7 +13,7 @@ def owned(name, kind, owner, *, block=False, namespace="d"):
 
 async def test_a_silent_node_is_marked_tainted_and_emptied(make_world, make_deployment):
     async with make_world(
-        default_toleration_seconds=5.0, unreachable_pod_force_delete_seconds=20.0
+        "--default-unreachable-toleration-seconds=5", "--unreachable-pod-force-delete-after=20s"
     ) as world:
         for name in ("node-1", "node-2", "node-3"):
             world.add_node(name)
@@ -52,7 +52,7 @@ async def test_a_silent_node_is_marked_tainted_and_emptied(make_world, make_depl
 
 
 async def test_nothing_is_evicted_when_all_nodes_are_silent(make_world):
-    async with make_world(default_toleration_seconds=5.0) as world:
+    async with make_world("--default-unreachable-toleration-seconds=5") as world:
         for name in ("node-1", "node-2"):
             world.add_node(name)
         pod = {"metadata": {"name": "p", "namespace": "d"}, "spec": {"nodeName": "node-1"}}
@@ -149,9 +149,12 @@ async def test_an_owner_of_the_same_name_but_another_uid_is_gone(make_world):
         assert world.api.object("ConfigMap", "child", "d") is None
 
 
-async def test_a_namespace_gets_its_gifts_and_is_emptied_when_deleted(make_world, make_deployment):
+async def test_a_namespace_gets_its_gifts_and_is_emptied_when_deleted(
+    make_world, make_deployment, tmp_path
+):
     namespaces = NAMESPACES
-    async with make_world() as world:
+    (tmp_path / "ca").write_text("PEM")
+    async with make_world(f"--root-ca-file={tmp_path}/ca") as world:
         await world.client.create(namespaces, {"metadata": {"name": "d"}})
         await world.step(5)
         assert world.api.object("ServiceAccount", "default", "d") is not None

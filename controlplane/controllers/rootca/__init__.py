@@ -1,0 +1,1 @@
+"""The certificate authority of the API server, in every namespace."""
