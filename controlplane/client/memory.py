@@ -176,7 +176,7 @@ class MemoryApi:
         return obj
 
     def _list(self, resource: Resource, namespace: str, query: dict[str, str]) -> Obj:
-        matches = _matcher(resource, namespace, query)
+        matches = _matcher(self.scheme, resource, namespace, query)
         items = [
             copy.deepcopy(obj)
             for (plural, _, _), obj in sorted(self._objects.items())
@@ -352,7 +352,7 @@ class _MemoryStream:
             status = Expired.too_old(position, api._compacted).status()
             yield json.dumps({"type": "ERROR", "object": status}).encode()
             return
-        matches = _matcher(self._resource, self._namespace, self._query)
+        matches = _matcher(api.scheme, self._resource, self._namespace, self._query)
         while True:
             for revision, plural, kind, obj in list(api._history):
                 if revision <= position:
@@ -384,10 +384,12 @@ def _route(path: str, scheme: Scheme) -> tuple[Resource, str, str, str]:
     return resource, namespace, *[*rest[1:3], "", ""][:2]  # type: ignore[return-value]
 
 
-def _matcher(resource: Resource, namespace: str, query: dict[str, str]) -> Callable[[Obj], bool]:
+def _matcher(
+    scheme: Scheme, resource: Resource, namespace: str, query: dict[str, str]
+) -> Callable[[Obj], bool]:
     labels = parse_label_selector(query.get("labelSelector", ""))
     fields = parse_field_selector(query.get("fieldSelector", ""))
-    text_of = SCHEME.kind_of(resource).field_text
+    text_of = scheme.kind_of(resource).field_text
 
     def matches(obj: Obj) -> bool:
         return (
