@@ -221,9 +221,6 @@ class NotAcceptable(APIError):
     code = 406
     reason = "NotAcceptable"
 
-    def __init__(self, accepted: Sequence[str] = ("application/json", "application/yaml")) -> None:
-        super().__init__("only the following media types are accepted: " + ", ".join(accepted))
-
 
 class Conflict(APIError):
     """The write rests on a state that is no longer so."""

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-import msgspec
 from sortedcontainers import SortedDict
 
 from controlplane.api.meta import Obj
@@ -50,11 +49,11 @@ class CacheEvent:
         self.revision = revision
         self._encoded: dict[str, bytes] = {}
 
-    def encoded(self, kind: str, make: Callable[[], Obj]) -> bytes:
-        """The JSON of `make()`, kept under `kind`: watchers of one event share its bytes."""
+    def encoded(self, kind: str, make: Callable[[], bytes]) -> bytes:
+        """What `make()` gives, kept under `kind`: watchers of one event share its bytes."""
         found = self._encoded.get(kind)
         if found is None:
-            found = self._encoded[kind] = msgspec.json.encode(make())
+            found = self._encoded[kind] = make()
         return found
 
 

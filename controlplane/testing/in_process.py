@@ -23,12 +23,13 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import msgspec
+
 from controlplane.api import meta, times
 from controlplane.api.errors import APIError
 from controlplane.api.resource import Resource
 from controlplane.apiserver.app import ApiServer
 from controlplane.apiserver.config import ApiServerConfig
-from controlplane.apiserver.filters.failures import refusal
 from controlplane.apiserver.http.messages import (
     Answer,
     Certificate,
@@ -254,7 +255,7 @@ class InProcessTransport:
                 self._server.intercept(request)
             return await self._server.ask(incoming)
         except APIError as error:
-            return refusal(error)
+            return ServerResponse(error.status_code, msgspec.json.encode(error.status()))
 
     async def send(self, request: Request) -> Response:
         """See `Transport.send`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -20,7 +20,6 @@ META = "k8s.io.apimachinery.pkg.apis.meta.v1."
 OBJECT_META = META + "ObjectMeta"
 TIME = META + "Time"
 MICRO_TIME = META + "MicroTime"
-DURATION = META + "Duration"
 FIELDS_V1 = META + "FieldsV1"
 RAW_EXTENSION = "k8s.io.apimachinery.pkg.runtime.RawExtension"
 QUANTITY = "k8s.io.apimachinery.pkg.api.resource.Quantity"
@@ -164,7 +163,7 @@ def packages() -> dict[str, tuple[str, ...]]:
     return {package: tuple(names) for package, names in found.items()}
 
 
-@cache
+@lru_cache(maxsize=1024)
 def message_of(api_version: str, kind: str) -> Message | None:
     """The message of an object's apiVersion and kind; None for what Kubernetes itself does not define."""
     group, _, version = api_version.rpartition("/")
@@ -172,6 +171,9 @@ def message_of(api_version: str, kind: str) -> Message | None:
     if kind in _EVERYWHERE:
         package, version = _PACKAGES["meta.k8s.io"], "v1"
     name = f"{package}.{version}.{kind}"
+    if kind == "PartialObjectMetadata":
+        # The older version has a list of its own, but not the type.
+        name = META + kind
     if not package or not has_message(name):
         return None
     found = message(name)

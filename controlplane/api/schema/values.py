@@ -240,12 +240,6 @@ def _wrong_value(value: Any) -> MalformedError:
     )
 
 
-def _duration(value: Any, unknown: list[str]) -> Any:
-    if type(value) is not str:
-        raise _wrong_value(value)
-    return value
-
-
 def _raw(value: Any, unknown: list[str]) -> Any:
     return _copied(value)
 
@@ -264,7 +258,6 @@ SPECIAL: dict[str, tuple[Decode, Any]] = {
     messages.INT_OR_STRING: (_int_or_string, 0),
     messages.TIME: (_time, None),
     messages.MICRO_TIME: (_micro_time, None),
-    messages.DURATION: (_duration, "0s"),
     messages.FIELDS_V1: (_raw, None),
     messages.RAW_EXTENSION: (_raw, None),
     messages.CRD_JSON: (_raw, None),

@@ -13,7 +13,7 @@ from controlplane.api.meta import Obj
 
 INCLUDE_NONE = "None"
 INCLUDE_METADATA = "Metadata"
-INCLUDE_OBJECT = "Obj"
+INCLUDE_OBJECT = "Object"
 INCLUDE_VALUES = (INCLUDE_NONE, INCLUDE_METADATA, INCLUDE_OBJECT)
 
 

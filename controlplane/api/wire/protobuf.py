@@ -1,261 +1,439 @@
-"""Decode Kubernetes protobuf request bodies into the JSON form of objects.
+"""Kubernetes' protobuf: objects, lists, Statuses and watch frames as the original's Go clients and servers write them.
 
-Clients built on client-go 0.32 and later (kubectl 1.32) send typed writes only in this form and do
-not fall back to JSON; replies are always JSON, so nothing is encoded here.
+A body is the four bytes `k8s\\0`, then runtime.Unknown {typeMeta, raw, contentEncoding, contentType}, then the message.
+A frame of a watch is its length in four bytes (big end first) and a WatchEvent, whose object is such a body.
 
-A body is the four bytes `k8s\\0`, then runtime.Unknown {typeMeta, raw}, then the message. Field
-numbers and types come from data/protobuf-1.32.json (message -> field -> [number, type]), which
-holds the messages our kinds reach. What differs from plain protobuf is in `_SPECIAL` and
-`_INLINED`. Empty strings and zero times are dropped; zero numbers and false are kept but for the
-fields in `_OMITTED_WHEN_ZERO`, since a pointer to zero is a value (replicas: 0).
+Reading gives the JSON form without zero values that JSON leaves out; what JSON always has is added by
+`schema.normal`, which every body of a request goes through. Writing gives the very bytes of the original's generated
+code: plain values and structs stand there even when zero, pointers, lists and maps only when set, keys of maps in
+order.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+import struct
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import cache
-from importlib.resources import files
 from typing import Any
+
+from google.protobuf.message import DecodeError
 
 from controlplane.api import times
 from controlplane.api.errors import BadRequest, UnsupportedMediaType
+from controlplane.api.schema import messages
+from controlplane.api.schema.messages import Field, Label
+from controlplane.api.wire import descriptors
 
 Object = dict[str, Any]
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
+WATCH_MEDIA_TYPE = MEDIA_TYPE + ";stream=watch"
 MAGIC = b"k8s\x00"
 
-_API = "k8s.io.api."
-_META = "k8s.io.apimachinery.pkg.apis.meta.v1."
-# Group names whose Go package is called otherwise.
-_PACKAGES = {"": "core", "coordination.k8s.io": "coordination"}
+_UNKNOWN = "k8s.io.apimachinery.pkg.runtime.Unknown"
+_WATCH_EVENT = messages.META + "WatchEvent"
+_SCHEMA = messages.SCHEMA_OR_ARRAY.removesuffix("OrArray")
 
-# Embedded Go structs: on the wire a message of their own, in JSON part of the parent.
-_INLINED = frozenset(
-    {
-        "volumeSource",
-        "handler",
-        "ephemeralContainerCommon",
-        "localObjectReference",
-        "persistentVolumeSource",
-    }
-)
-
-# Plain Go numbers and booleans, which the encoder always writes and JSON leaves out when zero.
-# Only fields that are pointers nowhere in our messages: elsewhere zero is a value (replicas: 0).
-_OMITTED_WHEN_ZERO = frozenset(
-    {
-        "availableReplicas",
-        "count",
-        "failureThreshold",
-        "fullyLabeledReplicas",
-        "generation",
-        "healthCheckNodePort",
-        "hostIPC",
-        "hostNetwork",
-        "hostPID",
-        "hostPort",
-        "initialDelaySeconds",
-        "minReadySeconds",
-        "nodePort",
-        "observedGeneration",
-        "paused",
-        "periodSeconds",
-        "publishNotReadyAddresses",
-        "readOnly",
-        "readyReplicas",
-        "stdin",
-        "stdinOnce",
-        "successThreshold",
-        "timeoutSeconds",
-        "tty",
-        "unavailableReplicas",
-        "unschedulable",
-        "updatedReplicas",
-    }
-)
+Reader = Callable[[Any], Any]
+Writer = Callable[[Any, Any], None]
 
 
-@cache
-def _messages() -> dict[str, dict[int, tuple[str, str]]]:
-    path = files("controlplane.api.data").joinpath("protobuf-1.32.json")
-    raw: dict[str, dict[str, list[Any]]] = json.loads(path.read_bytes())
-    return {
-        message: {int(number): (name, str(kind)) for name, (number, kind) in fields.items()}
-        for message, fields in raw.items()
-    }
+def is_supported(api_version: str, kind: str) -> bool:
+    """Whether objects of that type have a protobuf form; custom resources have none."""
+    return messages.message_of(api_version, kind) is not None
 
 
 def decode(body: bytes) -> Object:
     """The object of a request body, with apiVersion and kind; BadRequest when it is damaged."""
     if not body.startswith(MAGIC):
         raise BadRequest("the body is not Kubernetes protobuf: it does not start with its prefix")
-    api_version = kind = ""
-    raw = b""
+    envelope = descriptors.message_class(_UNKNOWN)()
     try:
-        for number, value in _fields(body[4:]):
-            if number == 1 and isinstance(value, bytes):
-                type_meta = dict(_fields(value))
-                api_version = _text(type_meta.get(1))
-                kind = _text(type_meta.get(2))
-            elif number == 2 and isinstance(value, bytes):
-                raw = value
-        message = _message_of(api_version, kind)
-        if message not in _messages():
-            raise UnsupportedMediaType(MEDIA_TYPE, ["application/json", "application/yaml"])
-        return {"kind": kind, "apiVersion": api_version, **_message(message, raw)}
-    except (ValueError, IndexError, RecursionError) as error:
-        raise BadRequest(f"the protobuf body cannot be decoded: {error}") from error
+        envelope.ParseFromString(body[4:])
+    except DecodeError:
+        # Compat: the original shows the start of such a body.
+        raise BadRequest(f"unexpected EOF ({body[:1024].hex()})") from None
+    try:
+        api_version = _text(envelope.typeMeta.apiVersion)
+        kind = _text(envelope.typeMeta.kind)
+    except ValueError as error:
+        raise BadRequest(f"the protobuf body cannot be decoded: {error}") from None
+    message = messages.message_of(api_version, kind)
+    if message is None:
+        raise UnsupportedMediaType(MEDIA_TYPE, ["application/json", "application/yaml"])
+    try:
+        raw = descriptors.message_class(message.name).FromString(envelope.raw)
+        return {"kind": kind, "apiVersion": api_version, **codec(message.name).read(raw)}
+    except (DecodeError, ValueError, OverflowError) as error:
+        raise BadRequest(f"the protobuf body cannot be decoded: {error}") from None
 
 
-def _text(value: int | bytes | None) -> str:
-    return value.decode() if isinstance(value, bytes) else ""
+def encode(obj: Mapping[str, Any]) -> bytes:
+    """The body of an object or list; ValueError for types without a protobuf form."""
+    api_version, kind = str(obj.get("apiVersion", "")), str(obj.get("kind", ""))
+    message = messages.message_of(api_version, kind)
+    if message is None:
+        raise ValueError(f"{api_version} {kind} has no protobuf form")
+    made = codec(message.name).make(obj)
+    envelope = descriptors.message_class(_UNKNOWN)()
+    envelope.typeMeta.apiVersion = api_version
+    envelope.typeMeta.kind = kind
+    envelope.raw = made.SerializeToString(deterministic=True)
+    envelope.contentEncoding = envelope.contentType = ""
+    return MAGIC + bytes(envelope.SerializeToString(deterministic=True))
 
 
-def _message_of(api_version: str, kind: str) -> str:
-    group, _, version = api_version.rpartition("/")
-    if kind == "DeleteOptions":
-        return _META + kind
-    return f"{_API}{_PACKAGES.get(group, group)}.{version}.{kind}"
+def watch_frame(kind: str, encoded: bytes) -> bytes:
+    """One event of a watch: `kind` is ADDED, MODIFIED, ...; `encoded` the object's body."""
+    event = descriptors.message_class(_WATCH_EVENT)()
+    event.type = kind
+    event.object.raw = encoded
+    frame = bytes(event.SerializeToString())
+    return struct.pack(">I", len(frame)) + frame
 
 
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number is longer than 64 bits")
+class Codec:
+    """One message's way in and out."""
 
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._class = descriptors.message_class(name)
+        # By number: (JSON name, reader, whether an empty value is left out).
+        self._readers: dict[int, tuple[str, Reader, bool]] = {}
+        self._writers: dict[str, Writer] = {}
+        self._zero: bytes | None = None
 
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    position = 0
-    while position < len(data):
-        key, position = _varint(data, position)
-        wire = key & 7
-        value: int | bytes
-        if wire == 0:
-            value, position = _varint(data, position)
-        elif wire in (1, 2, 5):
-            length = {1: 8, 5: 4}.get(wire, 0)
-            if wire == 2:
-                length, position = _varint(data, position)
-            value = data[position : position + length]
-            if len(value) != length:
-                raise ValueError("the body ends inside a field")
-            position += length
-        else:
-            raise ValueError(f"unknown wire type {wire}")
-        yield key >> 3, value
+    def compile(self) -> None:
+        """Fill the tables; apart from construction, since types may hold themselves."""
+        for field in messages.message(self.name).fields:
+            if field.json_name == "-":
+                continue
+            if field.json_name == "~inline":
+                inner = codec(field.type)
+                self._readers[field.number] = ("", inner.read, False)
+                for key, writer in inner._writers.items():
+                    self._writers[key] = _inside(field.name, writer)
+                continue
+            drops = field.rule in ("o", "z") and (
+                not field.is_message or field.label is not Label.ONE
+            )
+            self._readers[field.number] = (field.json_name, _reader(field), drops)
+            self._writers[field.json_name] = _writer(field)
 
-
-def _message(message: str, data: bytes) -> Object:
-    result: Object = {}
-    known = _messages()[message]
-    for number, value in _fields(data):
-        row = known.get(number)
-        if row is None:
-            continue  # a field of a newer release: unknown to our schema as well
-        name, kind = row
-        if kind.startswith("repeated "):
-            result.setdefault(name, []).extend(_repeated(kind.removeprefix("repeated "), value))
-        elif kind.startswith("map<"):
-            value_kind = kind[4:-1].split(",", 1)[1]
-            key, item = _map_entry(value_kind, value)
-            result.setdefault(name, {})[key] = item
-        else:
-            item = _value(kind, value)
-            if name in _INLINED and isinstance(item, dict):
+    def read(self, message: Any) -> Object:
+        """The JSON form of a message."""
+        result: Object = {}
+        readers = self._readers
+        for descriptor, value in message.ListFields():
+            row = readers.get(descriptor.number)
+            if row is None:
+                continue
+            name, read, drops = row
+            item = read(value)
+            if not name:
                 result.update(item)
-            elif item is None or item == "" or (not item and name in _OMITTED_WHEN_ZERO):
+            elif item is None or (drops and (item == "" or item is False or item == 0)):
                 continue
             else:
                 result[name] = item
-    return result
+        return result
+
+    def make(self, obj: Mapping[str, Any]) -> Any:
+        """A new message with what `obj` says."""
+        message = self._class()
+        self.fill(message, obj)
+        return message
+
+    def fill(self, message: Any, obj: Mapping[str, Any]) -> None:
+        """Set an empty message to what `obj` says; fields the type does not have are left out."""
+        message.MergeFromString(self.zero)
+        writers = self._writers
+        for key, value in obj.items():
+            if value is not None:
+                writer = writers.get(key)
+                if writer is not None:
+                    writer(message, value)
+
+    @property
+    def zero(self) -> bytes:
+        """The message when nothing is set: plain values and structs are written all the same."""
+        if self._zero is None:
+            self._zero = b""
+            message = self._class()
+            for field in messages.message(self.name).fields:
+                if field.label is Label.ONE:
+                    _set_zero(message, field)
+            self._zero = bytes(message.SerializeToString())
+        return self._zero
 
 
-def _repeated(kind: str, value: int | bytes) -> list[Any]:
-    if kind in ("int32", "int64") and isinstance(value, bytes):
-        items = []
-        position = 0
-        while position < len(value):
-            number, position = _varint(value, position)
-            items.append(_signed(number))
-        return items
-    return [_value(kind, value)]
+@cache
+def _compiled() -> dict[str, Codec]:
+    return {}
 
 
-def _map_entry(kind: str, data: int | bytes) -> tuple[str, Any]:
-    if not isinstance(data, bytes):
-        raise ValueError("a map entry is not a message")
-    key, item = "", _value(kind, b"" if kind not in ("int32", "int64", "bool") else 0)
-    for number, value in _fields(data):
-        if number == 1:
-            key = _text(value)
-        elif number == 2:
-            item = _value(kind, value)
-    return key, item
+def codec(name: str) -> Codec:
+    """The way in and out of the message of that full name."""
+    known = _compiled()
+    found = known.get(name)
+    if found is None:
+        found = known[name] = Codec(name)
+        found.compile()
+    return found
 
 
-def _signed(number: int) -> int:
-    return number - (1 << 64) if number >> 63 else number
+def _set_zero(message: Any, field: Field) -> None:
+    if field.is_pointer or field.type == "bytes":
+        return
+    if not field.is_message:
+        setattr(message, field.name, {"string": "", "bool": False}.get(field.type, 0))
+        return
+    if field.type.endswith(messages.STRING_LISTS):
+        return
+    inner = getattr(message, field.name)
+    inner.SetInParent()
+    if field.type == messages.QUANTITY:
+        inner.string = "0"
+    elif field.type == messages.INT_OR_STRING:
+        _write_int_or_string(inner, 0)
+    elif field.type not in _SPECIAL:
+        inner.MergeFromString(codec(field.type).zero)
 
 
-def _value(kind: str, value: int | bytes) -> Any:
-    if kind in ("int32", "int64", "bool"):
-        if not isinstance(value, int):
-            raise ValueError(f"a {kind} has the wrong wire type")
-        return bool(value) if kind == "bool" else _signed(value)
-    if not isinstance(value, bytes):
-        raise ValueError(f"a {kind} has the wrong wire type")
-    if kind == "string":
-        return value.decode()
+def _inside(name: str, writer: Writer) -> Writer:
+    return lambda message, value: writer(getattr(message, name), value)
+
+
+def _reader(field: Field) -> Reader:
+    read = _element_reader(field.type)
+    if field.label is Label.ONE:
+        return read
+    if field.label is Label.MAP:
+        return lambda rows: {_text(key): read(value) for key, value in rows.items()}
+    if read is _same:
+        return list
+    return lambda rows: [read(value) for value in rows]
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _text(value: Any) -> str:
+    # Text of proto2 that is not UTF-8 comes as bytes.
+    if type(value) is not str:
+        raise ValueError("a text is not UTF-8")
+    return value
+
+
+def _element_reader(kind: str) -> Reader:
     if kind == "bytes":
-        return base64.b64encode(value).decode()
+        return lambda value: base64.b64encode(value).decode()
+    if kind == "string":
+        return _text
+    if "." not in kind:
+        return _same
+    if kind.endswith(messages.STRING_LISTS):
+        return lambda value: list(value.items)
     special = _SPECIAL.get(kind)
-    return special(value) if special is not None else _message(kind, value)
+    if special is not None:
+        return special[0]
+    return _lazily(kind)
 
 
-def _number(fields: dict[int, int | bytes], number: int) -> int:
-    value = fields.get(number, 0)
-    return _signed(value) if isinstance(value, int) else 0
+def _lazily(kind: str) -> Reader:
+    found: list[Callable[[Any], Any]] = []
+
+    def read(value: Any) -> Any:
+        if not found:
+            found.append(codec(kind).read)
+        return found[0](value)
+
+    return read
 
 
-def _time(data: bytes) -> str | None:
-    seconds = _number(dict(_fields(data)), 1)
-    return times.to_rfc3339(seconds) if data and seconds else None
+def _writer(field: Field) -> Writer:
+    name, kind = field.name, field.type
+    if not field.is_message:
+        return _scalar_writer(field)
+    if kind.endswith(messages.STRING_LISTS):
+        fill: Writer = _write_strings
+    elif kind in _SPECIAL:
+        fill = _SPECIAL[kind][1]
+    else:
+        fill = _lazy_fill(kind)
+
+    # Null among elements is an empty struct, but null where any JSON may stand.
+    missing: Any = None if kind in _ANY_JSON else {}
+
+    if field.label is Label.REPEATED:
+
+        def write_list(message: Any, value: Any) -> None:
+            rows = getattr(message, name)
+            for item in value:
+                fill(rows.add(), item if item is not None else missing)
+
+        return write_list
+    if field.label is Label.MAP:
+
+        def write_map(message: Any, value: Any) -> None:
+            rows = getattr(message, name)
+            for key, item in value.items():
+                fill(rows[key], item if item is not None else missing)
+
+        return write_map
+
+    def write(message: Any, value: Any) -> None:
+        inner = getattr(message, name)
+        inner.SetInParent()
+        fill(inner, value)
+
+    return write
 
 
-def _micro_time(data: bytes) -> str | None:
-    fields = dict(_fields(data))
-    seconds = _number(fields, 1)
-    return times.to_micro(seconds + _number(fields, 2) / 1e9) if data and seconds else None
+def _lazy_fill(kind: str) -> Writer:
+    found: list[Writer] = []
+
+    def fill(message: Any, value: Any) -> None:
+        if not found:
+            found.append(codec(kind).fill)
+        found[0](message, value)
+
+    return fill
 
 
-def _quantity(data: bytes) -> str:
-    return _text(dict(_fields(data)).get(1)) or "0"
+def _scalar_writer(field: Field) -> Writer:
+    name = field.name
+    convert: Callable[[Any], Any] = base64.b64decode if field.type == "bytes" else _same
+    if field.label is Label.REPEATED:
+        return lambda message, value: getattr(message, name).extend(map(convert, value))
+    if field.label is Label.MAP:
+
+        def write_map(message: Any, value: Any) -> None:
+            rows = getattr(message, name)
+            for key, item in value.items():
+                rows[key] = convert(item)
+
+        return write_map
+    if convert is _same:
+        return lambda message, value: setattr(message, name, value)
+    return lambda message, value: setattr(message, name, convert(value))
 
 
-def _int_or_string(data: bytes) -> int | str:
-    fields = dict(_fields(data))
-    return _text(fields.get(3)) if _number(fields, 1) == 1 else _number(fields, 2)
+# What has a JSON form of its own.
 
 
-def _json(data: bytes) -> Any:
-    raw = dict(_fields(data)).get(1)
-    return json.loads(raw) if isinstance(raw, bytes) and raw else None
+def _read_time(value: Any) -> str | None:
+    return times.to_rfc3339(value.seconds) if value.HasField("seconds") else None
 
 
-_SPECIAL: dict[str, Callable[[bytes], Any]] = {
-    _META + "Time": _time,
-    _META + "MicroTime": _micro_time,
-    _META + "FieldsV1": _json,
-    "k8s.io.apimachinery.pkg.runtime.RawExtension": _json,
-    "k8s.io.apimachinery.pkg.api.resource.Quantity": _quantity,
-    "k8s.io.apimachinery.pkg.util.intstr.IntOrString": _int_or_string,
+def _write_time(message: Any, value: Any) -> None:
+    message.seconds = int(times.parse(value) // 1)
+    message.nanos = 0
+
+
+def _read_micro_time(value: Any) -> str | None:
+    if not value.HasField("seconds"):
+        return None
+    base = datetime.fromtimestamp(value.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{base}.{value.nanos // 1000:06d}Z"
+
+
+def _write_micro_time(message: Any, value: Any) -> None:
+    micros = round(times.parse(value) * 1_000_000)
+    message.seconds, rest = divmod(micros, 1_000_000)
+    message.nanos = rest * 1000
+
+
+def _read_int_or_string(value: Any) -> int | str:
+    return str(value.strVal) if value.type == 1 else int(value.intVal)
+
+
+def _write_int_or_string(message: Any, value: Any) -> None:
+    is_text = isinstance(value, str)
+    message.type = int(is_text)
+    message.intVal = 0 if is_text else value
+    message.strVal = value if is_text else ""
+
+
+def _read_quantity(value: Any) -> str:
+    return str(value.string) or "0"
+
+
+def _write_quantity(message: Any, value: Any) -> None:
+    message.string = str(value)
+
+
+def _read_json(name: str) -> Reader:
+    def read(value: Any) -> Any:
+        raw = getattr(value, name)
+        return json.loads(raw) if raw else None
+
+    return read
+
+
+def _write_json(name: str) -> Writer:
+    def write(message: Any, value: Any) -> None:
+        setattr(message, name, json.dumps(value, separators=(",", ":")).encode())
+
+    return write
+
+
+def _write_strings(message: Any, value: Any) -> None:
+    message.items.extend(value)
+
+
+def _read_schema_or_array(value: Any) -> Any:
+    if value.HasField("schema"):
+        return codec(_SCHEMA).read(value.schema)
+    return [codec(_SCHEMA).read(item) for item in value.jSONSchemas]
+
+
+def _write_schema_or_array(message: Any, value: Any) -> None:
+    if isinstance(value, list):
+        for item in value:
+            codec(_SCHEMA).fill(message.jSONSchemas.add(), item)
+    else:
+        message.schema.SetInParent()
+        codec(_SCHEMA).fill(message.schema, value)
+
+
+def _read_schema_or_bool(value: Any) -> Any:
+    return codec(_SCHEMA).read(value.schema) if value.HasField("schema") else bool(value.allows)
+
+
+def _write_schema_or_bool(message: Any, value: Any) -> None:
+    # A schema allows what it describes.
+    message.allows = value if isinstance(value, bool) else True
+    if not isinstance(value, bool):
+        message.schema.SetInParent()
+        codec(_SCHEMA).fill(message.schema, value)
+
+
+def _read_schema_or_strings(value: Any) -> Any:
+    return codec(_SCHEMA).read(value.schema) if value.HasField("schema") else list(value.property)
+
+
+def _write_schema_or_strings(message: Any, value: Any) -> None:
+    if isinstance(value, list):
+        message.property.extend(value)
+    else:
+        message.schema.SetInParent()
+        codec(_SCHEMA).fill(message.schema, value)
+
+
+_ANY_JSON = (messages.FIELDS_V1, messages.RAW_EXTENSION, messages.CRD_JSON)
+_SPECIAL: dict[str, tuple[Reader, Writer]] = {
+    messages.TIME: (_read_time, _write_time),
+    messages.MICRO_TIME: (_read_micro_time, _write_micro_time),
+    messages.QUANTITY: (_read_quantity, _write_quantity),
+    messages.INT_OR_STRING: (_read_int_or_string, _write_int_or_string),
+    messages.FIELDS_V1: (_read_json("Raw"), _write_json("Raw")),
+    messages.RAW_EXTENSION: (_read_json("raw"), _write_json("raw")),
+    messages.CRD_JSON: (_read_json("raw"), _write_json("raw")),
+    messages.SCHEMA_OR_ARRAY: (_read_schema_or_array, _write_schema_or_array),
+    messages.SCHEMA_OR_BOOL: (_read_schema_or_bool, _write_schema_or_bool),
+    messages.SCHEMA_OR_STRINGS: (_read_schema_or_strings, _write_schema_or_strings),
 }

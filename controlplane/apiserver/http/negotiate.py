@@ -1,9 +1,14 @@
 """Accept and Content-Type: which form a body has and which one the client wants.
 
-Replies are JSON or YAML, whole objects, Tables or metadata only. Protobuf is read (typed Go clients send nothing
-else) but never written: every client that accepts it also accepts JSON.
+Two steps, as in the original. A route first asks whether any range of the Accept header names a type it can make at
+all (`check_route`; `application/*` names none, parameters do not count). Then the ranges are tried one by one, the
+best quality first: a range whose parameters ask for something else than can be made is passed over.
+
+Answers are JSON, YAML or protobuf, whole objects, Tables or metadata only. Tables have no protobuf form, custom
+resources none but their metadata's, watches no YAML one. CBOR is off in the original's default setup and refused here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from controlplane.api import errors
@@ -11,6 +16,14 @@ from controlplane.api import errors
 JSON = "application/json"
 YAML = "application/yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
+# What answers may be made of, in the order in which the original names them.
+FORMS = (JSON, YAML, PROTOBUF)
+STREAM_FORMS = (JSON, PROTOBUF)
+_STREAM = ";stream=watch"
+# Parameters that change nothing in an answer, or are looked at elsewhere.
+_TRANSFORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+# Compat: browsers and the tools that people read the output of get it indented.
+_READERS = ("curl", "Wget", "Mozilla/5.0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +42,7 @@ class Form:
     media_type: str = JSON
     transform: str = ""
     transform_version: str = "v1"
+    is_pretty: bool = False
 
 
 def parse_accept(header: str) -> list[MediaRange]:
@@ -52,27 +66,68 @@ def parse_accept(header: str) -> list[MediaRange]:
     return ranges
 
 
-def reply_form(accept: str, *, can_transform: bool = True) -> Form:
-    """The best form the client accepts; NotAcceptable when there is none."""
-    ranges = parse_accept(accept) or [MediaRange("*/*")]
-    for wanted in ranges:
-        if wanted.type in (JSON, "*/*", "application/*"):
-            media_type = JSON
-        elif wanted.type in (YAML, "application/x-yaml", "text/yaml"):
-            media_type = YAML
-        else:
-            continue
-        transform = wanted.params.get("as", "")
-        if not transform:
-            return Form(media_type)
-        if wanted.params.get("g") != "meta.k8s.io" or not can_transform:
-            continue
-        version = wanted.params.get("v", "")
-        if version not in ("v1", "v1beta1"):
-            continue
-        if transform in ("Table", "PartialObjectMetadata", "PartialObjectMetadataList"):
-            return Form(media_type, transform, version)
-    raise errors.NotAcceptable()
+def check_route(accept: str, *, with_streams: bool = False) -> None:
+    """Refuse a header none of whose ranges names a type that a route makes; `with_streams` for lists and watches."""
+    for part in accept.split(","):
+        media_type = part.partition(";")[0].strip()
+        if media_type in ("", "*/*") or media_type in FORMS:
+            return
+    made = (*FORMS, *(form + _STREAM for form in STREAM_FORMS)) if with_streams else FORMS
+    text = "406: Not Acceptable\n\nAvailable representations: " + ", ".join(made)
+    raise errors.NotAcceptable(text)
+
+
+def reply_form(
+    accept: str, *, can_transform: bool = True, has_protobuf: bool = True, is_stream: bool = False
+) -> Form:
+    """The best form the client accepts; NotAcceptable when there is none.
+
+    `has_protobuf` is false for custom resources: of them only the metadata has a protobuf form.
+    """
+    for wanted in parse_accept(accept) or [MediaRange("*/*")]:
+        for offered in FORMS:
+            if wanted.type not in (offered, "*/*", "application/*"):
+                continue
+            form = _form(wanted, offered, can_transform=can_transform, has_protobuf=has_protobuf)
+            if form is not None:
+                if is_stream and offered not in STREAM_FORMS:
+                    raise not_acceptable(tuple(one + _STREAM for one in STREAM_FORMS))
+                return form
+    raise not_acceptable(FORMS)
+
+
+def _form(
+    wanted: MediaRange, offered: str, *, can_transform: bool, has_protobuf: bool
+) -> Form | None:
+    params = wanted.params
+    if params.get("stream", "watch") not in ("", "watch"):
+        return None
+    is_pretty = params.get("pretty") == "1"
+    transform = params.get("as", "")
+    if not transform and not params.get("g") and not params.get("v"):
+        return Form(offered, is_pretty=is_pretty) if has_protobuf or offered != PROTOBUF else None
+    version = params.get("v", "")
+    if (
+        not can_transform
+        or transform not in _TRANSFORMS
+        or params.get("g") != "meta.k8s.io"
+        or version not in ("v1", "v1beta1")
+        or (transform == "Table" and offered == PROTOBUF)
+    ):
+        return None
+    return Form(offered, transform, version, is_pretty)
+
+
+def not_acceptable(made: Sequence[str]) -> errors.NotAcceptable:
+    """The refusal that names what can be made."""
+    return errors.NotAcceptable("only the following media types are accepted: " + ", ".join(made))
+
+
+def wants_pretty(pretty: str, user_agent: str) -> bool:
+    """Whether an answer is indented: the query's `pretty` says so, or a person reads it."""
+    if pretty:
+        return pretty in ("1", "t", "T", "true", "TRUE", "True")
+    return user_agent.startswith(_READERS)
 
 
 def body_type(content_type: str) -> str:

@@ -8,13 +8,19 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import msgspec
-import yaml
 
 from controlplane.api import errors
+from controlplane.api.kind import Kind
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.apiserver.http.messages import Request, StreamResponse
-from controlplane.apiserver.http.negotiate import JSON, YAML, Form, reply_form
+from controlplane.apiserver.http.negotiate import (
+    JSON,
+    PROTOBUF,
+    Form,
+    check_route,
+    reply_form,
+)
 from controlplane.apiserver.registry.generic import Registry
 from controlplane.apiserver.requests import render, selection
 from controlplane.apiserver.requests.selection import Selection
@@ -46,7 +52,7 @@ class _Stream:
 
     def line(self, kind: str, obj: Obj) -> bytes:
         """One event as the client wants it."""
-        return self.frame({"type": kind, "object": self.content(kind, obj)})
+        return self.frame(kind, self.content(kind, obj))
 
     def content(self, kind: str, obj: Obj) -> Obj:
         if kind == "ERROR" or not self.form.transform:
@@ -62,10 +68,12 @@ class _Stream:
             with_columns=with_columns,
         )
 
-    def frame(self, event: Obj) -> bytes:
-        if self.form.media_type == YAML:
-            return b"---\n" + yaml.dump(event, Dumper=yaml.SafeDumper).encode()
-        return msgspec.json.encode(event) + b"\n"
+    def frame(self, kind: str, obj: Obj) -> bytes:
+        if self.form.media_type == PROTOBUF:
+            from controlplane.api.wire import protobuf
+
+            return protobuf.watch_frame(kind, protobuf.encode(obj))
+        return msgspec.json.encode({"type": kind, "object": obj}) + b"\n"
 
     def change(self, event: CacheEvent) -> bytes:
         """The line for a change, empty when the client is not to see it."""
@@ -78,10 +86,10 @@ class _Stream:
         kind = "DELETED" if not now else "MODIFIED" if was else "ADDED"
         obj = event.obj if now else with_revision(event.previous or {}, event.revision)
         served = self.registry.served(obj or {})
-        if self.form.transform or self.form.media_type != JSON:
+        if self.form.transform:
             return self.line(kind, served)
-        shared = f"{kind} {self.resource.group_version}"
-        return event.encoded(shared, lambda: {"type": kind, "object": served}) + b"\n"
+        shared = f"{self.form.media_type} {kind} {self.resource.group_version}"
+        return event.encoded(shared, lambda: self.frame(kind, served))
 
     def bookmark(self, revision: int, *, ends_initial: bool = False) -> bytes:
         """A BOOKMARK: nothing up to `revision` is missing."""
@@ -103,14 +111,14 @@ class _Stream:
                 }
         elif self.form.transform:
             obj = self.content("BOOKMARK", obj)
-        return self.frame({"type": "BOOKMARK", "object": obj})
+        return self.frame("BOOKMARK", obj)
 
 
 async def handle(parts: Parts, request: Request, resource: Resource) -> StreamResponse:
     """The stream; refusals that are known at once come as a plain Status."""
     registry = parts.registries[resource]
     chosen = selection.parse(request, registry.kind, registry.row)
-    form = reply_form(request.headers.get("accept", ""))
+    form = _form(request, registry.kind)
     version = request.option("resourceVersion")
     wants_initial = _wants_initial(request)
     if version and not version.isdigit():
@@ -134,10 +142,15 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> StreamRe
         cursor = cache.cursor(start)
     sends_end = bool(wants_initial) and request.flag("allowWatchBookmarks")
     chunks = _run(stream, cache, cursor, initial, start if sends_end else 0)
-    content_type = JSON if form.media_type == JSON else YAML
-    if form.transform:
-        content_type += f";as={form.transform};v={form.transform_version};g=meta.k8s.io"
+    content_type = form.media_type if form.media_type == JSON else f"{PROTOBUF};stream=watch"
     return StreamResponse(chunks, content_type)
+
+
+def _form(request: Request, kind: Kind) -> Form:
+    accept, is_built_in = request.headers.get("accept", ""), kind.own_schema is None
+    if is_built_in:
+        check_route(accept, with_streams=True)
+    return reply_form(accept, has_protobuf=is_built_in, is_stream=True)
 
 
 def _wants_initial(request: Request) -> bool | None:
@@ -200,7 +213,7 @@ def _last_words(stream: _Stream, error: StorageError) -> bytes:
     status = translated(error, stream.resource, "").status()
     if isinstance(error, TooOldError):
         status["code"] = 410
-    return stream.frame({"type": "ERROR", "object": status})
+    return stream.frame("ERROR", status)
 
 
 def _length(parts: Parts, request: Request) -> float:
