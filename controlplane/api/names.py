@@ -128,6 +128,13 @@ def _qualified_shape(suffix: str) -> str:
     return _regex(rule, _QUALIFIED, "MyName", "my.name", "123-abc")
 
 
+def path_segment(name: str) -> list[str]:
+    """Names that only have to fit into a URL: of roles, of embedded objects."""
+    if name in (".", ".."):
+        return [f"may not be '{name}'"]
+    return [f"may not contain '{mark}'" for mark in ("/", "%") if mark in name]
+
+
 def label_value(text: str) -> list[str]:
     """Values of labels: empty is good."""
     problems = []

@@ -55,6 +55,12 @@ def too_long(path: str, limit: int, unit: str = "bytes") -> Cause:
     return Cause(path, message, "FieldValueTooLong")
 
 
+def too_many(path: str, count: int, limit: int) -> Cause:
+    """More items than a list or map may have."""
+    noun = "item" if limit == 1 else "items"
+    return Cause(path, f"Too many: {count}: must have at most {limit} {noun}", "FieldValueTooMany")
+
+
 def immutable(path: str, new: Any) -> Cause:
     """A change of what may not change."""
     return invalid(path, new, "field is immutable")
