@@ -1,9 +1,9 @@
 """x-kubernetes-validations: CEL rules of a schema, run over a value.
 
 Rules are compiled when a definition is served, once. `self` is the value at the rule's place, `oldSelf` what it was
-before; a rule that reads `oldSelf` runs only where there is something to compare with, unless it says `optionalOldSelf`.
-Names that CEL reserves or cannot spell are escaped as upstream documents; texts with the formats `date-time`, `date` and
-`duration` are timestamps and durations.
+before; a rule that reads `oldSelf` runs only where there is something to compare with, or where it says
+`optionalOldSelf`. Names that CEL reserves or cannot spell are escaped as upstream documents; texts with the formats
+`date-time`, `date` and `duration` are timestamps and durations.
 
 Source: apiextensions-apiserver/pkg/apiserver/schema/cel, k8s.io/apiserver/pkg/cel/escaping.go.
 """
@@ -33,7 +33,8 @@ from controlplane.api.schema.structural.validation import same
 from controlplane.api.validation import causes
 
 _RESERVED_WORDS = """
-    true false null in as break const continue else for function if import let loop package namespace return var void while
+    true false null in as break const continue else for function if import let loop package namespace return
+    var void while
 """
 _RESERVED = frozenset(_RESERVED_WORDS.split())
 _ESCAPES = (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__"))
