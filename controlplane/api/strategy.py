@@ -80,11 +80,6 @@ class Strategy:
         del live, options
         return 0
 
-    def check_delete(self, live: Obj) -> str:
-        """Why the object may not be deleted; empty when it may."""
-        del live
-        return ""
-
     def mark_deleting(self, obj: Obj) -> None:
         """Note in the object that it is ending, beyond deletionTimestamp."""
         del obj

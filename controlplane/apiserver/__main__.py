@@ -31,6 +31,10 @@ _TEXT_FLAGS = {
     "--service-cluster-ip-range": "service_ip_range",
     "--log-level": "log_level",
 }
+_PLUGIN_FLAGS = {
+    "--enable-admission-plugins": "enabled_admission_plugins",
+    "--disable-admission-plugins": "disabled_admission_plugins",
+}
 _NUMBER_FLAGS = {
     "--secure-port": "secure_port",
     "--watch-cache-size": "watch_cache_size",
@@ -55,6 +59,8 @@ def parse_arguments(arguments: Sequence[str]) -> ApiServerConfig:
     parser = argparse.ArgumentParser("controlplane.apiserver", allow_abbrev=False)
     defaults = ApiServerConfig()
     parser.add_argument("--etcd-servers", type=_endpoints, default=defaults.etcd_servers)
+    for flag, field in _PLUGIN_FLAGS.items():
+        parser.add_argument(flag, dest=field, type=_endpoints, default=())
     for flag, field in _TEXT_FLAGS.items():
         parser.add_argument(flag, dest=field, default=getattr(defaults, field))
     for flag, field in _NUMBER_FLAGS.items():
@@ -63,11 +69,24 @@ def parse_arguments(arguments: Sequence[str]) -> ApiServerConfig:
         default = getattr(defaults, field)
         parser.add_argument(flag, dest=field, type=parse_duration, default=default)
     values = vars(parser.parse_args(arguments))
+    for flag, field in _PLUGIN_FLAGS.items():
+        wrong = _unknown(values[field])
+        if wrong:
+            parser.error(f'{flag[2:]} plugin "{wrong[0]}" is unknown')
     if bool(values["tls_cert_file"]) != bool(values["tls_key_file"]):
         parser.error("--tls-cert-file and --tls-private-key-file go together")
     if not values["tls_cert_file"]:
         parser.error("--tls-cert-file is required: the API is served over TLS only")
     return ApiServerConfig(**values)
+
+
+def _unknown(plugins: tuple[str, ...]) -> list[str]:
+    if not plugins:
+        return []
+    # Late, since it reads all plugins, and with them all kinds.
+    from controlplane.apiserver.admission.registry import unknown
+
+    return unknown(plugins)
 
 
 async def run(config: ApiServerConfig) -> int:

@@ -1,12 +1,14 @@
 """The composition root: builds all parts by hand, starts and stops them in order."""
 
 import random
+from collections.abc import Sequence
 
 from controlplane.api.kind import Kind
 from controlplane.api.resource import Resource
 from controlplane.apiserver import routes
-from controlplane.apiserver.admission.chain import Admission
-from controlplane.apiserver.admission.namespace import NamespaceLifecycle
+from controlplane.apiserver.admission.chain import AdmissionChain
+from controlplane.apiserver.admission.interface import Plugin
+from controlplane.apiserver.admission.registry import Surroundings, chosen
 from controlplane.apiserver.authn.anonymous import Anonymous
 from controlplane.apiserver.authn.certificate import CertificateAuthenticator
 from controlplane.apiserver.authn.chain import AuthenticatorChain
@@ -16,14 +18,14 @@ from controlplane.apiserver.bootstrap import loop as bootstrap
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.filters.chain import Chain, default_filters
 from controlplane.apiserver.http.server import HttpServer, server_tls
+from controlplane.apiserver.lookup import CachedLookup
 from controlplane.apiserver.metrics import Metrics
 from controlplane.apiserver.nodes.kubelet import KubeletClient
 from controlplane.apiserver.registry.allocation.interface import Allocator, NoAllocator
 from controlplane.apiserver.registry.allocation.services import ServiceAllocator
-from controlplane.apiserver.registry.generic import Registry
+from controlplane.apiserver.registry.registry import Registry
 from controlplane.apiserver.served import Parts
 from controlplane.kinds.catalog import SCHEME
-from controlplane.kinds.core.namespace import NAMESPACES
 from controlplane.kinds.core.service import SERVICES
 from controlplane.storage.errors import StorageError
 from controlplane.storage.interface import Storage
@@ -36,15 +38,16 @@ log = get_logger(__name__)
 
 
 def build_parts(
-    config: ApiServerConfig, storage: Storage, clock: Clock, rng: random.Random
+    config: ApiServerConfig,
+    storage: Storage,
+    clock: Clock,
+    rng: random.Random,
+    more_plugins: Sequence[Plugin] = (),
 ) -> Parts:
-    """All parts, nothing started."""
+    """All parts, nothing started; `more_plugins` are asked after the built-in admission plugins."""
     caches = WatchCache(storage, clock, capacity=config.watch_cache_size)
-    admission = Admission(
-        NamespaceLifecycle(NAMESPACES, storage, caches),
-        not_ready_seconds=config.not_ready_toleration_seconds,
-        unreachable_seconds=config.unreachable_toleration_seconds,
-    )
+    lookup = CachedLookup(storage, caches)
+    admission = AdmissionChain([*chosen(Surroundings(config, lookup)), *more_plugins])
     allocators: dict[Resource, Allocator] = {
         SERVICES: ServiceAllocator(SERVICES, storage, config.service_ip_range),
     }
@@ -73,9 +76,14 @@ class ApiServer:
     """A running API server."""
 
     def __init__(
-        self, config: ApiServerConfig, storage: Storage, clock: Clock, rng: random.Random
+        self,
+        config: ApiServerConfig,
+        storage: Storage,
+        clock: Clock,
+        rng: random.Random,
+        more_plugins: Sequence[Plugin] = (),
     ) -> None:
-        self.parts = build_parts(config, storage, clock, rng)
+        self.parts = build_parts(config, storage, clock, rng, more_plugins)
         self._supervisor = Supervisor("apiserver")
         self.chain = build_chain(self.parts)
         self._http = HttpServer(

@@ -43,4 +43,7 @@ class ApiServerConfig:
     bookmark_seconds: float = 60.0
     # How long streams have to end after SIGTERM.
     stop_seconds: float = 2.0
+    # Admission plugins beside those that are on by themselves, and those that are off.
+    enabled_admission_plugins: tuple[str, ...] = ()
+    disabled_admission_plugins: tuple[str, ...] = ()
     log_level: str = "info"

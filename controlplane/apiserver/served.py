@@ -12,7 +12,7 @@ from controlplane.api.wire.openapi import Documents
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.metrics import Metrics
 from controlplane.apiserver.nodes.kubelet import KubeletClient
-from controlplane.apiserver.registry.generic import Registry
+from controlplane.apiserver.registry.registry import Registry
 from controlplane.storage.interface import Storage
 from controlplane.storage.watch_cache import WatchCache
 from kvstore.base.clock import Clock

@@ -5,7 +5,7 @@ change. Every object handed out carries `metadata.resourceVersion`, every object
 linearizable unless a revision is given.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,7 +40,8 @@ class Removal:
     obj: Obj
 
 
-UpdateFunction = Callable[[Obj], Obj | Removal]
+# live object -> what is to be stored. It may wait, for a webhook or another object; whoever waits long loses races.
+UpdateFunction = Callable[[Obj], Awaitable[Obj | Removal]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class Storage(Protocol):
         """Apply `update` to the present state until it is written without a race.
 
         An equal result writes nothing. `cached` is a state to try first; errors raised from it are not believed
-        until seen with the fresh one. `update` must be pure: it may run several times.
+        until seen with the fresh one. `update` may run several times, and must not change what it is given.
         """
         ...
 

@@ -123,7 +123,7 @@ class KvStorage:
         for _ in range(_MAX_RACES):
             try:
                 preconditions.check(key, live)
-                result = update(live)
+                result = await update(live)
                 data = None if isinstance(result, Removal) else codec.encode(result)
                 if not isinstance(result, Removal) and codec.is_same(result, live):
                     if is_fresh:
@@ -168,7 +168,11 @@ class KvStorage:
 
     async def delete(self, key: str, *, preconditions: Preconditions = NO_PRECONDITIONS) -> Obj:
         """Remove the object."""
-        return await self.guaranteed_update(key, Removal, preconditions=preconditions)
+
+        async def removal(live: Obj) -> Removal:
+            return Removal(live)
+
+        return await self.guaranteed_update(key, removal, preconditions=preconditions)
 
     async def current_revision(self) -> int:
         """The revision in the header of a linearizable read of nothing."""

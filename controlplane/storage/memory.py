@@ -120,21 +120,32 @@ class MemoryStorage:
         cached: Obj | None = None,
         ttl_seconds: int = 0,
     ) -> Obj:
-        """Apply `update`; there are no races within one process."""
+        """Apply `update`; while it waits another writer may be first, then it is asked again."""
         del cached
-        live = await self.get(key)
-        preconditions.check(key, live)
-        result = update(live)
-        if isinstance(result, Removal):
-            return codec.with_revision(result.obj, self._record(key, None))
-        if codec.is_same(result, live):
-            return live
-        data = codec.encode(result)
-        return codec.decode(data, self._record(key, data, ttl_seconds))
+        while True:
+            live = await self.get(key)
+            preconditions.check(key, live)
+            before = self._live[key][1]
+            result = await update(live)
+            self._check_reachable()
+            if key not in self._live:
+                raise KeyNotFoundError(key)
+            if self._live[key][1] != before:
+                continue
+            if isinstance(result, Removal):
+                return codec.with_revision(result.obj, self._record(key, None))
+            if codec.is_same(result, live):
+                return live
+            data = codec.encode(result)
+            return codec.decode(data, self._record(key, data, ttl_seconds))
 
     async def delete(self, key: str, *, preconditions: Preconditions = NO_PRECONDITIONS) -> Obj:
         """Remove the object."""
-        return await self.guaranteed_update(key, Removal, preconditions=preconditions)
+
+        async def removal(live: Obj) -> Removal:
+            return Removal(live)
+
+        return await self.guaranteed_update(key, removal, preconditions=preconditions)
 
     async def current_revision(self) -> int:
         """The newest revision."""

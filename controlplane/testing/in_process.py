@@ -17,7 +17,7 @@ import contextlib
 import json
 import random
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +28,7 @@ import msgspec
 from controlplane.api import meta, times
 from controlplane.api.errors import APIError
 from controlplane.api.resource import Resource
+from controlplane.apiserver.admission.interface import Plugin
 from controlplane.apiserver.app import ApiServer
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.http.messages import (
@@ -115,12 +116,15 @@ class InProcessServer:
         storage: MemoryStorage | None = None,
         clock: Clock | None = None,
         config: ApiServerConfig | None = None,
+        more_plugins: Sequence[Plugin] = (),
         seed: int = 1,
     ) -> None:
         self.clock = clock or SystemClock()
         self.storage = storage or MemoryStorage(self.clock)
         self._rng = random.Random(seed)
-        self.app = ApiServer(config or ApiServerConfig(), self.storage, self.clock, self._rng)
+        self.app = ApiServer(
+            config or ApiServerConfig(), self.storage, self.clock, self._rng, more_plugins
+        )
         # No request gets through, as when no server can be reached.
         self.down = False
         # Called with each request; may raise APIError or TransportError in the server's place.

@@ -18,7 +18,7 @@ from controlplane.storage.errors import (
     PreconditionError,
     TooOldError,
 )
-from controlplane.storage.interface import Change, Preconditions, Removal, Storage
+from controlplane.storage.interface import Change, Preconditions, Removal, Storage, UpdateFunction
 from controlplane.storage.kv import KvStorage
 from controlplane.storage.memory import MemoryStorage
 
@@ -75,6 +75,15 @@ def thing(name: str, **fields: object) -> Obj:
     return {"kind": "Thing", "metadata": {"name": name, "uid": f"uid-{name}"}, **fields}
 
 
+def setting(**fields: object) -> UpdateFunction:
+    """An update that sets fields."""
+
+    async def update(live: Obj) -> Obj:
+        return {**live, **fields}
+
+    return update
+
+
 def revision(obj: Obj) -> int:
     return int(obj["metadata"]["resourceVersion"])
 
@@ -91,26 +100,29 @@ async def test_missing_key_is_told_by_every_verb(storage: Storage, prefix: str) 
     with pytest.raises(KeyNotFoundError):
         await storage.get(prefix + "no")
     with pytest.raises(KeyNotFoundError):
-        await storage.guaranteed_update(prefix + "no", lambda live: live)
+        await storage.guaranteed_update(prefix + "no", setting(x=1))
     with pytest.raises(KeyNotFoundError):
         await storage.delete(prefix + "no")
 
 
 async def test_update_without_change_writes_nothing(storage: Storage, prefix: str) -> None:
     created = await storage.create(prefix + "a", thing("a", x=1))
-    same = await storage.guaranteed_update(prefix + "a", lambda live: {**live, "x": 1})
+    same = await storage.guaranteed_update(prefix + "a", setting(x=1))
     assert revision(same) == revision(created)
-    other = await storage.guaranteed_update(prefix + "a", lambda live: {**live, "x": 2})
+    other = await storage.guaranteed_update(prefix + "a", setting(x=2))
     assert revision(other) > revision(created)
 
 
 async def test_concurrent_updates_are_all_done_once(storage: Storage, prefix: str) -> None:
     await storage.create(prefix + "a", thing("a", count=0))
 
+    async def counted(live: Obj) -> Obj:
+        # As one that asks a webhook: others write while it waits.
+        await asyncio.sleep(0)
+        return {**live, "count": live["count"] + 1}
+
     async def add() -> None:
-        await storage.guaranteed_update(
-            prefix + "a", lambda live: {**live, "count": live["count"] + 1}
-        )
+        await storage.guaranteed_update(prefix + "a", counted)
 
     await asyncio.gather(*(add() for _ in range(12)))
     assert (await storage.get(prefix + "a"))["count"] == 12
@@ -120,9 +132,9 @@ async def test_error_from_a_stale_cached_state_is_not_believed(
     storage: Storage, prefix: str
 ) -> None:
     old = await storage.create(prefix + "a", thing("a", x=1))
-    await storage.guaranteed_update(prefix + "a", lambda live: {**live, "x": 2})
+    await storage.guaranteed_update(prefix + "a", setting(x=2))
 
-    def refuse_one(live: Obj) -> Obj:
+    async def refuse_one(live: Obj) -> Obj:
         if live["x"] == 1:
             raise ValueError("stale")
         return {**live, "x": 3}
@@ -138,7 +150,11 @@ async def test_preconditions_are_checked_and_removal_is_by_the_same_transaction(
         await storage.delete(prefix + "a", preconditions=Preconditions(uid="other"))
     with pytest.raises(PreconditionError):
         await storage.delete(prefix + "a", preconditions=Preconditions(resource_version="1"))
-    gone = await storage.guaranteed_update(prefix + "a", lambda live: Removal({**live, "x": 1}))
+
+    async def removed(live: Obj) -> Removal:
+        return Removal({**live, "x": 1})
+
+    gone = await storage.guaranteed_update(prefix + "a", removed)
     assert gone["x"] == 1
     assert revision(gone) > revision(created)
     with pytest.raises(KeyNotFoundError):
@@ -178,7 +194,7 @@ async def test_watch_tells_each_change_once_in_order(storage: Storage, prefix: s
         async with asyncio.TaskGroup() as group:
             group.create_task(follow())
             made = await storage.create(prefix + "b", thing("b"))
-            changed = await storage.guaranteed_update(prefix + "b", lambda live: {**live, "x": 1})
+            changed = await storage.guaranteed_update(prefix + "b", setting(x=1))
             gone = await storage.delete(prefix + "a")
     assert [(change.key, change.revision, change.value is None) for change in seen] == [
         (prefix + "b", revision(made), False),

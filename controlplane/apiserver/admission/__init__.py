@@ -1,1 +1,5 @@
-"""What happens to an object between decoding and the registry: defaults, then rules that may refuse."""
+"""What may be let in: plugins that complete a request's object, then plugins that may refuse it.
+
+`interface.py` says what a plugin is and what the registry sees of all of them, `registry.py` which there are and in
+which order, `plugins/` has a file each. Plugins know no other plugin, no registry and no handler.
+"""

@@ -1,49 +1,46 @@
-"""The order of admission: defaults and other changes first, then the rules that may refuse.
+"""All plugins in order, with a memory of which of them a sort of request concerns: most concern none."""
 
-`mutate` and `validate` are pure, since updates run them inside a storage transaction loop; only the rules for creation
-may read other objects.
-"""
+from collections.abc import Sequence
+from typing import Any
 
-from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
-from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
-from controlplane.api.validation import objects
-from controlplane.apiserver.admission import pods
-from controlplane.apiserver.admission.namespace import NamespaceLifecycle
-from controlplane.kinds.core.pod.resource import PODS
+from controlplane.apiserver.admission.interface import Mutator, Plugin, Validator
+
+# Custom resources come and go: the memory is emptied when it has this many sorts.
+_MAX_REMEMBERED = 10_000
 
 
-class Admission:
-    """The chain, same for all kinds."""
+class AdmissionChain:
+    """The `Admission` of a server.
 
-    def __init__(
-        self,
-        lifecycle: NamespaceLifecycle,
-        *,
-        not_ready_seconds: int = 300,
-        unreachable_seconds: int = 300,
-    ) -> None:
-        self._lifecycle = lifecycle
-        self._not_ready_seconds = not_ready_seconds
-        self._unreachable_seconds = unreachable_seconds
+    A plugin with `admit` mutates, one with `validate` validates, one with both does both.
+    """
 
-    def mutate(self, kind: Kind, obj: Obj, *, is_create: bool) -> None:
-        """Complete `obj` in place."""
-        if is_create and kind.resource == PODS:
-            pods.complete(obj, self._not_ready_seconds, self._unreachable_seconds)
-        kind.default(obj)
+    def __init__(self, plugins: Sequence[Plugin]) -> None:
+        self._plugins = tuple(plugins)
+        self._remembered: dict[tuple[str, str, str, str, str], tuple[Any, ...]] = {}
 
-    def validate(self, kind: Kind, obj: Obj) -> list[Cause]:
-        """What `obj` breaks by itself."""
-        return objects.validate_create(kind, obj)
+    def mutators(self, operation: str, resource: Resource, subresource: str) -> Sequence[Mutator]:
+        """See `Admission.mutators`."""
+        return self._asked("admit", operation, resource, subresource)
 
-    def validate_update(
-        self, kind: Kind, obj: Obj, live: Obj, subresource: str = ""
-    ) -> list[Cause]:
-        """What `obj` breaks in the place of `live`. A status write cannot break what it does not touch."""
-        return [] if subresource else objects.validate_update(kind, obj, live)
+    def validators(
+        self, operation: str, resource: Resource, subresource: str
+    ) -> Sequence[Validator]:
+        """See `Admission.validators`."""
+        return self._asked("validate", operation, resource, subresource)
 
-    async def admit_create(self, resource: Resource, obj: Obj) -> None:
-        """Refuse a creation that the rest of the cluster forbids."""
-        await self._lifecycle.admit(resource, obj)
+    def _asked(
+        self, method: str, operation: str, resource: Resource, subresource: str
+    ) -> tuple[Any, ...]:
+        key = (method, operation, resource.group, resource.plural, subresource)
+        found = self._remembered.get(key)
+        if found is None:
+            if len(self._remembered) >= _MAX_REMEMBERED:
+                self._remembered.clear()
+            found = self._remembered[key] = tuple(
+                plugin
+                for plugin in self._plugins
+                if hasattr(plugin, method) and plugin.handles(operation, resource, subresource)
+            )
+        return found

@@ -76,6 +76,8 @@ class Request:
     user: User = ANONYMOUS
     request_id: str = ""
     warnings: list[str] = field(default_factory=list)
+    # Notes for the audit log, from authorizers and admission plugins.
+    annotations: dict[str, str] = field(default_factory=dict)
 
     def option(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""

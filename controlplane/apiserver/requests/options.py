@@ -10,6 +10,12 @@ from controlplane.apiserver.http.messages import Request
 from controlplane.apiserver.requests import body
 from controlplane.apiserver.requests.context import WriteContext
 
+_OPTIONS_KINDS = {
+    "create": "CreateOptions",
+    "patch": "PatchOptions",
+    "delete": "DeleteOptions",
+    "deletecollection": "DeleteOptions",
+}
 _PROPAGATIONS = ("Background", "Foreground", "Orphan")
 
 
@@ -17,11 +23,28 @@ def context_of(request: Request, resource: Resource, *, subresource: str = "") -
     """The circumstances of a write."""
     return WriteContext(
         api_version=resource.group_version,
-        user=request.user.name,
+        user=request.user,
         manager=manager_of(request),
         subresource=subresource or request.info.subresource,
         is_dry_run=is_dry_run(request.query.get("dryRun", [])),
+        options=_options(request),
+        warnings=request.warnings,
+        annotations=request.annotations,
     )
+
+
+def _options(request: Request) -> Obj:
+    """The options of a write as an object, which is how admission plugins and webhooks are told them."""
+    kind = _OPTIONS_KINDS.get(request.info.verb, "UpdateOptions")
+    options: Obj = {"kind": kind, "apiVersion": "meta.k8s.io/v1"}
+    for name in ("fieldManager", "fieldValidation"):
+        if name in request.query:
+            options[name] = request.option(name)
+    if request.query.get("dryRun"):
+        options["dryRun"] = request.query["dryRun"]
+    if request.flag("force"):
+        options["force"] = True
+    return options
 
 
 def manager_of(request: Request) -> str:

@@ -4,7 +4,9 @@ from controlplane.api import conditions, errors, meta, times
 from controlplane.api.errors import Cause
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
+from controlplane.apiserver.admission.interface import CREATE
 from controlplane.apiserver.http.messages import Request, Response
+from controlplane.apiserver.registry.admitted import admitted, without_admission
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.served import Parts
@@ -22,7 +24,7 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
         raise errors.Invalid.of("", "Binding", info.name, [cause])
     now = times.to_rfc3339(parts.clock.time())
 
-    def bound(live: Obj) -> Obj:
+    async def bound(live: Obj) -> Obj:
         _check_bindable(resource, live, binding)
         live["spec"] = {**meta.spec(live), "nodeName": node}
         for field in ("annotations", "labels"):
@@ -34,9 +36,11 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
         conditions.set(rows, {"type": "PodScheduled", "status": "True"}, now)
         return live
 
-    await parts.registries[resource].update(
-        info.namespace, info.name, bound, writes.context_of(request, resource)
+    registry, context = parts.registries[resource], writes.context_of(request, resource)
+    await admitted(
+        registry, context, CREATE, binding, kind=BINDING, namespace=info.namespace, name=info.name
     )
+    await registry.update(info.namespace, info.name, bound, without_admission(context))
     return render.status(request, errors.success(code=201), 201)
 
 

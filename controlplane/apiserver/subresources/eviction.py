@@ -4,7 +4,9 @@ import dataclasses
 
 from controlplane.api import errors
 from controlplane.api.resource import Resource
+from controlplane.apiserver.admission.interface import CREATE
 from controlplane.apiserver.http.messages import Request, Response
+from controlplane.apiserver.registry.admitted import admitted, without_admission
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.served import Parts
@@ -24,5 +26,10 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
     options = writes.options_from(eviction.get("deleteOptions") or {}, request)
     if writes.is_dry_run(request.query.get("dryRun", [])):
         options = dataclasses.replace(options, is_dry_run=True)
-    await parts.registries[resource].delete(request.info.namespace, request.info.name, options)
+    info, registry = request.info, parts.registries[resource]
+    context = writes.context_of(request, resource)
+    await admitted(
+        registry, context, CREATE, eviction, kind=EVICTION, namespace=info.namespace, name=info.name
+    )
+    await registry.delete(info.namespace, info.name, options, without_admission(context))
     return render.status(request, errors.success(code=201), 201)

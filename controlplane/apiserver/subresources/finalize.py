@@ -15,7 +15,7 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
     wanted = body.parse_object(request, registry.kind)
     info = request.info
 
-    def finalized(live: Obj) -> Obj:
+    async def finalized(live: Obj) -> Obj:
         version = meta.resource_version(wanted)
         if version and version != meta.resource_version(live):
             raise errors.Conflict.of(resource, info.name)

@@ -1,10 +1,14 @@
 """The scale subresource: any scalable kind as an autoscaling/v1 Scale."""
 
+from collections.abc import Callable
+
 from controlplane.api import errors, meta
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.selectors import LabelSelector
+from controlplane.apiserver.admission.interface import UPDATE
 from controlplane.apiserver.http.messages import Request, Response
+from controlplane.apiserver.registry.admitted import admitted, without_admission
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.served import Parts
@@ -51,26 +55,37 @@ async def handle_get(parts: Parts, request: Request, resource: Resource) -> Resp
 async def handle_update(parts: Parts, request: Request, resource: Resource) -> Response:
     """PUT."""
     wanted = body.parse_object(request, SCALE)
-    updated = await parts.registries[resource].update(
-        request.info.namespace,
-        request.info.name,
-        lambda live: scaled(live, wanted, resource),
-        writes.context_of(request, resource),
-    )
-    return render.one(request, SCALE, scale_of(updated), parts.clock)
+    return await _write(parts, request, resource, lambda _: meta.copy_of(wanted))
 
 
 async def handle_patch(parts: Parts, request: Request, resource: Resource) -> Response:
     """PATCH of the Scale."""
-    change = patch.parse_patch(request, SCALE.schema)
+    return await _write(parts, request, resource, patch.parse_patch(request, SCALE.schema))
 
-    def transform(live: Obj) -> Obj:
-        return scaled(live, change(scale_of(live)), resource)
 
-    updated = await parts.registries[resource].update(
-        request.info.namespace,
-        request.info.name,
-        transform,
-        writes.context_of(request, resource),
+async def _write(
+    parts: Parts, request: Request, resource: Resource, change: Callable[[Obj], Obj]
+) -> Response:
+    """Let in what `change` makes of the live Scale, and give the object its replicas."""
+    registry, info = parts.registries[resource], request.info
+    context = writes.context_of(request, resource)
+
+    async def transform(live: Obj) -> Obj:
+        old = scale_of(live)
+        wanted = change(scale_of(live))
+        await admitted(
+            registry,
+            context,
+            UPDATE,
+            wanted,
+            old,
+            kind=SCALE,
+            namespace=info.namespace,
+            name=info.name,
+        )
+        return scaled(live, wanted, resource)
+
+    updated = await registry.update(
+        info.namespace, info.name, transform, without_admission(context)
     )
     return render.one(request, SCALE, scale_of(updated), parts.clock)

@@ -14,7 +14,8 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
     options = writes.delete_options(request)
     info = request.info
     registry = parts.registries[resource]
-    obj, is_gone = await registry.delete(info.namespace, info.name, options)
+    context = writes.context_of(request, resource)
+    obj, is_gone = await registry.delete(info.namespace, info.name, options, context)
     if not is_gone or registry.strategy.returns_deleted:
         return render.one(request, registry.kind, obj, parts.clock)
     done = errors.success(
@@ -27,6 +28,7 @@ async def handle_collection(parts: Parts, request: Request, resource: Resource) 
     """Delete all that the selectors take; the list of what was deleted."""
     options = writes.delete_options(request)
     registry = parts.registries[resource]
+    context = writes.context_of(request, resource)
     chosen = selection.parse(request, registry.kind, registry.row)
     with translating(resource):
         page = await parts.storage.list(chosen.prefix)
@@ -35,7 +37,7 @@ async def handle_collection(parts: Parts, request: Request, resource: Resource) 
         if not chosen.matches(obj):
             continue
         try:
-            gone, _ = await registry.delete(meta.namespace(obj), meta.name(obj), options)
+            gone, _ = await registry.delete(meta.namespace(obj), meta.name(obj), options, context)
         except errors.NotFound:
             continue
         deleted.append(gone)

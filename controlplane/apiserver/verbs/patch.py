@@ -60,7 +60,7 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
     registry, info = parts.registries[resource], request.info
     change = parse_patch(request, registry.kind.schema)
 
-    def transform(live: Obj) -> Obj:
+    async def transform(live: Obj) -> Obj:
         return body.checked(request, change(live), registry.kind)
 
     updated = await registry.update(
@@ -93,9 +93,12 @@ async def _apply(parts: Parts, request: Request, resource: Resource) -> Response
             ignored=apply.ignored_fields(resource.has_status(), context.subresource),
         )
 
+    async def merged(live: Obj) -> Obj:
+        return applied(live)
+
     for _ in range(_APPLY_TRIES):
         try:
-            updated = await registry.update(info.namespace, info.name, applied, context)
+            updated = await registry.update(info.namespace, info.name, merged, context)
             return render.one(request, registry.kind, updated, parts.clock)
         except errors.NotFound:
             if info.subresource or meta.uid(config):

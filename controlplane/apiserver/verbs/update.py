@@ -1,6 +1,7 @@
 """PUT of an object, or of its status."""
 
 from controlplane.api import meta
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.requests import body, render
@@ -13,7 +14,11 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
     registry = parts.registries[resource]
     obj = body.parse_object(request, registry.kind)
     info = request.info
-    updated = await registry.update(
-        info.namespace, info.name, lambda _: meta.copy_of(obj), writes.context_of(request, resource)
-    )
+
+    async def replaced(live: Obj) -> Obj:
+        del live
+        return meta.copy_of(obj)
+
+    context = writes.context_of(request, resource)
+    updated = await registry.update(info.namespace, info.name, replaced, context)
     return render.one(request, registry.kind, updated, parts.clock)

@@ -21,7 +21,7 @@ from controlplane.apiserver.http.negotiate import (
     check_route,
     reply_form,
 )
-from controlplane.apiserver.registry.generic import Registry
+from controlplane.apiserver.registry.registry import Registry
 from controlplane.apiserver.requests import render, selection
 from controlplane.apiserver.requests.selection import Selection
 from controlplane.apiserver.served import Parts

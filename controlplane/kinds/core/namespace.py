@@ -61,10 +61,6 @@ class _NamespaceStrategy(Strategy):
         super().prepare_for_update(obj, live)
         obj.setdefault("spec", {})["finalizers"] = meta.spec(live).get("finalizers") or []
 
-    def check_delete(self, live: Obj) -> str:
-        """Some namespaces may not go."""
-        return "this namespace may not be deleted" if meta.name(live) in IMMORTAL else ""
-
     def mark_deleting(self, obj: Obj) -> None:
         """Show the phase people look at."""
         obj["status"] = {**meta.status(obj), "phase": "Terminating"}

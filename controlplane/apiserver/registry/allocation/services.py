@@ -106,7 +106,11 @@ class ServiceAllocator:
         else:
             if meta.uid(found) == holder.get("uid"):
                 return False
-        await self._storage.guaranteed_update(key, lambda live: {**live, "owner": owner})
+
+        async def owned(live: Obj) -> Obj:
+            return {**live, "owner": owner}
+
+        await self._storage.guaranteed_update(key, owned)
         return True
 
     async def release(self, obj: Obj) -> None:

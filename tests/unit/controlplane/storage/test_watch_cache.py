@@ -73,7 +73,11 @@ async def test_event_holds_both_states(storage: MemoryStorage, hub: WatchCache) 
     cache = await hub.cache(PODS)
     cursor = cache.cursor(hub.revision_of(cache))
     await storage.create(f"{PODS}n/a", pod("a", x=1))
-    await storage.guaranteed_update(f"{PODS}n/a", lambda live: {**live, "x": 2})
+
+    async def changed(live: Obj) -> Obj:
+        return {**live, "x": 2}
+
+    await storage.guaranteed_update(f"{PODS}n/a", changed)
     await storage.delete(f"{PODS}n/a")
     await hub.wait_current()
     events = await cursor.next(1)

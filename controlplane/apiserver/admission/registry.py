@@ -1,0 +1,64 @@
+"""Which admission plugins there are, in the order in which they are asked; the only list.
+
+The order is upstream's (pkg/kubeapiserver/options/plugins.go, AllOrderedPlugins). All here are on unless disabled.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from controlplane.apiserver.admission.interface import Plugin
+from controlplane.apiserver.admission.plugins.default_toleration_seconds import (
+    DefaultTolerationSeconds,
+)
+from controlplane.apiserver.admission.plugins.namespace_lifecycle import NamespaceLifecycle
+from controlplane.apiserver.admission.plugins.priority import Priority
+from controlplane.apiserver.admission.plugins.service_account import ServiceAccount
+from controlplane.apiserver.config import ApiServerConfig
+from controlplane.apiserver.lookup import Lookup
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What plugins are made of."""
+
+    config: ApiServerConfig
+    lookup: Lookup
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A plugin by its name in flags; `is_default` says whether it is on without being asked for."""
+
+    name: str
+    make: Callable[[Surroundings], Plugin]
+    is_default: bool = True
+
+
+PLUGINS = (
+    Entry("NamespaceLifecycle", lambda at: NamespaceLifecycle(at.lookup)),
+    Entry("ServiceAccount", lambda at: ServiceAccount()),
+    Entry("Priority", lambda at: Priority()),
+    Entry(
+        "DefaultTolerationSeconds",
+        lambda at: DefaultTolerationSeconds(
+            at.config.not_ready_toleration_seconds, at.config.unreachable_toleration_seconds
+        ),
+    ),
+)
+NAMES = tuple(entry.name for entry in PLUGINS)
+
+
+def unknown(names: Iterable[str]) -> list[str]:
+    """Those of `names` that no plugin has."""
+    return sorted(set(names) - set(NAMES))
+
+
+def chosen(surroundings: Surroundings) -> list[Plugin]:
+    """The plugins that are on, in order."""
+    config = surroundings.config
+    on, off = config.enabled_admission_plugins, config.disabled_admission_plugins
+    return [
+        entry.make(surroundings)
+        for entry in PLUGINS
+        if entry.name not in off and (entry.is_default or entry.name in on)
+    ]

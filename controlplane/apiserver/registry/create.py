@@ -1,0 +1,124 @@
+"""POST: how a new object comes to be stored.
+
+In upstream's order: what was decoded is defaulted, its fields are given to their manager, mutating plugins complete it,
+the strategy resets what a client may not set, the kind's rules and then the validating plugins may refuse it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from controlplane.api import errors, meta, names
+from controlplane.api.errors import Cause
+from controlplane.api.meta import Obj
+from controlplane.api.validation import objects
+from controlplane.apiserver.admission import interface as admission
+from controlplane.apiserver.registry import managed
+from controlplane.apiserver.requests.context import WriteContext
+from controlplane.apiserver.storage_errors import translating
+from controlplane.storage.errors import KeyExistsError
+
+if TYPE_CHECKING:
+    from controlplane.apiserver.registry.registry import Registry
+
+# Upstream tries a generated name this often before it answers AlreadyExists.
+_NAME_TRIES = 8
+# What a client cannot set; deletion fields come with a DELETE only.
+_SERVER_FIELDS = (
+    "resourceVersion",
+    "selfLink",
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+)
+
+
+async def create(registry: Registry, namespace: str, obj: Obj, context: WriteContext) -> Obj:
+    """Admit, complete and store a new object, which becomes the registry's."""
+    _check_identity(registry, namespace, obj, context)
+    kind = registry.kind
+    kind.default(obj)
+    managed.track(kind, None, obj, context, registry.now())
+    attributes = registry.attributes(
+        admission.CREATE, context, obj, namespace=namespace, name=meta.name(obj)
+    )
+    if not context.is_admitted:
+        await admission.mutate(registry.admission, attributes)
+    base = meta.metadata(obj).get("generateName") if not meta.name(obj) else None
+    if not base:
+        return await _create(registry, namespace, obj, context)
+    for _ in range(_NAME_TRIES - 1):
+        tried = meta.copy_of(obj)
+        tried["metadata"]["name"] = names.generate_name(base, registry.rng)
+        try:
+            return await _create(registry, namespace, tried, context)
+        except errors.AlreadyExists:
+            continue
+    obj["metadata"]["name"] = names.generate_name(base, registry.rng)
+    return await _create(registry, namespace, obj, context)
+
+
+def _check_identity(registry: Registry, namespace: str, obj: Obj, context: WriteContext) -> None:
+    resource, fields = registry.resource, meta.ensure_metadata(obj)
+    obj.setdefault("apiVersion", context.api_version)
+    obj.setdefault("kind", resource.kind)
+    if resource.namespaced:
+        given = fields.setdefault("namespace", namespace) or namespace
+        fields["namespace"] = given
+        if given != namespace:
+            raise errors.BadRequest(
+                "the namespace of the provided object does not match the namespace sent on "
+                "the request"
+            )
+    else:
+        fields.pop("namespace", None)
+    if fields.get("resourceVersion"):
+        raise errors.BadRequest("resourceVersion should not be set on objects to be created")
+
+
+async def _create(registry: Registry, namespace: str, obj: Obj, context: WriteContext) -> Obj:
+    """Complete and store an object that has its name, as mutating plugins have left it."""
+    fields, resource, kind = meta.ensure_metadata(obj), registry.resource, registry.kind
+    for field in _SERVER_FIELDS:
+        fields.pop(field, None)
+    fields["uid"] = str(uuid.UUID(int=registry.rng.getrandbits(128), version=4))
+    fields["creationTimestamp"] = registry.now()
+    registry.strategy.prepare_for_create(obj)
+    name = meta.name(obj)
+    if not name:
+        text = "Required value: name or generateName is required"
+        raise errors.Invalid.for_resource(
+            resource, "", [Cause("metadata.name", text, "FieldValueRequired")]
+        )
+    registry.refuse(name, objects.validate_create(kind, obj))
+    context.warnings.extend(kind.warnings(obj, None))
+    obj = kind.kept(obj)
+    if not context.is_admitted:
+        attributes = registry.attributes(
+            admission.CREATE, context, obj, namespace=namespace, name=name
+        )
+        await admission.validate(registry.admission, attributes)
+    key = registry.row.key(namespace, name)
+    with translating(resource, name):
+        if context.is_dry_run:
+            return await _pretend(registry, key, obj)
+        await registry.allocator.allocate(obj)
+        try:
+            stored = await registry.storage.create(
+                key, registry.as_stored(obj), ttl_seconds=registry.strategy.ttl_seconds
+            )
+        except KeyExistsError:
+            await registry.allocator.release(obj)
+            raise
+    return registry.served(stored)
+
+
+async def _pretend(registry: Registry, key: str, obj: Obj) -> Obj:
+    page = await registry.storage.list(key, limit=1)
+    row = registry.row
+    found = page.items and row.key(meta.namespace(obj), meta.name(page.items[0])) == key
+    if found:
+        raise KeyExistsError(key)
+    return registry.served(obj)

@@ -1,0 +1,107 @@
+"""DELETE: an update that either marks the object as ending (finalizers, grace) or removes it, in one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from controlplane.api import meta, times
+from controlplane.api.meta import Obj
+from controlplane.api.strategy import DeleteOptions, Strategy
+from controlplane.apiserver.admission import interface as admission
+from controlplane.apiserver.requests.context import WriteContext
+from controlplane.apiserver.storage_errors import translating
+from controlplane.storage.interface import Preconditions, Removal
+
+if TYPE_CHECKING:
+    from controlplane.apiserver.registry.registry import Registry
+
+_FOREGROUND, _ORPHAN = "foregroundDeletion", "orphan"
+
+
+async def delete(
+    registry: Registry, namespace: str, name: str, options: DeleteOptions, context: WriteContext
+) -> tuple[Obj, bool]:
+    """(the object, whether it is gone now): mark it as ending, or remove it when nothing holds it."""
+    key = registry.row.key(namespace, name)
+    preconditions = Preconditions(options.uid, options.resource_version)
+    removed: list[Obj] = []
+
+    async def mark(live: Obj) -> Obj | Removal:
+        preconditions.check(key, live)
+        if not context.is_admitted:
+            attributes = registry.attributes(
+                admission.DELETE,
+                context,
+                None,
+                registry.served(live),
+                namespace=namespace,
+                name=name,
+            )
+            await admission.mutate(registry.admission, attributes)
+            await admission.validate(registry.admission, attributes)
+        result = _marked(registry, live, options)
+        removed[:] = [live] if isinstance(result, Removal) else []
+        return result
+
+    with translating(registry.resource, name):
+        if options.is_dry_run:
+            result = await mark(await registry.storage.get(key))
+            obj = result.obj if isinstance(result, Removal) else result
+            return registry.served(obj), isinstance(result, Removal)
+        obj = await registry.storage.guaranteed_update(key, mark)
+        if removed:
+            await registry.allocator.release(removed[0])
+    return registry.served(obj), bool(removed)
+
+
+def is_finished(strategy: Strategy, obj: Obj) -> bool:
+    """Whether nothing holds an ending object any more."""
+    fields = meta.metadata(obj)
+    return (
+        "deletionTimestamp" in fields
+        and not fields.get("finalizers")
+        and not fields.get("deletionGracePeriodSeconds")
+        and not strategy.holds_deletion(obj)
+    )
+
+
+def _marked(registry: Registry, live: Obj, options: DeleteOptions) -> Obj | Removal:
+    strategy = registry.strategy
+    obj: Obj = {**live, "metadata": dict(meta.metadata(live))}
+    fields = obj["metadata"]
+    grace = strategy.grace_seconds(live, options)
+    finalizers = _propagated(meta.finalizers(live), options.propagation)
+    if finalizers:
+        fields["finalizers"] = finalizers
+    else:
+        fields.pop("finalizers", None)
+    if "deletionTimestamp" in fields:
+        # A second DELETE may only shorten what the first one has granted.
+        granted = int(fields.get("deletionGracePeriodSeconds") or 0)
+        if options.grace_seconds is not None and grace < granted:
+            _set_deadline(registry, fields, grace)
+    elif grace or finalizers or strategy.holds_deletion(obj):
+        _set_deadline(registry, fields, grace)
+        strategy.mark_deleting(obj)
+        if fields.get("generation"):
+            fields["generation"] += 1
+    else:
+        return Removal(live)
+    return Removal(obj) if is_finished(strategy, obj) else obj
+
+
+def _set_deadline(registry: Registry, fields: Obj, grace_seconds: int) -> None:
+    fields["deletionTimestamp"] = times.to_rfc3339(registry.clock.time() + grace_seconds)
+    fields["deletionGracePeriodSeconds"] = grace_seconds
+
+
+def _propagated(finalizers: list[str], propagation: str) -> list[str]:
+    """Finalizers with the garbage collector's ones set as the policy asks."""
+    if not propagation:
+        return finalizers
+    kept = [one for one in finalizers if one not in (_FOREGROUND, _ORPHAN)]
+    if propagation == "Foreground":
+        kept.append(_FOREGROUND)
+    elif propagation == "Orphan":
+        kept.append(_ORPHAN)
+    return kept

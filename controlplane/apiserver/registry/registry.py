@@ -1,0 +1,124 @@
+"""One served kind: what its verbs need, and the verbs.
+
+How each write goes is told in create.py, update.py and delete.py.
+"""
+
+import random
+
+from controlplane.api import errors, times
+from controlplane.api.errors import Cause
+from controlplane.api.kind import Kind
+from controlplane.api.meta import Obj
+from controlplane.api.resource import Resource
+from controlplane.api.strategy import DeleteOptions
+from controlplane.apiserver.admission.interface import Admission, Attributes
+from controlplane.apiserver.registry import create, delete, update
+from controlplane.apiserver.registry.allocation.interface import Allocator
+from controlplane.apiserver.requests.context import Transform, WriteContext
+from controlplane.apiserver.storage_errors import translating
+from controlplane.storage.interface import NO_PRECONDITIONS, Preconditions, Storage
+from kvstore.base.clock import Clock
+
+
+class Registry:
+    """The verbs of one resource."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        row: Resource,
+        storage: Storage,
+        allocator: Allocator,
+        admission: Admission,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        self.kind = kind
+        self.resource = kind.resource
+        # The row under which the objects are stored; another one for second spellings of a kind.
+        self.row = row
+        self.strategy = kind.strategy(kind.resource)
+        self.storage = storage
+        self.allocator = allocator
+        self.admission = admission
+        self.clock = clock
+        self.rng = rng
+
+    def now(self) -> str:
+        """The time as objects carry it."""
+        return times.to_rfc3339(self.clock.time())
+
+    def served(self, obj: Obj) -> Obj:
+        """`obj` with the apiVersion of this resource's URL."""
+        version, conversion = self.resource.group_version, self.kind.conversion
+        if conversion is not None:
+            obj = conversion.from_stored(obj)
+        elif obj.get("apiVersion") == version and obj.get("kind") == self.resource.kind:
+            return obj
+        return {**obj, "apiVersion": version, "kind": self.resource.kind}
+
+    def as_stored(self, obj: Obj) -> Obj:
+        """`obj` as the store keeps it."""
+        if self.kind.conversion is None:
+            return obj
+        obj = self.kind.conversion.to_stored(obj)
+        return {**obj, "apiVersion": self.row.group_version, "kind": self.row.kind}
+
+    def refuse(self, name: str, causes: list[Cause]) -> None:
+        """Raise Invalid when there are causes."""
+        if causes:
+            raise errors.Invalid.for_resource(self.resource, name, causes)
+
+    def attributes(
+        self,
+        operation: str,
+        context: WriteContext,
+        obj: Obj | None,
+        old: Obj | None = None,
+        *,
+        namespace: str = "",
+        name: str = "",
+    ) -> Attributes:
+        """What admission is told of a write."""
+        return Attributes(
+            operation=operation,
+            resource=self.resource,
+            kind=self.kind,
+            user=context.user,
+            obj=obj,
+            old=old,
+            subresource=context.subresource,
+            namespace=namespace,
+            name=name,
+            options=context.options,
+            is_dry_run=context.is_dry_run,
+            warnings=context.warnings,
+            annotations=context.annotations,
+        )
+
+    async def get(self, namespace: str, name: str) -> Obj:
+        """The object, by a linearizable read."""
+        with translating(self.resource, name):
+            return self.served(await self.storage.get(self.row.key(namespace, name)))
+
+    async def create(self, namespace: str, obj: Obj, context: WriteContext) -> Obj:
+        """See `create.create`."""
+        return await create.create(self, namespace, obj, context)
+
+    async def update(
+        self,
+        namespace: str,
+        name: str,
+        transform: Transform,
+        context: WriteContext,
+        *,
+        preconditions: Preconditions = NO_PRECONDITIONS,
+    ) -> Obj:
+        """See `update.update`."""
+        return await update.update(self, namespace, name, transform, context, preconditions)
+
+    async def delete(
+        self, namespace: str, name: str, options: DeleteOptions, context: WriteContext
+    ) -> tuple[Obj, bool]:
+        """See `delete.delete`."""
+        return await delete.delete(self, namespace, name, options, context)

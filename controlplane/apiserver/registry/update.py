@@ -1,0 +1,162 @@
+"""PUT and PATCH: how an object takes the place of another.
+
+An update is a function of the live object, run inside the storage's compare-and-write loop, so that a PATCH needs no
+retry of its own. In upstream's order: what the change makes is defaulted, its fields are given to their manager,
+mutating plugins complete it, the strategy resets what may not change, the kind's rules and then the validating plugins
+may refuse it. A result equal to the live object is not written.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from controlplane.api import errors, meta
+from controlplane.api.errors import Cause
+from controlplane.api.meta import Obj
+from controlplane.api.validation import objects
+from controlplane.apiserver.admission import interface as admission
+from controlplane.apiserver.registry import managed
+from controlplane.apiserver.registry.delete import is_finished
+from controlplane.apiserver.requests.context import Transform, WriteContext
+from controlplane.apiserver.storage_errors import translating
+from controlplane.storage.interface import Preconditions, Removal
+
+if TYPE_CHECKING:
+    from controlplane.apiserver.registry.registry import Registry
+
+# What a client cannot change after creation.
+_SERVER_FIELDS = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
+
+
+async def update(
+    registry: Registry,
+    namespace: str,
+    name: str,
+    transform: Transform,
+    context: WriteContext,
+    preconditions: Preconditions,
+) -> Obj:
+    """Replace the object by what `transform` makes of it."""
+    key = registry.row.key(namespace, name)
+    removed: list[Obj] = []
+
+    async def change(live: Obj) -> Obj | Removal:
+        served = registry.served(live)
+        wanted = await transform(meta.copy_of(served))
+        return await _changed(registry, wanted, served, name, context)
+
+    async def stored(live: Obj) -> Obj | Removal:
+        result = await change(live)
+        removed[:] = [live] if isinstance(result, Removal) else []
+        if isinstance(result, Removal) or result == live:
+            return result
+        return registry.as_stored(result)
+
+    with translating(registry.resource, name):
+        if context.is_dry_run:
+            live = await registry.storage.get(key)
+            preconditions.check(key, live)
+            result = await change(live)
+            return registry.served(result.obj if isinstance(result, Removal) else result)
+        written = await registry.storage.guaranteed_update(
+            key,
+            stored,
+            preconditions=preconditions,
+            ttl_seconds=registry.strategy.ttl_seconds,
+        )
+        if removed:
+            await registry.allocator.release(removed[0])
+    return registry.served(written)
+
+
+async def _changed(
+    registry: Registry, obj: Obj, live: Obj, name: str, context: WriteContext
+) -> Obj | Removal:
+    """The object to store when a client wants `obj` in place of `live`."""
+    kind, strategy = registry.kind, registry.strategy
+    _check_identity(registry, obj, live, name)
+    kind.default(obj)
+    managed.track(kind, live, obj, context, registry.now())
+    attributes = registry.attributes(
+        admission.UPDATE, context, obj, live, namespace=meta.namespace(live), name=name
+    )
+    if not context.is_admitted:
+        await admission.mutate(registry.admission, attributes)
+    _keep_server_fields(obj, live)
+    if context.subresource == "status":
+        strategy.prepare_for_status_update(obj, live)
+    elif not context.subresource:
+        strategy.prepare_for_update(obj, live)
+    strategy.bump_generation(obj, live)
+    causes: list[Cause] = []
+    if not context.subresource:
+        # A status write cannot break what it does not touch.
+        causes = objects.validate_update(kind, obj, live)
+    registry.refuse(name, [*causes, *_new_finalizers(obj, live)])
+    context.warnings.extend(kind.warnings(obj, live))
+    obj = kind.kept(obj)
+    if not context.is_admitted and registry.admission.validators(
+        admission.UPDATE, registry.resource, context.subresource
+    ):
+        attributes = registry.attributes(
+            admission.UPDATE, context, obj, live, namespace=meta.namespace(live), name=name
+        )
+        await admission.validate(registry.admission, attributes)
+    if is_finished(strategy, obj):
+        return Removal(obj)
+    obj["metadata"]["resourceVersion"] = meta.resource_version(live)
+    return live if managed.only_time_differs(obj, live) else obj
+
+
+def _keep_server_fields(obj: Obj, live: Obj) -> None:
+    fields, old = meta.ensure_metadata(obj), meta.metadata(live)
+    for field in _SERVER_FIELDS:
+        if field in old:
+            fields[field] = old[field]
+        else:
+            fields.pop(field, None)
+    fields.pop("selfLink", None)
+
+
+def _check_identity(registry: Registry, obj: Obj, live: Obj, name: str) -> None:
+    """Refuse an object that is not the one the URL and the store mean."""
+    fields, old = meta.ensure_metadata(obj), meta.metadata(live)
+    if fields.setdefault("name", name) != name:
+        raise errors.BadRequest(
+            f"the name of the object ({fields['name']}) does not match the name on the URL ({name})"
+        )
+    if registry.resource.namespaced:
+        namespace = old.get("namespace", "")
+        if (fields.get("namespace") or namespace) != namespace:
+            raise errors.BadRequest(
+                "the namespace of the provided object does not match the namespace sent on "
+                "the request"
+            )
+        fields["namespace"] = namespace
+    uid = fields.get("uid")
+    if uid and uid != old.get("uid"):
+        raise errors.Conflict.of(
+            registry.resource,
+            name,
+            f"Precondition failed: UID in precondition: {uid}, UID in object meta: "
+            f"{old.get('uid', '')}",
+        )
+    version = fields.get("resourceVersion")
+    if version and version != old.get("resourceVersion"):
+        raise errors.Conflict.of(registry.resource, name)
+    if not version and not registry.strategy.allows_unconditional_update:
+        text = "Invalid value: 0x0: must be specified for an update"
+        registry.refuse(name, [Cause("metadata.resourceVersion", text)])
+
+
+def _new_finalizers(obj: Obj, live: Obj) -> list[Cause]:
+    if not meta.is_deleting(live):
+        return []
+    added = sorted(set(meta.finalizers(obj)) - set(meta.finalizers(live)))
+    if not added:
+        return []
+    text = (
+        "Forbidden: no new finalizers can be added if the object is being deleted, found new "
+        f"finalizers {added}"
+    )
+    return [Cause("metadata.finalizers", text, "FieldValueForbidden")]
