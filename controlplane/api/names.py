@@ -31,8 +31,8 @@ _ENV_RE = re.compile(r"[ -<>-~]+")
 _PORT_NAME_RE = re.compile("[-a-z0-9]+")
 
 
-def _too_long(limit: int) -> str:
-    return f"must be no more than {limit} characters"
+def _too_long(limit: int, unit: str = "characters") -> str:
+    return f"must be no more than {limit} {unit}"
 
 
 def _regex(rule: str, pattern: str, *examples: str) -> str:
@@ -107,7 +107,7 @@ def qualified_name(text: str) -> list[str]:
     if not name:
         problems.append("name part must be non-empty")
     elif len(name) > 63:
-        problems.append("name part " + _too_long(63))
+        problems.append("name part " + _too_long(63, "bytes"))
     if not _QUALIFIED_RE.fullmatch(name):
         problems.append("name part " + _qualified_shape(""))
     return problems
@@ -139,7 +139,7 @@ def label_value(text: str) -> list[str]:
     """Values of labels: empty is good."""
     problems = []
     if len(text) > 63:
-        problems.append(_too_long(63))
+        problems.append(_too_long(63, "bytes"))
     if not _LABEL_VALUE_RE.fullmatch(text):
         problems.append(
             _regex(
@@ -198,6 +198,13 @@ def port_name(text: str) -> list[str]:
     if text.startswith("-") or text.endswith("-"):
         problems.append("must not begin or end with a hyphen")
     return problems
+
+
+def path_segment(text: str) -> list[str]:
+    """Names that only have to fit into a URL: no dots alone, no `/`, no `%`."""
+    if text in (".", ".."):
+        return [f"may not be '{text}'"]
+    return [f"may not contain '{letter}'" for letter in "/%" if letter in text]
 
 
 def generate_name(base: str, rng: Random) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from fractions import Fraction
+from typing import TypeGuard
 
 _SHAPE = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))((?:[eE][+-]?\d+)|(?:[KMGTPE]i)|[numkMGTPE])?")
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
@@ -85,7 +86,7 @@ def canonical(value: str | int | float) -> str:
     return format(parse(value), family(value))
 
 
-def is_valid(value: object) -> bool:
+def is_valid(value: object) -> TypeGuard[str | int | float]:
     """Whether the value is a quantity."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return False

@@ -61,6 +61,11 @@ def too_many(path: str, count: int, limit: int) -> Cause:
     return Cause(path, f"Too many: {count}: must have at most {limit} {noun}", "FieldValueTooMany")
 
 
+def duplicate_because(path: str, value: Any, detail: str) -> Cause:
+    """A value that must be unique, with the reason."""
+    return Cause(path, f"Duplicate value: {show(value)}: {detail}", "FieldValueDuplicate")
+
+
 def immutable(path: str, new: Any) -> Cause:
     """A change of what may not change."""
     return invalid(path, new, "field is immutable")

@@ -43,7 +43,7 @@ def validate_metadata(
         causes.append(fields.forbidden("metadata.namespace", "not allowed on this type"))
     causes += fields.non_negative("metadata.generation", md.get("generation"))
     causes += validate_labels("metadata.labels", md.get("labels"))
-    causes += _annotations(md.get("annotations"))
+    causes += validate_annotations("metadata.annotations", md.get("annotations"))
     causes += _owners(md.get("ownerReferences"))
     for finalizer in md.get("finalizers") or ():
         causes += fields.each("metadata.finalizers", finalizer, names.qualified_name(finalizer))
@@ -67,16 +67,17 @@ def validate_labels(path: str, labels: Any) -> list[Cause]:
     return causes
 
 
-def _annotations(annotations: Any) -> list[Cause]:
+def validate_annotations(path: str, annotations: Any) -> list[Cause]:
+    """Causes in a map of annotations."""
     causes: list[Cause] = []
     size = 0
     for key, value in (annotations or {}).items():
         size += len(key.encode()) + len(str(value).encode())
         # Upper case is allowed in the prefix of annotations.
         problems = names.qualified_name(key.lower())
-        causes += fields.each("metadata.annotations", key, problems)
+        causes += fields.each(path, key, problems)
     if size > TOTAL_ANNOTATIONS_BYTES:
-        causes.append(fields.too_long("metadata.annotations", TOTAL_ANNOTATIONS_BYTES))
+        causes.append(fields.too_long(path, TOTAL_ANNOTATIONS_BYTES))
     return causes
 
 

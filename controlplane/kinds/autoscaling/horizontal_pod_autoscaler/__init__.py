@@ -1,0 +1,1 @@
+"""HorizontalPodAutoscalers in both versions; v2 is what is stored."""

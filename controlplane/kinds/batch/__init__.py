@@ -1,0 +1,1 @@
+"""Kinds of the group batch: pods that run to an end, once or by the clock."""
