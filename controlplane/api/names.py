@@ -200,13 +200,6 @@ def port_name(text: str) -> list[str]:
     return problems
 
 
-def path_segment(text: str) -> list[str]:
-    """Names that only have to fit into a URL: no dots alone, no `/`, no `%`."""
-    if text in (".", ".."):
-        return [f"may not be '{text}'"]
-    return [f"may not contain '{letter}'" for letter in "/%" if letter in text]
-
-
 def generate_name(base: str, rng: Random) -> str:
     """A name from `generateName`: the base cut to fit, and five safe letters."""
     suffix = "".join(rng.choice(SAFE_ALPHABET) for _ in range(GENERATED_LENGTH))
