@@ -46,13 +46,13 @@ def _default(obj: Obj) -> None:
 
 
 def _validate(obj: Obj) -> list[Cause]:
-    about = obj.get("involvedObj") or {}
+    about = obj.get("involvedObject") or {}
     namespace = about.get("namespace") or ""
     # Events about cluster-scoped objects live in `default`.
     allowed = (namespace,) if namespace else ("default", "kube-system", "")
     if meta.namespace(obj) not in allowed:
         detail = "does not match event.namespace"
-        return [fields.invalid("involvedObj.namespace", namespace, detail)]
+        return [fields.invalid("involvedObject.namespace", namespace, detail)]
     return []
 
 
@@ -77,7 +77,7 @@ def _event_first_seen(obj: Obj, now: float) -> str:
 
 def _event_object(obj: Obj, now: float) -> str:
     """`pod/name` of the object it is about."""
-    about = obj.get("involvedObj") or {}
+    about = obj.get("involvedObject") or {}
     kind = str(about.get("kind") or "").lower()
     return f"{kind}/{about.get('name')}" if about.get("name") else kind
 
