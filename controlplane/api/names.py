@@ -7,7 +7,11 @@ apimachinery/pkg/util/validation: users search for them.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from random import Random
+
+Rule = Callable[[str], list[str]]
+"""A checker: the problems of a text."""
 
 # Letters and digits that make no words and are not taken for each other.
 SAFE_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -26,6 +30,10 @@ _SUBDOMAIN_RE = re.compile(_SUBDOMAIN)
 _DNS1035_RE = re.compile(_DNS1035)
 _QUALIFIED_RE = re.compile(_QUALIFIED)
 _LABEL_VALUE_RE = re.compile(_LABEL_VALUE)
+_UNDERSCORE_LABEL = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+_UNDERSCORE_SUBDOMAIN = rf"{_UNDERSCORE_LABEL}(\.{_UNDERSCORE_LABEL})*"
+_UNDERSCORE_SUBDOMAIN_RE = re.compile(_UNDERSCORE_SUBDOMAIN)
+_HTTP_HEADER_RE = re.compile("[-A-Za-z0-9]+")
 _CONFIG_KEY_RE = re.compile("[-._a-zA-Z0-9]+")
 _ENV_RE = re.compile(r"[ -<>-~]+")
 _PORT_NAME_RE = re.compile("[-a-z0-9]+")
@@ -73,6 +81,31 @@ def dns_subdomain(text: str) -> list[str]:
             )
         )
     return problems
+
+
+def dns_search(text: str) -> list[str]:
+    """A search domain of the resolver: labels of a subdomain may have underscores."""
+    problems = []
+    if len(text) > 253:
+        problems.append(_too_long(253))
+    if not _UNDERSCORE_SUBDOMAIN_RE.fullmatch(text):
+        problems.append(
+            _regex(
+                "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric "
+                "characters, '_', '-' or '.', and must start and end with an alphanumeric character",
+                _UNDERSCORE_SUBDOMAIN,
+                "example.com",
+            )
+        )
+    return problems
+
+
+def http_header(text: str) -> list[str]:
+    """Names of HTTP headers."""
+    if _HTTP_HEADER_RE.fullmatch(text):
+        return []
+    rule = "a valid HTTP header must consist of alphanumeric characters or '-'"
+    return [_regex(rule, "[-A-Za-z0-9]+", "X-Header-Name")]
 
 
 def dns1035_label(text: str) -> list[str]:
@@ -169,13 +202,15 @@ def config_key(text: str) -> list[str]:
                 "key-name",
             )
         )
-    if text in (".", "..") or text.startswith(".."):
-        problems.append("must not be '.', '..' or start with '..'")
+    if text in (".", ".."):
+        problems.append(f"must not be '{text}'")
+    elif text.startswith(".."):
+        problems.append("must not start with '..'")
     return problems
 
 
 def env_name(text: str) -> list[str]:
-    """Names of environment variables: printable ASCII but '=' (1.32's relaxed rule)."""
+    """Names of environment variables: printable ASCII but '='."""
     if _ENV_RE.fullmatch(text):
         return []
     return [
@@ -224,3 +259,8 @@ def template_hash(canonical: bytes, collision_count: int = 0) -> str:
     if collision_count:
         canonical += collision_count.to_bytes(8, "little")
     return safe_encode(fnv1a_32(canonical))
+
+
+def as_prefix(text: str) -> str:
+    """The text to check in place of a prefix that something will follow: a dash at the end may stand there."""
+    return text[:-2] + "a" if len(text) > 1 and text.endswith("-") else text

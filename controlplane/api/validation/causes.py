@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from controlplane.api import names
 from controlplane.api.errors import Cause
 
 
@@ -106,3 +107,48 @@ def number_or_percent(value: Any, path: str) -> list[Cause]:
         )
         return [invalid(path, value, detail)]
     return non_negative(path, value)
+
+
+def too_many(path: str, actual: int, limit: int) -> Cause:
+    """A list with more items than there may be."""
+    items = "item" if limit == 1 else "items"
+    message = f"Too many: {actual}: must have at most {limit} {items}"
+    return Cause(path, message, "FieldValueTooMany")
+
+
+def one_of(path: str, value: Any, supported: Sequence[str]) -> list[Cause]:
+    """A word that must be there and in the list; the list is shown in its own order."""
+    if value in supported:
+        return []
+    return [not_supported(path, value, supported) if value else required(path)]
+
+
+def positive(path: str, value: Any) -> list[Cause]:
+    """A number that is not above zero."""
+    if value is None or value > 0:
+        return []
+    return [invalid(path, value, "must be greater than zero")]
+
+
+def in_range(path: str, value: Any, low: int, high: int) -> list[Cause]:
+    """A number outside the bounds, which are allowed themselves."""
+    if low <= value <= high:
+        return []
+    return [invalid(path, value, f"must be between {low} and {high}, inclusive")]
+
+
+def port_or_name(path: str, value: Any) -> list[Cause]:
+    """A port by its number or its name."""
+    if isinstance(value, str):
+        return each(path, value, names.port_name(value))
+    return port_number(path, value or 0)
+
+
+def qualified(path: str, text: str) -> list[Cause]:
+    """A text that is no label name, with or without a prefix."""
+    return each(path, text, names.qualified_name(text))
+
+
+def subdomain(path: str, text: str) -> list[Cause]:
+    """A text that is no name of an object."""
+    return each(path, text, names.dns_subdomain(text))

@@ -31,8 +31,8 @@ def validate_metadata(
     else:
         causes += fields.each("metadata.name", name, validate_name(str(name)))
     if prefix:
-        checked = str(prefix).rstrip("-.") + ("a" if str(prefix)[-1] in "-." else "")
-        causes += fields.each("metadata.generateName", prefix, validate_name(checked))
+        problems = validate_name(names.as_prefix(str(prefix)))
+        causes += fields.each("metadata.generateName", prefix, problems)
     namespace = md.get("namespace")
     if resource.namespaced:
         if not namespace:

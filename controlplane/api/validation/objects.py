@@ -24,3 +24,8 @@ def validate_update(kind: Kind, new: Obj, old: Obj) -> list[Cause]:
     if not kind.validates_update_alone:
         causes += kind.validate(new)
     return causes + kind.validate_update(new, old)
+
+
+def validate_status(kind: Kind, new: Obj, old: Obj) -> list[Cause]:
+    """Causes for which the object's status may not take the place of the old one's."""
+    return validate_metadata_update(new, old) + kind.validate_status(new, old)

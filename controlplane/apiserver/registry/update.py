@@ -90,8 +90,10 @@ async def _changed(
     strategy.bump_generation(obj, live)
     causes: list[Cause] = []
     if not context.subresource:
-        # A status write cannot break what it does not touch.
         causes = objects.validate_update(kind, obj, live)
+    elif context.subresource == "status":
+        # A status write cannot break what it does not touch.
+        causes = objects.validate_status(kind, obj, live)
     registry.refuse(name, [*causes, *_new_finalizers(obj, live)])
     context.warnings.extend(kind.warnings(obj, live))
     obj = kind.kept(obj)

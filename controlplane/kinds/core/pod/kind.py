@@ -9,7 +9,8 @@ from controlplane.kinds.core.pod.columns import COLUMNS, row_conditions
 from controlplane.kinds.core.pod.defaults import default_pod
 from controlplane.kinds.core.pod.resource import PODS
 from controlplane.kinds.core.pod.strategy import PodStrategy
-from controlplane.kinds.core.pod.validation import validate_pod, validate_pod_update
+from controlplane.kinds.core.pod.updates import validate_pod_status, validate_pod_update
+from controlplane.kinds.core.pod.validation import validate_pod
 
 
 def _field_value(obj: Obj, label: str) -> str | None:
@@ -26,6 +27,8 @@ KIND = Kind(
     default=default_pod,
     validate=validate_pod,
     validate_update=validate_pod_update,
+    validates_update_alone=True,
+    validate_status=validate_pod_status,
     field_value=_field_value,
     columns=COLUMNS,
     row_conditions=row_conditions,
