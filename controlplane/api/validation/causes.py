@@ -109,13 +109,6 @@ def number_or_percent(value: Any, path: str) -> list[Cause]:
     return non_negative(path, value)
 
 
-def too_many(path: str, actual: int, limit: int) -> Cause:
-    """A list with more items than there may be."""
-    items = "item" if limit == 1 else "items"
-    message = f"Too many: {actual}: must have at most {limit} {items}"
-    return Cause(path, message, "FieldValueTooMany")
-
-
 def one_of(path: str, value: Any, supported: Sequence[str]) -> list[Cause]:
     """A word that must be there and in the list; the list is shown in its own order."""
     if value in supported:
