@@ -55,6 +55,8 @@ class APIError(Exception):
     code: ClassVar[int] = 500
     reason: ClassVar[str] = ""
     retryable: ClassVar[bool] = False
+    # Compat: refusals by route alone have details, though there are none.
+    has_empty_details: bool = False
     outcome_known: ClassVar[bool] = True
 
     def __init__(
@@ -104,7 +106,7 @@ class APIError(Exception):
         if self.reason:
             status["reason"] = self.reason
         details = self.details()
-        if details:
+        if details or self.has_empty_details:
             status["details"] = details
         status["code"] = self.status_code
         return status
@@ -195,7 +197,9 @@ class NotFound(APIError):
     @classmethod
     def path(cls) -> NotFound:
         """The answer to a URL that is not part of the API."""
-        return cls("the server could not find the requested resource")
+        error = cls("the server could not find the requested resource")
+        error.has_empty_details = True
+        return error
 
 
 class MethodNotAllowed(APIError):
@@ -204,15 +208,10 @@ class MethodNotAllowed(APIError):
     code = 405
     reason = "MethodNotAllowed"
 
-    def __init__(
-        self,
-        message: str = "the server does not allow this method on the requested resource",
-        *,
-        kind: str = "",
-        group: str = "",
-        name: str = "",
-    ) -> None:
-        super().__init__(message, kind=kind, group=group, name=name)
+    has_empty_details = True
+
+    def __init__(self) -> None:
+        super().__init__("the server does not allow this method on the requested resource")
 
 
 class NotAcceptable(APIError):

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from controlplane.api import errors
 from controlplane.api.resource import Resource
-from controlplane.apiserver.documents import discovery, health, not_served, openapi
+from controlplane.apiserver.documents import discovery, health, not_served, openapi, root
 from controlplane.apiserver.http.messages import Answer, Request, Response
 from controlplane.apiserver.served import Parts
 from controlplane.apiserver.subresources import table as subresources
@@ -32,7 +32,10 @@ _DOCUMENTS: dict[str, Callable[[Parts, Request], Awaitable[Response]]] = {
     "readyz": health.handle_check,
     "version": health.handle_version,
     "metrics": health.handle_metrics,
+    "": root.handle,
 }
+# What follows one of these is a part of the API or nothing: their 404 is a Status.
+_API_ROOTS = ("api", "apis")
 
 
 async def route(parts: Parts, request: Request) -> Answer:
@@ -46,16 +49,19 @@ async def route(parts: Parts, request: Request) -> Answer:
         if empty is None:
             raise errors.NotFound.path()
         return empty
+    if request.method == "HEAD":
+        # Compat: the original has no such routes, though it takes the verb for a get.
+        raise errors.MethodNotAllowed()
     _check_place(request, resource)
     if info.subresource:
         return await subresources.handle(parts, request, resource)
     handler = _VERBS.get(info.verb)
     if handler is None or info.verb not in resource.verbs:
-        raise errors.MethodNotAllowed(kind=resource.plural, group=resource.group, name=info.name)
+        raise errors.MethodNotAllowed()
     if info.verb == "create" and info.name:
-        raise errors.MethodNotAllowed(kind=resource.plural, group=resource.group, name=info.name)
+        raise errors.MethodNotAllowed()
     if not info.name and info.verb in ("update", "patch"):
-        raise errors.MethodNotAllowed(kind=resource.plural, group=resource.group)
+        raise errors.MethodNotAllowed()
     return await handler(parts, request, resource)
 
 
@@ -64,15 +70,18 @@ def _check_place(request: Request, resource: Resource) -> None:
     is_in_one_place = info.name or info.verb not in ("list", "watch")
     if resource.namespaced and not info.namespace and is_in_one_place and info.verb != "watch":
         # Across namespaces there are only lists and watches: neither POST nor DELETE of a collection.
-        raise errors.MethodNotAllowed(kind=resource.plural, group=resource.group, name=info.name)
+        raise errors.MethodNotAllowed()
     if not resource.namespaced and info.namespace and resource.plural != "namespaces":
         raise errors.NotFound.path()
 
 
 async def _document(parts: Parts, request: Request) -> Response:
+    first = request.path.strip("/").split("/")[0]
+    handler = _DOCUMENTS.get(first)
+    if handler is None:
+        return root.not_found()
     if request.method not in ("GET", "HEAD"):
         raise errors.MethodNotAllowed()
-    handler = _DOCUMENTS.get(request.path.strip("/").split("/")[0])
-    if handler is None:
+    if first in _API_ROOTS and "//" in request.path:
         raise errors.NotFound.path()
     return await handler(parts, request)

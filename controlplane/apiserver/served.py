@@ -43,6 +43,11 @@ class Parts:
     # Set when the objects every cluster has are there.
     bootstrapped: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def address(self) -> str:
+        """Where clients reach this server, as `host:port`."""
+        return f"{self.config.bind_address}:{self.config.secure_port}"
+
     def serve(self, scheme: Scheme) -> None:
         """Serve the kinds of `scheme` and no others, from the next request on."""
         registries = {}

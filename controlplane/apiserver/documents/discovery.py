@@ -1,10 +1,22 @@
 """/api and /apis: what is served, plain or aggregated, as the Accept header asks."""
 
+import hashlib
+
+import msgspec
+
 from controlplane.api import errors
-from controlplane.api.scheme import Scheme
+from controlplane.api.meta import Obj
 from controlplane.api.wire import discovery
-from controlplane.apiserver.http.messages import Request, Response, json_response
-from controlplane.apiserver.http.negotiate import JSON, parse_accept, reply_form
+from controlplane.apiserver.http.messages import Request, Response
+from controlplane.apiserver.http.negotiate import (
+    FORMS,
+    JSON,
+    PROTOBUF,
+    not_acceptable,
+    parse_accept,
+    reply_form,
+)
+from controlplane.apiserver.requests import render
 from controlplane.apiserver.served import Parts
 
 
@@ -13,7 +25,7 @@ async def handle(parts: Parts, request: Request) -> Response:
     scheme = parts.scheme
     words = [part for part in request.path.split("/") if part]
     if len(words) == 1:
-        return _root(scheme, request, is_legacy=words[0] == "api")
+        return _root(parts, request, is_legacy=words[0] == "api")
     content = None
     if words[0] == "api" and len(words) == 2:
         content = discovery.api_resource_list(scheme, "", words[1])
@@ -23,27 +35,49 @@ async def handle(parts: Parts, request: Request) -> Response:
         content = discovery.api_resource_list(scheme, words[1], words[2])
     if content is None:
         raise errors.NotFound.path()
-    return json_response(200, content)
+    return _plain(request, content)
 
 
-def _root(scheme: Scheme, request: Request, *, is_legacy: bool) -> Response:
+def _root(parts: Parts, request: Request, *, is_legacy: bool) -> Response:
+    scheme = parts.scheme
     for wanted in parse_accept(request.headers.get("accept", "")):
-        if wanted.type != JSON:
+        if wanted.type not in (JSON, PROTOBUF):
+            if wanted.type in (*FORMS, "*/*") and "as" not in wanted.params:
+                break
             continue
-        # Compat: a version the client has not named is one it cannot read (kubectl 1.27 to 1.29 know v2beta1 only).
         version = wanted.params.get("v", "")
         is_aggregated = (
             wanted.params.get("g") == "apidiscovery.k8s.io"
             and wanted.params.get("as") == "APIGroupDiscoveryList"
         )
+        # Compat: a version the client has not named is one it cannot read.
         if is_aggregated and version in discovery.AGGREGATED_VERSIONS:
             content = discovery.aggregated(scheme, version, legacy=is_legacy)
-            response = json_response(200, content)
-            response.content_type = discovery.aggregated_media_type(version)
-            response.headers["Vary"] = "Accept"
-            return response
-        if not wanted.params:
+            return _aggregated(request, content, wanted.type, version)
+        if "as" not in wanted.params:
             break
-    reply_form(request.headers.get("accept", ""))
-    content = discovery.api_versions(scheme) if is_legacy else discovery.api_group_list(scheme)
-    return json_response(200, content)
+    if is_legacy:
+        return _plain(request, discovery.api_versions(scheme, parts.address))
+    return _plain(request, discovery.api_group_list(scheme))
+
+
+def _aggregated(request: Request, content: Obj, media_type: str, version: str) -> Response:
+    body = msgspec.json.encode(content)
+    tag = '"' + hashlib.sha512(body).hexdigest().upper() + '"'
+    headers = {"ETag": tag, "Vary": "Accept", "Cache-Control": "public"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(304, b"", "", headers)
+    if media_type == PROTOBUF:
+        from controlplane.api.wire import protobuf
+
+        body = protobuf.encode(content)
+    return Response(200, body, discovery.aggregated_media_type(version, media_type), headers)
+
+
+def _plain(request: Request, content: Obj) -> Response:
+    form = reply_form(request.headers.get("accept", ""))
+    if form.transform:
+        raise not_acceptable(FORMS)
+    if form.media_type == PROTOBUF:
+        content = {"apiVersion": "v1", **content}
+    return render.encode(request, 200, content, form)

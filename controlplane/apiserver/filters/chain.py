@@ -8,6 +8,7 @@ from controlplane.apiserver.filters.accounting import Accounting
 from controlplane.apiserver.filters.authentication import Authentication
 from controlplane.apiserver.filters.authorization import Authorization
 from controlplane.apiserver.filters.body import body
+from controlplane.apiserver.filters.compression import compression
 from controlplane.apiserver.filters.deadline import Deadline
 from controlplane.apiserver.filters.failures import failures
 from controlplane.apiserver.filters.flow_control import FlowControl
@@ -33,6 +34,7 @@ def default_filters(
         Accounting(parts.metrics, parts.clock),
         # Outside `failures`, too: a refusal may come with warnings.
         warnings,
+        compression,
         failures,
         # Before everything that treats users differently.
         Authentication(authenticator),

@@ -74,7 +74,9 @@ def check_route(accept: str, *, with_streams: bool = False) -> None:
             return
     made = (*FORMS, *(form + _STREAM for form in STREAM_FORMS)) if with_streams else FORMS
     text = "406: Not Acceptable\n\nAvailable representations: " + ", ".join(made)
-    raise errors.NotAcceptable(text)
+    error = errors.NotAcceptable(text)
+    error.has_empty_details = True
+    raise error
 
 
 def reply_form(

@@ -15,7 +15,14 @@ from aiohttp import web
 
 from controlplane.api import errors
 from controlplane.apiserver.http import websocket
-from controlplane.apiserver.http.messages import Answer, Certificate, Incoming, Response, Upgrade
+from controlplane.apiserver.http.messages import (
+    Answer,
+    Certificate,
+    Incoming,
+    Response,
+    StreamResponse,
+    Upgrade,
+)
 from kvstore.base.log import get_logger
 
 log = get_logger(__name__)
@@ -120,13 +127,11 @@ class HttpServer:
             return web.Response(
                 status=answer.status,
                 body=answer.body,
-                headers={"Content-Type": answer.content_type, **answer.headers},
+                headers=_headers(answer),
             )
         if isinstance(answer, Upgrade):
             return await websocket.serve(request, answer)
-        response = web.StreamResponse(
-            status=answer.status, headers={"Content-Type": answer.content_type, **answer.headers}
-        )
+        response = web.StreamResponse(status=answer.status, headers=_headers(answer))
         response.enable_chunked_encoding()
         await response.prepare(request)
         try:
@@ -142,3 +147,9 @@ class HttpServer:
             if aclose is not None:
                 await aclose()
         return response
+
+
+def _headers(answer: Response | StreamResponse) -> dict[str, str]:
+    if not answer.content_type:
+        return answer.headers
+    return {"Content-Type": answer.content_type, **answer.headers}

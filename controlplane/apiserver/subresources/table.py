@@ -44,5 +44,5 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Answer:
         raise errors.NotFound.path()
     handler = find(resource, info.subresource, info.verb)
     if handler is None or info.verb not in row.verbs:
-        raise errors.MethodNotAllowed(kind=resource.plural, group=resource.group, name=info.name)
+        raise errors.MethodNotAllowed()
     return await handler(parts, request, resource)
