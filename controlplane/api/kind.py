@@ -67,6 +67,18 @@ class Conversion:
 
 
 @dataclass(frozen=True, slots=True)
+class ScalePaths:
+    """Where the numbers of an autoscaling/v1 Scale stand in an object: dotted paths. `selector` may be empty.
+
+    A selector is a text in the query form, or a metav1.LabelSelector.
+    """
+
+    spec_replicas: str = "spec.replicas"
+    status_replicas: str = "status.replicas"
+    selector: str = "spec.selector"
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """A served kind in one version.
 
@@ -80,6 +92,9 @@ class Kind:
     the value at that path (None: take the path).
     `warnings(obj, old)` are texts of Warning headers; `old` is None for a create.
     `is_tracked` says whether writes leave metadata.managedFields.
+    `read(obj)` makes what a client sent fit the schema, in place, and gives the paths it has dropped; None for built-in
+    kinds, which are read by their type.
+    `scale` says where the subresource of that name finds its numbers.
     `own_schema` is the schema of a custom resource; None takes the built-in one by group, version and kind.
     """
 
@@ -96,6 +111,8 @@ class Kind:
     field_value: Callable[[Obj, str], str | None] = _no_field
     warnings: Callable[[Obj, Obj | None], list[str]] = _no_warnings
     is_tracked: bool = True
+    read: Callable[[Obj], list[str]] | None = None
+    scale: ScalePaths = ScalePaths()
     own_schema: Schema | None = None
     conversion: Conversion | None = None
 

@@ -16,6 +16,7 @@ from controlplane.apiserver.authz.always_allow import AlwaysAllow
 from controlplane.apiserver.authz.chain import AuthorizerChain
 from controlplane.apiserver.bootstrap import loop as bootstrap
 from controlplane.apiserver.config import ApiServerConfig
+from controlplane.apiserver.crd.serving import CustomResources
 from controlplane.apiserver.filters.chain import Chain, default_filters
 from controlplane.apiserver.http.server import HttpServer, server_tls
 from controlplane.apiserver.lookup import CachedLookup
@@ -84,6 +85,8 @@ class ApiServer:
         more_plugins: Sequence[Plugin] = (),
     ) -> None:
         self.parts = build_parts(config, storage, clock, rng, more_plugins)
+        self._custom = CustomResources(self.parts, self.parts.scheme)
+        self.parts.refresh = self._custom.refresh
         self._supervisor = Supervisor("apiserver")
         self.chain = build_chain(self.parts)
         self._http = HttpServer(
@@ -112,6 +115,7 @@ class ApiServer:
         # The rest waits for the store by itself.
         self._supervisor.start(bootstrap.bootstrap(self.parts), "bootstrap")
         self._supervisor.start(self._warm(), "warm")
+        self._supervisor.start(self._custom.run(), "custom resources", eternal=True)
 
     async def _warm(self) -> None:
         """Load all caches, so that watches which come from another server find their place."""

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from controlplane.api import errors
 from controlplane.api.resource import Resource
-from controlplane.apiserver.documents import discovery, health, not_served, openapi, root
+from controlplane.apiserver.documents import discovery, health, openapi, root
 from controlplane.apiserver.http.messages import Answer, Request, Response
 from controlplane.apiserver.served import Parts
 from controlplane.apiserver.subresources import table as subresources
@@ -44,11 +44,10 @@ async def route(parts: Parts, request: Request) -> Answer:
     if not info.is_resource:
         return await _document(parts, request)
     resource = parts.scheme.by_plural(info.group, info.version, info.resource)
-    if resource is None or resource not in parts.registries:
-        empty = not_served.answer(info)
-        if empty is None:
-            raise errors.NotFound.path()
-        return empty
+    if resource is None and info.group and await parts.refresh():
+        resource = parts.scheme.by_plural(info.group, info.version, info.resource)
+    if resource is None:
+        raise errors.NotFound.path()
     if request.method == "HEAD":
         # Compat: the original has no such routes, though it takes the verb for a get.
         raise errors.MethodNotAllowed()

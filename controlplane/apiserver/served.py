@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from controlplane.api.kind import Kind
@@ -16,6 +16,10 @@ from controlplane.apiserver.registry.registry import Registry
 from controlplane.storage.interface import Storage
 from controlplane.storage.watch_cache import WatchCache
 from kvstore.base.clock import Clock
+
+
+async def _nothing_new() -> bool:
+    return False
 
 
 @dataclass(slots=True)
@@ -38,6 +42,8 @@ class Parts:
     scheme: Scheme = field(default_factory=lambda: Scheme(()))
     registries: dict[Resource, Registry] = field(default_factory=dict)
     openapi: Documents = field(default_factory=lambda: Documents(Scheme(())))
+    # Sees which kinds have come or gone by now; whether that changed what is served.
+    refresh: Callable[[], Awaitable[bool]] = _nothing_new
     # Set when the server ends: watches return.
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     # Set when the objects every cluster has are there.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controlplane.api.kind import Kind
 from controlplane.api.scheme import Scheme
+from controlplane.kinds.apiextensions import group as apiextensions
 from controlplane.kinds.apps import group as apps
 from controlplane.kinds.autoscaling import group as autoscaling
 from controlplane.kinds.batch import group as batch
@@ -20,6 +21,7 @@ BUILT_IN: tuple[Kind, ...] = (
     *policy.KINDS,
     *coordination.KINDS,
     *discovery.KINDS,
+    *apiextensions.KINDS,
 )
 
 SCHEME = Scheme(BUILT_IN)

@@ -6,16 +6,13 @@ Each creation is idempotent, so all servers may do it at once; without a store i
 from controlplane.api import errors
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
-from controlplane.apiserver.http.messages import User
-from controlplane.apiserver.requests.context import WriteContext
+from controlplane.apiserver.requests.context import LOOPBACK, WriteContext
 from controlplane.apiserver.served import Parts
 from controlplane.kinds.core.namespace import NAMESPACES
 from controlplane.kinds.core.service import SERVICES
 from kvstore.base.backoff import Backoff
 from kvstore.base.log import get_logger
 
-# The server itself, as it calls its own API.
-LOOPBACK = User("system:apiserver", ("system:masters", "system:authenticated"))
 _SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 log = get_logger(__name__)

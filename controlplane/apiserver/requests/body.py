@@ -109,10 +109,13 @@ def decoded(obj: Obj, kind: Kind) -> tuple[Obj, list[str]]:
         if not has_unknown:
             return made, []
         return made, [f'unknown field "{path}"' for path in normal.unknown_fields(obj, form)]
-    wrong = strict.type_errors(obj, kind.schema)
-    if wrong:
-        raise MalformedError(wrong[0])
-    problems = strict.prune(obj, kind.schema)
+    if kind.read is not None:
+        problems = [f'unknown field "{path}"' for path in kind.read(obj)]
+    else:
+        wrong = strict.type_errors(obj, kind.schema)
+        if wrong:
+            raise MalformedError(wrong[0])
+        problems = strict.prune(obj, kind.schema)
     fields = normal.compiled(messages.OBJECT_META)
     metadata = obj.get("metadata") or {}
     obj["metadata"], has_unknown = normal.normalize(metadata, fields)

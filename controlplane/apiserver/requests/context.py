@@ -10,6 +10,10 @@ from controlplane.apiserver.http.messages import User
 Transform = Callable[[Obj], Awaitable[Obj]]
 
 
+# The server itself, as it calls its own API.
+LOOPBACK = User("system:apiserver", ("system:masters", "system:authenticated"))
+
+
 @dataclass(frozen=True, slots=True)
 class WriteContext:
     """The circumstances of one write; `api_version` is the group version of its URL."""
