@@ -89,6 +89,13 @@ def is_zero(value: Any) -> bool:
     return value is None or (quantity.is_valid(value) and quantity.parse(value) == 0)
 
 
+def is_equal(left: Any, right: Any) -> bool:
+    """Whether two quantities are the same amount, however they are written."""
+    if not quantity.is_valid(left) or not quantity.is_valid(right):
+        return bool(left == right)
+    return quantity.parse(left) == quantity.parse(right)
+
+
 def canonical_quantities(obj: Any, *keys: str) -> None:
     """Write the quantities in the named maps of `obj` (`limits`, `requests`) as the API stores them, in place."""
     for key in keys:

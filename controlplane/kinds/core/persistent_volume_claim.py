@@ -85,7 +85,7 @@ def validate_spec(spec: Obj, path: str) -> list[Cause]:
     if not modes:
         causes.append(fields.required(f"{path}.accessModes", "at least 1 access mode is required"))
     causes += validate_selector(spec.get("selector"), f"{path}.selector")
-    causes += _access_modes(modes, f"{path}.accessModes")
+    causes += validate_access_modes(modes, f"{path}.accessModes")
     where = f"{path}.resources[storage]"
     size = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
     if size is None:
@@ -101,7 +101,8 @@ def validate_spec(spec: Obj, path: str) -> list[Cause]:
     return causes
 
 
-def _access_modes(modes: Sequence[str], path: str) -> list[Cause]:
+def validate_access_modes(modes: Sequence[str], path: str) -> list[Cause]:
+    """Causes in the access modes of a claim or volume."""
     causes = [
         fields.not_supported(path, mode, ACCESS_MODES) for mode in modes if mode not in ACCESS_MODES
     ]

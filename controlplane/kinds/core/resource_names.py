@@ -5,7 +5,7 @@ Sources: pkg/apis/core/validation/validation.go, pkg/apis/core/helper/helpers.go
 
 from __future__ import annotations
 
-from controlplane.api import names
+from controlplane.api import names, quantity
 from controlplane.api.errors import Cause
 from controlplane.api.validation import causes as fields
 
@@ -68,8 +68,40 @@ def validate_container_resource_name(path: str, name: str) -> list[Cause]:
     return causes
 
 
+def is_extended(name: str) -> bool:
+    """Whether the name stands for a resource of a foreign domain, such as a device."""
+    if is_native(name) or name.startswith("requests."):
+        return False
+    return not names.qualified_name(f"requests.{name}")
+
+
 def is_counted_whole(name: str) -> bool:
     """Whether only whole numbers of the resource make sense: objects, and resources of a foreign domain."""
-    if name in OBJECT_COUNTS:
-        return True
-    return "/" in name and _NATIVE_DOMAIN not in name and not name.startswith("requests.")
+    return name in OBJECT_COUNTS or is_extended(name)
+
+
+def allows_overcommit(name: str) -> bool:
+    """Whether more may be promised of the resource than there is."""
+    return is_native(name) and not is_huge_pages(name)
+
+
+def validate_amount(path: str, name: str, value: object) -> list[Cause]:
+    """Causes in an amount of a resource: below zero, or broken where only whole ones count."""
+    if not quantity.is_valid(value):
+        return []
+    amount, causes = quantity.parse(value), list[Cause]()
+    shown = quantity.canonical(value)
+    if amount < 0:
+        causes.append(fields.invalid(path, shown, "must be greater than or equal to 0"))
+    if is_counted_whole(name) and (amount * 1000) % 1000 != 0:
+        causes.append(fields.invalid(path, shown, "must be an integer"))
+    return causes
+
+
+def validate_quota_resource_name(path: str, name: str) -> list[Cause]:
+    """A name that no quota knows."""
+    causes = validate_resource_name(path, name)
+    is_known = name in QUOTA_RESOURCES or is_quota_huge_pages(name)
+    if "/" not in name and not is_known:
+        causes.append(fields.invalid(path, name, "must be a standard resource for quota"))
+    return causes

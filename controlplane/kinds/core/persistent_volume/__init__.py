@@ -1,0 +1,1 @@
+"""PersistentVolumes: storage that outlives pods, by what it is made of."""
