@@ -31,6 +31,7 @@ _TEXT_FLAGS = {
     "--service-cluster-ip-range": "service_ip_range",
     "--log-level": "log_level",
 }
+_LIST_FLAGS = {"--authorization-mode": "authorization_modes"}
 _PLUGIN_FLAGS = {
     "--enable-admission-plugins": "enabled_admission_plugins",
     "--disable-admission-plugins": "disabled_admission_plugins",
@@ -61,6 +62,8 @@ def parse_arguments(arguments: Sequence[str]) -> ApiServerConfig:
     parser.add_argument("--etcd-servers", type=_endpoints, default=defaults.etcd_servers)
     for flag, field in _PLUGIN_FLAGS.items():
         parser.add_argument(flag, dest=field, type=_endpoints, default=())
+    for flag, field in _LIST_FLAGS.items():
+        parser.add_argument(flag, dest=field, type=_endpoints, default=getattr(defaults, field))
     for flag, field in _TEXT_FLAGS.items():
         parser.add_argument(flag, dest=field, default=getattr(defaults, field))
     for flag, field in _NUMBER_FLAGS.items():

@@ -7,13 +7,14 @@ from controlplane.api.kind import Kind
 from controlplane.api.resource import Resource
 from controlplane.apiserver import routes
 from controlplane.apiserver.admission.chain import AdmissionChain
+from controlplane.apiserver.admission.escalation import EscalationCheck
 from controlplane.apiserver.admission.interface import Plugin
 from controlplane.apiserver.admission.registry import Surroundings, chosen
 from controlplane.apiserver.authn.anonymous import Anonymous
 from controlplane.apiserver.authn.certificate import CertificateAuthenticator
 from controlplane.apiserver.authn.chain import AuthenticatorChain
-from controlplane.apiserver.authz.always_allow import AlwaysAllow
-from controlplane.apiserver.authz.chain import AuthorizerChain
+from controlplane.apiserver.authz.chain import build_authorizer
+from controlplane.apiserver.authz.rbac.grants import GrantIndex
 from controlplane.apiserver.bootstrap import loop as bootstrap
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.crd.serving import CustomResources
@@ -48,7 +49,16 @@ def build_parts(
     """All parts, nothing started; `more_plugins` are asked after the built-in admission plugins."""
     caches = WatchCache(storage, clock, capacity=config.watch_cache_size)
     lookup = CachedLookup(storage, caches)
-    admission = AdmissionChain([*chosen(Surroundings(config, lookup)), *more_plugins])
+    grants = GrantIndex(caches)
+    authorizer = build_authorizer(config.authorization_modes, grants)
+    admission = AdmissionChain(
+        [
+            *chosen(Surroundings(config, lookup)),
+            *more_plugins,
+            # Not a plugin: nothing switches it off.
+            EscalationCheck(authorizer, grants),
+        ]
+    )
     allocators: dict[Resource, Allocator] = {
         SERVICES: ServiceAllocator(SERVICES, storage, config.service_ip_range),
     }
@@ -61,16 +71,27 @@ def build_parts(
     kubelet = KubeletClient(
         config.kubelet_client_cert_file, config.kubelet_client_key_file, config.kubelet_ca_file
     )
-    parts = Parts(config, storage, caches, kubelet, Metrics(), clock, rng, new_registry)
+    authenticator = AuthenticatorChain([CertificateAuthenticator()], Anonymous())
+    parts = Parts(
+        config=config,
+        storage=storage,
+        caches=caches,
+        kubelet=kubelet,
+        metrics=Metrics(),
+        clock=clock,
+        rng=rng,
+        authenticator=authenticator,
+        authorizer=authorizer,
+        grants=grants,
+        new_registry=new_registry,
+    )
     parts.serve(SCHEME)
     return parts
 
 
 def build_chain(parts: Parts) -> Chain:
     """The entry for requests."""
-    authenticator = AuthenticatorChain([CertificateAuthenticator()], Anonymous())
-    authorizer = AuthorizerChain([AlwaysAllow()])
-    return Chain(parts, default_filters(parts, authenticator, authorizer), routes.route)
+    return Chain(parts, default_filters(parts), routes.route)
 
 
 class ApiServer:

@@ -43,6 +43,8 @@ class ApiServerConfig:
     bookmark_seconds: float = 60.0
     # How long streams have to end after SIGTERM.
     stop_seconds: float = 2.0
+    # Who decides what may be done, in order: Node, RBAC, AlwaysAllow, AlwaysDeny. kube-apiserver's default.
+    authorization_modes: tuple[str, ...] = ("AlwaysAllow",)
     # Admission plugins beside those that are on by themselves, and those that are off.
     enabled_admission_plugins: tuple[str, ...] = ()
     disabled_admission_plugins: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from controlplane.api import errors
 from controlplane.api.resource import Resource
 from controlplane.apiserver.documents import discovery, health, openapi, root
 from controlplane.apiserver.http.messages import Answer, Request, Response
+from controlplane.apiserver.reviews import table as reviews
 from controlplane.apiserver.served import Parts
 from controlplane.apiserver.subresources import table as subresources
 from controlplane.apiserver.verbs import create, delete, get, patch, update, watch
@@ -61,6 +62,8 @@ async def route(parts: Parts, request: Request) -> Answer:
         raise errors.MethodNotAllowed()
     if not info.name and info.verb in ("update", "patch"):
         raise errors.MethodNotAllowed()
+    if reviews.is_review(resource):
+        return await reviews.handle(parts, request, resource)
     return await handler(parts, request, resource)
 
 

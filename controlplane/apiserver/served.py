@@ -9,6 +9,9 @@ from controlplane.api.kind import Kind
 from controlplane.api.resource import Resource
 from controlplane.api.scheme import Scheme
 from controlplane.api.wire.openapi import Documents
+from controlplane.apiserver.authn.chain import AuthenticatorChain
+from controlplane.apiserver.authz.interface import Authorizer
+from controlplane.apiserver.authz.rbac.grants import GrantIndex
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.metrics import Metrics
 from controlplane.apiserver.nodes.kubelet import KubeletClient
@@ -37,6 +40,10 @@ class Parts:
     metrics: Metrics
     clock: Clock
     rng: random.Random
+    authenticator: AuthenticatorChain
+    authorizer: Authorizer
+    # Who has which roles, whether or not the authorizer heeds them.
+    grants: GrantIndex
     # Makes the registry of a kind; the row is the one under which its objects are stored.
     new_registry: Callable[[Kind, Resource], Registry]
     scheme: Scheme = field(default_factory=lambda: Scheme(()))

@@ -6,19 +6,25 @@ from controlplane.api.kind import Kind
 from controlplane.api.scheme import Scheme
 from controlplane.kinds.apiextensions import group as apiextensions
 from controlplane.kinds.apps import group as apps
+from controlplane.kinds.authentication import group as authentication
+from controlplane.kinds.authorization import group as authorization
 from controlplane.kinds.autoscaling import group as autoscaling
 from controlplane.kinds.batch import group as batch
 from controlplane.kinds.coordination import group as coordination
 from controlplane.kinds.core import group as core
 from controlplane.kinds.discovery import group as discovery
 from controlplane.kinds.policy import group as policy
+from controlplane.kinds.rbac import group as rbac
 
 BUILT_IN: tuple[Kind, ...] = (
     *core.KINDS,
     *apps.KINDS,
+    *authentication.KINDS,
+    *authorization.KINDS,
     *autoscaling.KINDS,
     *batch.KINDS,
     *policy.KINDS,
+    *rbac.KINDS,
     *coordination.KINDS,
     *discovery.KINDS,
     *apiextensions.KINDS,

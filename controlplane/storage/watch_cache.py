@@ -138,10 +138,17 @@ class ResourceCache:
         position = self._dropped + sum(1 for e in self._ring if e.revision <= after_revision)
         return Cursor(self, position, after_revision)
 
+    def cursor_at_end(self) -> "Cursor":
+        """A cursor behind everything that `objects` shows."""
+        last = self._ring[-1].revision if self._ring else self._loaded_at
+        return Cursor(self, self._dropped + len(self._ring), last)
+
     def take(self, position: int) -> list[CacheEvent]:
         """Events from `position` on."""
         if position < self._dropped:
             raise TooOldError(0, self.ring_start)
+        if position == self._dropped + len(self._ring):
+            return []
         return list(islice(self._ring, position - self._dropped, None))
 
     @property
@@ -169,6 +176,13 @@ class Cursor:
             except TimeoutError:
                 return []
             events = self._take()
+        if not events and self._cache.is_dead:
+            raise TooOldError(self._after, self._cache.ring_start)
+        return events
+
+    def poll(self) -> list[CacheEvent]:
+        """The events not yet taken, without waiting; `TooOldError` when overtaken or no longer fed."""
+        events = self._take()
         if not events and self._cache.is_dead:
             raise TooOldError(self._after, self._cache.ring_start)
         return events

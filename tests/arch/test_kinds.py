@@ -11,6 +11,7 @@ from controlplane.kinds.catalog import BUILT_IN
 
 # Modules with a KIND that only occurs as the body of a subresource, and is not served by itself.
 BODIES = {
+    "controlplane.kinds.authentication.token_request",
     "controlplane.kinds.autoscaling.scale",
     "controlplane.kinds.core.binding",
     "controlplane.kinds.policy.eviction",

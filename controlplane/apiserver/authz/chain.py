@@ -1,8 +1,18 @@
-"""All authorizers, asked in order; the first with an opinion decides, nobody's opinion is a no."""
+"""All authorizers, asked in order; the first with an opinion decides, nobody's opinion is a no.
+
+`build_authorizer` is the only list of modes, by the names of kube-apiserver's --authorization-mode.
+"""
 
 from collections.abc import Sequence
 
+from controlplane.apiserver.authz.always_allow import AlwaysAllow
+from controlplane.apiserver.authz.always_deny import AlwaysDeny
 from controlplane.apiserver.authz.interface import Attributes, Authorizer, Decision, Verdict
+from controlplane.apiserver.authz.rbac.authorizer import RbacAuthorizer
+from controlplane.apiserver.authz.rbac.grants import GrantIndex
+from controlplane.apiserver.authz.superuser import Superuser
+
+MODES = ("RBAC", "AlwaysAllow", "AlwaysDeny")
 
 
 class AuthorizerChain:
@@ -21,3 +31,18 @@ class AuthorizerChain:
             if verdict.reason:
                 reasons.append(verdict.reason)
         return Verdict(Decision.NO_OPINION, "\n".join(reasons))
+
+
+def build_authorizer(modes: Sequence[str], grants: GrantIndex) -> AuthorizerChain:
+    """The authorizers of these modes, in order; system:masters comes before all of them."""
+    made: list[Authorizer] = [Superuser()]
+    for mode in modes:
+        if mode == "RBAC":
+            made.append(RbacAuthorizer(grants))
+        elif mode == "AlwaysAllow":
+            made.append(AlwaysAllow())
+        elif mode == "AlwaysDeny":
+            made.append(AlwaysDeny())
+        else:
+            raise ValueError(f"unknown authorization mode {mode}")
+    return AuthorizerChain(made)

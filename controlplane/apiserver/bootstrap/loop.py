@@ -1,18 +1,34 @@
-"""What a new cluster begins with, made by whichever server comes first: four namespaces and the API's Service.
+"""What a new cluster begins with, made by whichever server comes first: four namespaces, the API's Service, roles.
 
 Each creation is idempotent, so all servers may do it at once; without a store it is tried until there is one.
 """
 
-from controlplane.api import errors
+import asyncio
+import contextlib
+
+from controlplane.api import errors, meta
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
+from controlplane.api.strategy import DeleteOptions
+from controlplane.apiserver.bootstrap import rbac
 from controlplane.apiserver.requests.context import LOOPBACK, WriteContext
 from controlplane.apiserver.served import Parts
+from controlplane.apiserver.storage_errors import translating
 from controlplane.kinds.core.namespace import NAMESPACES
 from controlplane.kinds.core.service import SERVICES
+from controlplane.kinds.rbac.cluster_role import CLUSTER_ROLES
+from controlplane.kinds.rbac.cluster_role_binding import CLUSTER_ROLE_BINDINGS
+from controlplane.kinds.rbac.role import ROLES
+from controlplane.kinds.rbac.role_binding import ROLE_BINDINGS
 from kvstore.base.backoff import Backoff
 from kvstore.base.log import get_logger
 
+# The field manager of what the original makes at its start.
+_MANAGER = "kube-apiserver"
+_RBAC = (CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS, ROLES, ROLE_BINDINGS)
+_BY_KIND = {resource.kind: resource for resource in _RBAC}
+# Writes under way together; the store syncs those that come at once with one fsync.
+_AT_ONCE = 32
 _SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 log = get_logger(__name__)
@@ -33,7 +49,7 @@ async def bootstrap(parts: Parts) -> None:
 
 
 async def _once(parts: Parts) -> None:
-    context = WriteContext("v1", LOOPBACK, manager="quorate-apiserver")
+    context = WriteContext("v1", LOOPBACK, manager=_MANAGER)
     namespaces = parts.registries[NAMESPACES]
     for name in _SYSTEM_NAMESPACES:
         try:
@@ -45,6 +61,48 @@ async def _once(parts: Parts) -> None:
         await services.get("default", "kubernetes")
     except errors.NotFound:
         await _create(parts, SERVICES, "default", _api_service(parts), context)
+    await _reconcile_roles(parts)
+
+
+async def _reconcile_roles(parts: Parts) -> None:
+    """Add what the default roles and bindings lack, some at a time: a new cluster lacks all of them."""
+    found: dict[tuple[str, str, str], Obj] = {}
+    for resource in _RBAC:
+        with translating(resource):
+            page = await parts.storage.list(resource.key_prefix + "/")
+        for obj in page.items:
+            found[(resource.kind, *meta.key_of(obj))] = obj
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def reconcile(expected: Obj) -> None:
+        resource = _BY_KIND[expected["kind"]]
+        existing = found.get((resource.kind, *meta.key_of(expected)))
+        async with gate:
+            await _reconcile(parts, resource, expected, existing)
+
+    await asyncio.gather(*(reconcile(expected) for expected in rbac.defaults()))
+
+
+async def _reconcile(parts: Parts, resource: Resource, expected: Obj, existing: Obj | None) -> None:
+    registry, namespace = parts.registries[resource], meta.namespace(expected)
+    context = WriteContext(resource.group_version, LOOPBACK, manager=_MANAGER)
+    if existing is not None and rbac.needs_replacement(existing, expected):
+        options = DeleteOptions(uid=meta.uid(existing))
+        with contextlib.suppress(errors.NotFound, errors.Conflict):
+            await registry.delete(namespace, meta.name(expected), options, context)
+        existing = None
+    if existing is None:
+        await _create(parts, resource, namespace, meta.copy_of(expected), context)
+        return
+    if rbac.completed(existing, expected) is existing:
+        return
+
+    async def completed(live: Obj) -> Obj:
+        return rbac.completed(live, expected)
+
+    with contextlib.suppress(errors.NotFound):
+        await registry.update(namespace, meta.name(expected), completed, context)
+        log.info("completed at bootstrap", kind=resource.kind, name=meta.name(expected))
 
 
 async def _create(
@@ -55,7 +113,7 @@ async def _create(
     except errors.AlreadyExists:
         # Another server was first.
         return
-    log.info("created at bootstrap", kind=resource.kind, name=obj["metadata"]["name"])
+    log.debug("created at bootstrap", kind=resource.kind, name=obj["metadata"]["name"])
 
 
 def _api_service(parts: Parts) -> Obj:

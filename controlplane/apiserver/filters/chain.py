@@ -2,8 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from controlplane.apiserver.authn.chain import AuthenticatorChain
-from controlplane.apiserver.authz.interface import Authorizer
 from controlplane.apiserver.filters.accounting import Accounting
 from controlplane.apiserver.filters.authentication import Authentication
 from controlplane.apiserver.filters.authorization import Authorization
@@ -22,9 +20,7 @@ from controlplane.apiserver.served import Parts
 Route = Callable[[Parts, Request], Awaitable[Answer]]
 
 
-def default_filters(
-    parts: Parts, authenticator: AuthenticatorChain, authorizer: Authorizer
-) -> list[Filter]:
+def default_filters(parts: Parts) -> list[Filter]:
     """The filters from the outside in."""
     config = parts.config
     return [
@@ -37,14 +33,14 @@ def default_filters(
         compression,
         failures,
         # Before everything that treats users differently.
-        Authentication(authenticator),
+        Authentication(parts.authenticator),
         # Before authorization, so that a flood of requests costs no decisions.
         FlowControl(
             parts.metrics,
             max_reads=config.max_reads_in_flight,
             max_writes=config.max_writes_in_flight,
         ),
-        Authorization(authorizer),
+        Authorization(parts.authorizer),
         # Last before the work, which is all that takes time.
         Deadline(config.request_timeout_seconds),
         body,

@@ -285,7 +285,7 @@ def test_filters_are_called_from_the_outside_in() -> None:
     from kvstore.base.clock import SystemClock
 
     parts = build_parts(ApiServerConfig(), MemoryStorage(), SystemClock(), random.Random(1))
-    chain: list[Filter] = default_filters(parts, AuthenticatorChain([], NOBODY), ALLOW)
+    chain: list[Filter] = default_filters(parts)
     names = [getattr(one, "__name__", type(one).__name__) for one in chain]
     order = ["failures", "Authentication", "FlowControl", "Authorization", "Deadline", "body"]
     assert [name for name in names if name in order] == order

@@ -1,0 +1,1 @@
+"""Kinds that are answered and not stored: reviews of tokens, of the caller, and of what somebody may do."""

@@ -1,0 +1,63 @@
+"""Which review is answered by what; the only list. They pass admission like any creation, and are not stored."""
+
+from collections.abc import Awaitable, Callable
+
+from controlplane.api import errors, meta
+from controlplane.api.meta import Obj
+from controlplane.api.resource import Resource
+from controlplane.apiserver.admission import interface as admission
+from controlplane.apiserver.http.messages import Request, Response
+from controlplane.apiserver.registry import managed
+from controlplane.apiserver.requests import body, render
+from controlplane.apiserver.requests import options as writes
+from controlplane.apiserver.reviews import access, rules, subject
+from controlplane.apiserver.served import Parts
+from controlplane.kinds.authentication.self_subject_review import SELF_SUBJECT_REVIEWS
+from controlplane.kinds.authorization.local_subject_access_review import (
+    LOCAL_SUBJECT_ACCESS_REVIEWS,
+)
+from controlplane.kinds.authorization.self_subject_access_review import (
+    SELF_SUBJECT_ACCESS_REVIEWS,
+)
+from controlplane.kinds.authorization.self_subject_rules_review import (
+    SELF_SUBJECT_RULES_REVIEWS,
+)
+from controlplane.kinds.authorization.subject_access_review import SUBJECT_ACCESS_REVIEWS
+
+Answerer = Callable[[Parts, Request, Obj], Awaitable[Obj]]
+
+_ANSWERERS: dict[Resource, Answerer] = {
+    LOCAL_SUBJECT_ACCESS_REVIEWS: access.subject,
+    SELF_SUBJECT_ACCESS_REVIEWS: access.own,
+    SELF_SUBJECT_RULES_REVIEWS: rules.own,
+    SUBJECT_ACCESS_REVIEWS: access.subject,
+    SELF_SUBJECT_REVIEWS: subject.own,
+}
+
+
+def is_review(resource: Resource) -> bool:
+    """Whether objects of this kind are answered and not stored."""
+    return resource in _ANSWERERS
+
+
+async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
+    """POST of a review; 201 with its status."""
+    registry, info = parts.registries[resource], request.info
+    kind = registry.kind
+    review = body.parse_object(request, kind)
+    fields = meta.ensure_metadata(review)
+    if resource.namespaced and (fields.setdefault("namespace", info.namespace) != info.namespace):
+        raise errors.BadRequest(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    context = writes.context_of(request, resource)
+    kind.default(review)
+    managed.track(kind, None, review, context, registry.now())
+    attributes = registry.attributes(
+        admission.CREATE, context, review, namespace=info.namespace, name=meta.name(review)
+    )
+    await admission.mutate(registry.admission, attributes)
+    registry.refuse(meta.name(review), kind.validate(review))
+    await admission.validate(registry.admission, attributes)
+    answer = await _ANSWERERS[resource](parts, request, review)
+    return render.one(request, kind, answer, parts.clock, 201)

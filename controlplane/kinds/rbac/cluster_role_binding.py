@@ -1,0 +1,28 @@
+"""ClusterRoleBindings: who has a role in the whole cluster."""
+
+from __future__ import annotations
+
+from controlplane.api import names
+from controlplane.api.errors import Cause
+from controlplane.api.kind import Kind
+from controlplane.api.meta import Obj
+from controlplane.api.resource import Resource
+from controlplane.kinds.rbac import bindings
+
+CLUSTER_ROLE_BINDINGS = Resource(
+    bindings.GROUP, "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False
+)
+
+
+def _validate(obj: Obj) -> list[Cause]:
+    return bindings.validate(obj, role_kinds=("ClusterRole",), is_namespaced=False)
+
+
+KIND = Kind(
+    CLUSTER_ROLE_BINDINGS,
+    default=bindings.default,
+    validate=_validate,
+    validate_update=bindings.validate_update,
+    validate_name=names.path_segment,
+    columns=bindings.COLUMNS,
+)
