@@ -7,6 +7,7 @@ write even once when it wakes up.
 """
 
 import json
+import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from urllib.parse import quote
 from controlplane.api.errors import APIError, Gone, Internal, ServiceUnavailable
 from controlplane.api.meta import Obj
 from controlplane.api.scheme import Resource
+from controlplane.client import in_cluster
 from controlplane.client.kubeconfig import load_kubeconfig
 from controlplane.client.transport import HttpTransport, Request, Transport, TransportError
 from kvstore.base.clock import Clock, SystemClock
@@ -73,6 +75,18 @@ class RestClient:
             tls=config.tls,
             token=config.token,
             user_agent=user_agent,
+        )
+        return cls(transport, timeout_seconds=timeout_seconds)
+
+    @classmethod
+    def in_cluster(
+        cls, *, user_agent: str = "quorate", timeout_seconds: float = 10.0
+    ) -> "RestClient":
+        """A client for a program in a pod, by the pod's service account; NotInClusterError elsewhere."""
+        clock = SystemClock()
+        found = in_cluster.load(os.environ, clock)
+        transport = HttpTransport(
+            (found.server,), clock, tls=found.tls, token=found.token, user_agent=user_agent
         )
         return cls(transport, timeout_seconds=timeout_seconds)
 

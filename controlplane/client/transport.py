@@ -12,7 +12,7 @@ import contextlib
 import os
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -125,7 +125,7 @@ class HttpTransport:
         clock: Clock,
         *,
         tls: TlsIdentity | None = None,
-        token: str = "",
+        token: str | Callable[[], str] = "",
         user_agent: str = "quorate",
         connect_timeout_seconds: float = 2.0,
         probe_interval_seconds: float = 2.0,
@@ -137,8 +137,8 @@ class HttpTransport:
         self._clock = clock
         self._tls = tls
         self._headers = {"User-Agent": user_agent}
-        if token:
-            self._headers["Authorization"] = f"Bearer {token}"
+        # A function gives the token of now: a pod's is replaced while the pod runs.
+        self._token = token if callable(token) else lambda: token
         self._connect_timeout_seconds = connect_timeout_seconds
         self._probe_interval_seconds = probe_interval_seconds
         self._probe_timeout_seconds = probe_timeout_seconds
@@ -147,6 +147,10 @@ class HttpTransport:
         self._supervisor = Supervisor("transport")
         self._streams: dict[int, set[_HttpStream]] = {}
         self._in_flight: dict[int, set[asyncio.Timeout]] = {}
+
+    def _own_headers(self) -> dict[str, str]:
+        token = self._token()
+        return self._headers | {"Authorization": f"Bearer {token}"} if token else self._headers
 
     async def send(self, request: Request) -> Response:
         """See `Transport.send`."""
@@ -262,7 +266,7 @@ class HttpTransport:
             self._current = (index + 1) % len(self.servers)
 
     def _request_headers(self, request: Request) -> dict[str, str]:
-        headers = {**self._headers, "Accept": request.accept}
+        headers = {**self._own_headers(), "Accept": request.accept}
         if request.body is not None:
             headers["Content-Type"] = request.content_type
         return headers
