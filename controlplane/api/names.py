@@ -226,7 +226,7 @@ def port_name(text: str) -> list[str]:
         problems.append(_too_long(15))
     if not _PORT_NAME_RE.fullmatch(text):
         problems.append("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
-    elif not re.search("[a-z]", text):
+    if not re.search("[a-z]", text):
         problems.append("must contain at least one letter (a-z)")
     if "--" in text:
         problems.append("must not contain consecutive hyphens")

@@ -41,11 +41,15 @@ class _Part:
 
 @dataclass(slots=True)
 class Compiled:
-    """A type's functions: `decode` makes normal values; `always` are the fields that are never left out."""
+    """A type's functions: `decode` makes normal values; `always` are the fields that are never left out.
+
+    `embedded` tells for a field that comes from an embedded struct which one: errors name it.
+    """
 
     message: Message
     parts: dict[str, _Part]
     always: list[tuple[str, Callable[[], Any]]]
+    embedded: dict[str, str]
 
     def decode(self, value: Any, unknown: list[str]) -> Obj:
         """The normal form of a JSON object of this type."""
@@ -70,6 +74,8 @@ class Compiled:
             if not error.struct:
                 error.struct = self.message.go_name
             error.path.append(key)
+            if key in self.embedded:
+                error.path.append(self.embedded[key])
             raise
         for name, zero in self.always:
             if name not in result:
@@ -93,7 +99,8 @@ def compiled(name: str) -> Compiled:
     message = messages.message(name)
     parts: dict[str, _Part] = {}
     always: list[tuple[str, Callable[[], Any]]] = []
-    result = Compiled(message, parts, always)
+    embedded: dict[str, str] = {}
+    result = Compiled(message, parts, always, embedded)
     if message.has_type_meta:
         for field_name in ("kind", "apiVersion"):
             parts[field_name] = _Part(string("string"), True, None)
@@ -104,6 +111,9 @@ def compiled(name: str) -> Compiled:
             inner = compiled(field.type)
             parts.update(inner.parts)
             always.extend(inner.always)
+            for key in inner.parts:
+                below = inner.embedded.get(key)
+                embedded[key] = inner.message.go_name + (f".{below}" if below else "")
             continue
         zero = _zero_of(field)
         parts[field.json_name] = _Part(_field(field), _drops_zero(field), zero)

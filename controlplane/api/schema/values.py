@@ -163,8 +163,7 @@ def _canonical_quantity(value: str | int | float) -> str:
 def _quantity(value: Any, unknown: list[str]) -> Any:
     kind = type(value)
     if kind is str:
-        # An empty text is zero, and blanks around it are cut, as the original's parser has it.
-        return _canonical_quantity(value) if value else "0"
+        return _canonical_quantity(value)
     if kind is int or kind is float:
         return _canonical_quantity(str(value))
     raise MalformedError(quantity.PATTERN_MESSAGE)
@@ -174,13 +173,13 @@ def _int_or_string(value: Any, unknown: list[str]) -> Any:
     if type(value) is str:
         return value
     if type(value) is not int:
-        shown = f"number {value!r}" if isinstance(value, float) else shown_type(value)
+        if isinstance(value, float):
+            raise WrongTypeError(f"number {value!r}", "int32")
         raise MalformedError(
-            f"json: cannot unmarshal {shown} into Go value of type "
-            + ("int32" if isinstance(value, float) else "string")
+            f"json: cannot unmarshal {shown_type(value)} into Go value of type string"
         )
     if not -_INT32 <= value < _INT32:
-        raise MalformedError(f"json: cannot unmarshal number {value} into Go value of type int32")
+        raise WrongTypeError(f"number {value}", "int32")
     return value
 
 
