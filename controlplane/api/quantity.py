@@ -86,6 +86,15 @@ def canonical(value: str | int | float) -> str:
     return format(parse(value), family(value))
 
 
+def canonical_milli(value: str | int | float) -> str:
+    """The text that a list of resources stores: rounded up to a thousandth."""
+    number, style = parse(value), family(value)
+    thousandths = number * 1000
+    if thousandths.denominator != 1:
+        number = Fraction(-((-thousandths.numerator) // thousandths.denominator), 1000)
+    return format(number, style)
+
+
 def is_valid(value: object) -> TypeGuard[str | int | float]:
     """Whether the value is a quantity."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):

@@ -10,6 +10,7 @@ from controlplane.api.errors import Cause
 from controlplane.api.meta import Obj, View
 from controlplane.api.validation import addresses
 from controlplane.api.validation import causes as fields
+from controlplane.api.validation.internal import Shape
 from controlplane.api.validation.metadata import validate_labels
 from controlplane.kinds.core.pod.rules import containers as container_rules
 from controlplane.kinds.core.pod.rules import environment, resources, scheduling, security
@@ -23,6 +24,13 @@ _DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 _PREEMPTION_POLICIES = ("PreemptLowerPriority", "Never")
 _MAX_NAMESERVERS, _MAX_SEARCHES, _MAX_SEARCH_CHARS = 3, 32, 2048
 _MAX_HOSTNAME = 64
+_CLAIM = Shape(
+    (
+        ("Name", "name", ""),
+        ("ResourceClaimName", "resourceClaimName", None),
+        ("ResourceClaimTemplateName", "resourceClaimTemplateName", None),
+    )
+)
 
 
 def validate_pod(obj: Obj) -> list[Cause]:
@@ -162,7 +170,7 @@ def _resource_claims(spec: View, path: str, pod: View | None) -> list[Cause]:
         elif not chosen:
             detail = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
         if detail:
-            causes.append(fields.invalid(where, row, detail))
+            causes.append(fields.invalid(where, _CLAIM.of(row), detail))
         for key in chosen:
             causes += fields.each(f"{where}.{key}", row[key], names.dns_subdomain(row[key]))
     return causes

@@ -10,11 +10,13 @@ from controlplane.api import names
 from controlplane.api.errors import Cause
 from controlplane.api.meta import Obj, View
 from controlplane.api.validation import causes as fields
+from controlplane.api.validation.internal import Shape
 from controlplane.kinds.core.pod.rules import paths
 
 MAX_ID = 2**31 - 1
 _PROFILES = ("Localhost", "RuntimeDefault", "Unconfined")
 _MAX_PROFILE = 4095
+_SECCOMP = Shape((("Type", "type", ""), ("LocalhostProfile", "localhostProfile", None)))
 _SYSCTL = r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 _SYSCTL_RE = re.compile(_SYSCTL)
 _MAX_SYSCTL = 253
@@ -138,7 +140,7 @@ def _seccomp(profile: View | None, path: str) -> list[Cause]:
         return causes + paths.descending(local, where)
     if local is not None:
         detail = "can only be set when seccomp type is Localhost"
-        causes.append(fields.invalid(where, profile, detail))
+        causes.append(fields.invalid(where, _SECCOMP.of(profile), detail))
     return causes
 
 
