@@ -312,7 +312,8 @@ class Invalid(APIError):
     def of(cls, group: str, kind: str, name: str, causes: Sequence[Cause]) -> Invalid:
         """`Deployment.apps "x" is invalid: field: message` with all causes."""
         shown = f"{kind}.{group}" if group else kind
-        texts = [f"{cause.field}: {cause.message}" for cause in causes]
+        # The same said twice is told once; the list of causes has both.
+        texts = list(dict.fromkeys(f"{cause.field}: {cause.message}" for cause in causes))
         joined = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
         return cls(
             f'{shown} "{name}" is invalid: {joined}',

@@ -11,6 +11,7 @@ from controlplane.kinds.core.pod.resource import PODS
 from controlplane.kinds.core.pod.strategy import PodStrategy
 from controlplane.kinds.core.pod.updates import validate_pod_status, validate_pod_update
 from controlplane.kinds.core.pod.validation import validate_pod
+from controlplane.kinds.core.pod.warnings import pod_warnings
 
 
 def _field_value(obj: Obj, label: str) -> str | None:
@@ -29,6 +30,7 @@ KIND = Kind(
     validate_update=validate_pod_update,
     validates_update_alone=True,
     validate_status=validate_pod_status,
+    warnings=pod_warnings,
     field_value=_field_value,
     columns=COLUMNS,
     row_conditions=row_conditions,

@@ -52,7 +52,8 @@ def validate_pod_update(new: Obj, old: Obj) -> list[Cause]:
     wanted = _without_changeable(fresh, before)
     if before.get("schedulingGates"):
         causes += _of_gated(wanted, before)
-    if not is_same(wanted, before):
+    # Both are in normal form: what is empty there is not the same as what is absent.
+    if wanted != before:
         shown = difference(dict(before), wanted)
         detail = f"pod updates may not change fields other than {_CHANGEABLE}\n{shown}"
         causes.append(fields.forbidden("spec", detail))
@@ -103,13 +104,20 @@ def _without_changeable(fresh: View, before: View) -> Obj:
     wanted = copy.deepcopy(dict(fresh))
     for key in ("containers", "initContainers"):
         for row, old in zip(wanted.get(key) or (), before.get(key) or (), strict=True):
-            row["image"] = old.get("image")
+            _put_back(row, old, "image")
     for key in ("activeDeadlineSeconds", "tolerations", "schedulingGates"):
-        wanted[key] = before.get(key)
+        _put_back(wanted, before, key)
     grace = before.get("terminationGracePeriodSeconds")
     if grace is not None and grace < 0 and wanted.get("terminationGracePeriodSeconds") == 1:
         wanted["terminationGracePeriodSeconds"] = grace
     return wanted
+
+
+def _put_back(wanted: Obj, before: View, key: str) -> None:
+    if key in before:
+        wanted[key] = before[key]
+    else:
+        wanted.pop(key, None)
 
 
 def _of_gated(wanted: Obj, before: View) -> list[Cause]:
@@ -119,12 +127,15 @@ def _of_gated(wanted: Obj, before: View) -> list[Cause]:
     if any(new.get(key) != value for key, value in old.items()):
         detail = "only additions to spec.nodeSelector are allowed (no mutations or deletions)"
         causes.append(fields.invalid("spec.nodeSelector", new, detail))
-    wanted["nodeSelector"] = old
+    _put_back(wanted, before, "nodeSelector")
     affinity = dict(wanted.get("affinity") or {})
     old_affinity: View = before.get("affinity") or {}
     causes += _narrowed(affinity.get("nodeAffinity") or {}, old_affinity.get("nodeAffinity") or {})
-    affinity["nodeAffinity"] = old_affinity.get("nodeAffinity")
-    wanted["affinity"] = affinity
+    _put_back(affinity, old_affinity, "nodeAffinity")
+    if affinity or "affinity" in before:
+        wanted["affinity"] = affinity
+    else:
+        wanted.pop("affinity", None)
     return causes
 
 
