@@ -168,6 +168,24 @@ def path_segment(name: str) -> list[str]:
     return [f"may not contain '{mark}'" for mark in ("/", "%") if mark in name]
 
 
+def wildcard_subdomain(text: str) -> list[str]:
+    """A host name whose first part is `*`."""
+    problems = []
+    if len(text) > 253:
+        problems.append(_too_long(253))
+    if not re.fullmatch(rf"\*\.{_SUBDOMAIN}", text):
+        problems.append(
+            _regex(
+                "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS "
+                "subdomain, which must consist of lower case alphanumeric characters, '-' or '.' "
+                "and end with an alphanumeric character",
+                rf"\*\.{_SUBDOMAIN}",
+                "*.example.com",
+            )
+        )
+    return problems
+
+
 def label_value(text: str) -> list[str]:
     """Values of labels: empty is good."""
     problems = []

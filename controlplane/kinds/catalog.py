@@ -13,8 +13,10 @@ from controlplane.kinds.batch import group as batch
 from controlplane.kinds.coordination import group as coordination
 from controlplane.kinds.core import group as core
 from controlplane.kinds.discovery import group as discovery
+from controlplane.kinds.networking import group as networking
 from controlplane.kinds.policy import group as policy
 from controlplane.kinds.rbac import group as rbac
+from controlplane.kinds.storage import group as storage
 
 BUILT_IN: tuple[Kind, ...] = (
     *core.KINDS,
@@ -23,11 +25,13 @@ BUILT_IN: tuple[Kind, ...] = (
     *authorization.KINDS,
     *autoscaling.KINDS,
     *batch.KINDS,
+    *networking.KINDS,
     *policy.KINDS,
     *rbac.KINDS,
+    *storage.KINDS,
+    *apiextensions.KINDS,
     *coordination.KINDS,
     *discovery.KINDS,
-    *apiextensions.KINDS,
 )
 
 SCHEME = Scheme(BUILT_IN)

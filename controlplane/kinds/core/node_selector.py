@@ -18,7 +18,7 @@ BETA_TO_STABLE = {
     "beta.kubernetes.io/arch": "kubernetes.io/arch",
     "beta.kubernetes.io/instance-type": "node.kubernetes.io/instance-type",
 }
-_DEPRECATED_LABELS = {
+DEPRECATED_LABELS = {
     "beta.kubernetes.io/arch": 'deprecated since v1.14; use "kubernetes.io/arch" instead',
     "beta.kubernetes.io/os": 'deprecated since v1.14; use "kubernetes.io/os" instead',
     "failure-domain.beta.kubernetes.io/region": (
@@ -101,9 +101,14 @@ def _field(path: str, row: Obj) -> list[Cause]:
 def warnings(path: str, selector: Obj | None) -> list[str]:
     """Labels that nodes will not have for ever."""
     return [
-        f"{path}.nodeSelectorTerms[{number}].matchExpressions[{index}].key: {row['key']} is "
-        + _DEPRECATED_LABELS[row["key"]]
+        f"{path}.nodeSelectorTerms[{number}].matchExpressions[{index}].key: {warning}"
         for number, term in enumerate((selector or {}).get("nodeSelectorTerms") or ())
         for index, row in enumerate(term.get("matchExpressions") or ())
-        if row.get("key") in _DEPRECATED_LABELS
+        for warning in label_warnings(row.get("key"))
     ]
+
+
+def label_warnings(key: str | None) -> list[str]:
+    """What is said of a label of nodes that has another name today; empty for the others."""
+    words = DEPRECATED_LABELS.get(key or "")
+    return [] if words is None else [f"{key} is {words}"]
