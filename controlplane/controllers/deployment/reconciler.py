@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from controlplane.api import meta
 from controlplane.api.errors import AlreadyExists, APIError, NotFound
 from controlplane.api.meta import Obj
-from controlplane.api.selectors import LabelSelector
 from controlplane.controllers.deployment import status as states
 from controlplane.controllers.deployment.plan import (
     bounds,
@@ -36,9 +35,11 @@ from controlplane.controllers.framework.descriptor import Descriptor
 from controlplane.controllers.framework.owners import OwnerGone, claim
 from controlplane.controllers.framework.reconciler import Key, Result
 from controlplane.controllers.framework.sources import Change, key_of, to_itself
+from controlplane.controllers.workloads.selected_by import concerned, selector_of
 from controlplane.kinds.apps.deployment import DEPLOYMENTS
 from controlplane.kinds.apps.replica_set import REPLICA_SETS
 from controlplane.kinds.core.pod.resource import PODS
+from controlplane.kinds.core.pod.views import is_ended
 from controlplane.program.options import option
 
 
@@ -62,7 +63,7 @@ def _build(context: Context, options: DeploymentOptions) -> Controller[Key]:
 
 
 class DeploymentReconciler:
-    """See the module."""
+    """Takes one step of one Deployment at a time."""
 
     def __init__(self, context: Context) -> None:
         self._client = context.client
@@ -74,21 +75,12 @@ class DeploymentReconciler:
 
     def replicaset_changed(self, change: Change) -> Iterable[Key]:
         """Its owner now and before; for one without owner, every Deployment that selects it."""
-        keys: dict[Key, None] = {}
-        for obj in (change.old, change.new):
-            owner = None if obj is None else meta.controller_of(obj)
-            if obj is not None and owner is not None and owner["kind"] == "Deployment":
-                keys[Key(meta.namespace(obj), owner["name"])] = None
-        if change.new is not None and meta.controller_of(change.new) is None:
-            for deployment in self._deployments.list(meta.namespace(change.new)):
-                if _selector(deployment).matches(meta.labels(change.new)):
-                    keys[key_of(deployment)] = None
-        return keys
+        return concerned(change, DEPLOYMENTS, self._deployments)
 
     def pod_changed(self, change: Change) -> Iterable[Key]:
         """A Pod that is gone or ended lets a Recreate rollout go on; nothing else about Pods matters."""
         pod = change.object
-        if change.new is not None and not _ended(change.new):
+        if change.new is not None and not is_ended(change.new):
             return ()
         owner = meta.controller_of(pod)
         if owner is None or owner["kind"] != "ReplicaSet":
@@ -107,7 +99,7 @@ class DeploymentReconciler:
         deployment = self._deployments.get(key.name, key.namespace)
         if deployment is None:
             return Result.done()
-        selector = _selector(deployment)
+        selector = selector_of(deployment)
         if selector.empty:
             message = "This deployment is selecting all pods. A non-empty selector is required."
             self._recorder.event(deployment, "Warning", "SelectingAll", message)
@@ -229,7 +221,7 @@ class DeploymentReconciler:
             self._recorder.event(deployment, "Normal", "ScalingReplicaSet", message)
 
     def _old_pods_left(self, olds: Sequence[Obj]) -> bool:
-        return any(not _ended(pod) for old in olds for pod in self._pods.by_owner(meta.uid(old)))
+        return any(not is_ended(pod) for old in olds for pod in self._pods.by_owner(meta.uid(old)))
 
     async def _write_status(
         self,
@@ -265,14 +257,6 @@ class DeploymentReconciler:
                 )
             except NotFound:
                 continue
-
-
-def _ended(pod: Obj) -> bool:
-    return meta.status(pod).get("phase") in ("Succeeded", "Failed")
-
-
-def _selector(deployment: Obj) -> LabelSelector:
-    return LabelSelector.from_object(meta.spec(deployment).get("selector"))
 
 
 DESCRIPTOR = Descriptor(

@@ -47,18 +47,30 @@ def same_template(left: Obj, right: Obj) -> bool:
 
 
 def _canonical(template: Obj) -> Any:
-    cleaned = _without_none(template)
+    cleaned = _without_nothing(template)
     metadata = cleaned.get("metadata") or {}
     labels = {k: v for k, v in (metadata.get("labels") or {}).items() if k != HASH_LABEL}
     return {**cleaned, "metadata": {**metadata, "labels": labels}}
 
 
-def _without_none(value: Any) -> Any:
-    # kubectl writes `creationTimestamp: null` in templates, other clients leave it out.
+# Fields that are maps: an empty one is the same as none. An empty struct is not: `emptyDir: {}` means something.
+_MAPS = frozenset({"annotations", "labels", "limits", "matchLabels", "nodeSelector", "requests"})
+
+
+def _without_nothing(value: Any) -> Any:
+    """The template as Go's semantic comparison sees it: null, empty lists and empty maps are as good as absent.
+
+    kubectl writes `creationTimestamp: null`; a patch that takes the last annotation away leaves `annotations: {}`.
+    """
     if isinstance(value, dict):
-        return {name: _without_none(item) for name, item in value.items() if item is not None}
+        cleaned = {name: _without_nothing(item) for name, item in value.items()}
+        return {
+            name: item
+            for name, item in cleaned.items()
+            if item is not None and item != [] and not (item == {} and name in _MAPS)
+        }
     if isinstance(value, list):
-        return [_without_none(item) for item in value]
+        return [_without_nothing(item) for item in value]
     return value
 
 

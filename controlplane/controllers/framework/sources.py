@@ -37,19 +37,3 @@ key_of = meta.key_of
 def to_itself(change: Change) -> Iterable[Key]:
     """The changed object's own key."""
     return (key_of(change.object),)
-
-
-def to_owner(kind: str) -> Mapper[Key]:
-    """The keys of the controllers of `kind` that own it or owned it before."""
-
-    def mapper(change: Change) -> Iterable[Key]:
-        keys: dict[Key, None] = {}
-        for obj in (change.old, change.new):
-            if obj is None:
-                continue
-            owner = meta.controller_of(obj)
-            if owner is not None and owner["kind"] == kind:
-                keys[Key(meta.namespace(obj), owner["name"])] = None
-        return keys
-
-    return mapper

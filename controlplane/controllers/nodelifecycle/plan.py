@@ -1,16 +1,14 @@
-"""What heartbeats say about a node, which taints follow, and who tolerates them: pure."""
+"""What heartbeats say about a node, and which taints follow: pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from controlplane.api import meta
+from controlplane.api import conditions, meta
 from controlplane.api.meta import Obj
 from controlplane.api.times import to_rfc3339
 
 UNREACHABLE = "node.kubernetes.io/unreachable"
 NOT_READY = "node.kubernetes.io/not-ready"
 UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
-OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 
 _PRESSURES = {
     "MemoryPressure": "node.kubernetes.io/memory-pressure",
@@ -24,16 +22,9 @@ _SMALL_CLUSTER = 50  # upstream's large-cluster-size-threshold
 _UNHEALTHY_FRACTION = 0.55
 
 
-def condition_of(obj: Obj, type_: str) -> Obj | None:
-    """The condition of a type in a status, or None."""
-    conditions = meta.status(obj).get("conditions") or ()
-    return next((c for c in conditions if c["type"] == type_), None)
-
-
 def ready_status(node: Obj) -> str:
     """True, False or Unknown; a node without the condition is Unknown."""
-    ready = condition_of(node, "Ready")
-    return "Unknown" if ready is None else str(ready["status"])
+    return conditions.status_of(node, "Ready")
 
 
 def unknown_conditions(node: Obj, now: float) -> list[Obj]:
@@ -83,7 +74,7 @@ def plan_taints(node: Obj, now: float, *, may_evict: bool, all_lost: bool = Fals
     if meta.spec(node).get("unschedulable"):
         wanted.append((UNSCHEDULABLE, "NoSchedule"))
     for type_, pressure_key in _PRESSURES.items():
-        pressure = condition_of(node, type_)
+        pressure = conditions.get(node, type_)
         if pressure is not None and pressure["status"] == "True":
             wanted.append((pressure_key, "NoSchedule"))
     before: dict[tuple[str, str], Obj] = {}
@@ -124,39 +115,3 @@ def eviction_halted(nodes: Sequence[Obj]) -> bool:
     if all_lost(nodes):
         return True
     return lost > 2 and lost / len(nodes) >= _UNHEALTHY_FRACTION and len(nodes) <= _SMALL_CLUSTER
-
-
-@dataclass(frozen=True, slots=True)
-class Eviction:
-    """Whether a Pod must leave its node, and after how many seconds."""
-
-    after_seconds: float | None  # None: it may stay
-
-
-def plan_eviction(pod: Obj, node: Obj, default_toleration_seconds: float) -> Eviction:
-    """By the node's NoExecute taints and the Pod's tolerations."""
-    taints = [t for t in meta.spec(node).get("taints") or () if t["effect"] == "NoExecute"]
-    tolerations = meta.spec(pod).get("tolerations") or ()
-    limits: list[float] = []
-    for taint in taints:
-        matching = [t for t in tolerations if _tolerates(t, taint)]
-        if not matching:
-            if taint["key"] not in (UNREACHABLE, NOT_READY):
-                return Eviction(0.0)
-            limits.append(default_toleration_seconds)
-        seconds = [
-            t["tolerationSeconds"] for t in matching if t.get("tolerationSeconds") is not None
-        ]
-        limits.extend(max(0.0, float(value)) for value in seconds)
-    return Eviction(min(limits) if limits else None)
-
-
-def _tolerates(toleration: Obj, taint: Obj) -> bool:
-    if toleration.get("effect") not in (None, "", taint["effect"]):
-        return False
-    key = toleration.get("key") or ""
-    if key and key != taint["key"]:
-        return False
-    if toleration.get("operator") == "Exists":
-        return True
-    return bool(key) and (toleration.get("value") or "") == (taint.get("value") or "")

@@ -8,7 +8,7 @@ fault. After a change of leader every node gets the whole grace period anew.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from controlplane.api import meta
+from controlplane.api import conditions, meta
 from controlplane.api.errors import NotFound
 from controlplane.api.meta import Obj
 from controlplane.api.times import to_rfc3339
@@ -19,7 +19,6 @@ from controlplane.controllers.framework.reconciler import Key, Result
 from controlplane.controllers.framework.sources import Change, key_of
 from controlplane.controllers.nodelifecycle.plan import (
     all_lost,
-    condition_of,
     eviction_halted,
     plan_taints,
     ready_status,
@@ -29,6 +28,7 @@ from controlplane.controllers.nodelifecycle.plan import (
 from controlplane.kinds.coordination.lease import LEASES
 from controlplane.kinds.core.node import NODES
 from controlplane.kinds.core.pod.resource import PODS
+from controlplane.kinds.core.pod.views import is_ready
 from controlplane.program.options import option
 
 LEASE_NAMESPACE = "kube-node-lease"
@@ -98,7 +98,7 @@ class NodeReconciler:
 
     def pod_changed(self, change: Change) -> Iterable[Key]:
         """A Pod that says it is ready on a node that is silent."""
-        if change.new is None or not _is_ready(change.new):
+        if change.new is None or not is_ready(change.new):
             return ()
         name = meta.spec(change.new).get("nodeName")
         node = self._nodes.get(name) if name else None
@@ -113,7 +113,7 @@ class NodeReconciler:
             self._hearts.pop(key.name, None)
             return Result.done()
         heart = self._look(node, self._leases.get(key.name, LEASE_NAMESPACE))
-        never = condition_of(node, "Ready") is None
+        never = conditions.get(node, "Ready") is None
         grace = self._startup_grace if never else self._grace
         silent_for = self._clock.monotonic() - heart.seen_at
         alive = silent_for < grace
@@ -133,7 +133,7 @@ class NodeReconciler:
 
     def _look(self, node: Obj, lease: Obj | None) -> _Heart:
         renewed = meta.spec(lease).get("renewTime") if lease is not None else ""
-        ready = condition_of(node, "Ready") or {}
+        ready = conditions.get(node, "Ready") or {}
         mark = (str(renewed or ""), str(ready.get("lastHeartbeatTime") or ""))
         heart = self._hearts.get(meta.name(node))
         if heart is None:
@@ -164,7 +164,7 @@ class NodeReconciler:
     async def _mark_pods_not_ready(self, name: str) -> None:
         stamp = to_rfc3339(self._clock.time())
         for pod in self._pods.by_node(name):
-            if not _is_ready(pod):
+            if not is_ready(pod):
                 continue
             conditions = [
                 {**c, "status": "False", "reason": "NodeNotReady", "lastTransitionTime": stamp}
@@ -201,11 +201,6 @@ class NodeReconciler:
             if may_evict:
                 self._next_eviction_at = now + self._eviction_interval
         return wait
-
-
-def _is_ready(pod: Obj) -> bool:
-    ready = condition_of(pod, "Ready")
-    return ready is not None and ready["status"] == "True"
 
 
 def _build(context: Context, options: NodeLifecycleOptions) -> Controller[Key]:

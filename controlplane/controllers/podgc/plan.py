@@ -11,10 +11,12 @@ still run; here nodes are disposable and a list that never clears hides what mat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from controlplane.api import meta
+from controlplane.api import conditions, meta
 from controlplane.api.meta import Obj
 from controlplane.api.times import parse_or_none
-from controlplane.controllers.nodelifecycle.plan import OUT_OF_SERVICE, ready_status
+from controlplane.kinds.core.pod.views import is_ended
+
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def plan_removals(
             removals.append(Removal(pod, "it was deleted before it was bound"))
         elif deleting and node is not None and _forced(pod, node, now, unreachable_seconds):
             removals.append(Removal(pod, "its node does not answer"))
-        elif meta.status(pod).get("phase") in ("Succeeded", "Failed") and not deleting:
+        elif is_ended(pod) and not deleting:
             ended.append(pod)
     surplus = len(ended) - terminated_threshold
     if terminated_threshold > 0 and surplus > 0:
@@ -57,10 +59,10 @@ def plan_removals(
 
 
 def _forced(pod: Obj, node: Obj, now: float, unreachable_seconds: float) -> bool:
-    if ready_status(node) == "True":
+    if conditions.status_of(node, "Ready") == "True":
         return False
     if any(taint["key"] == OUT_OF_SERVICE for taint in meta.spec(node).get("taints") or ()):
         return True
-    if unreachable_seconds <= 0 or ready_status(node) != "Unknown":
+    if unreachable_seconds <= 0 or conditions.status_of(node, "Ready") != "Unknown":
         return False
     return (parse_or_none(meta.deletion_timestamp(pod)) or 0.0) + unreachable_seconds <= now

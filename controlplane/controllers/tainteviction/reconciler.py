@@ -15,7 +15,7 @@ from controlplane.controllers.framework.controller import Controller, Watch
 from controlplane.controllers.framework.descriptor import Descriptor
 from controlplane.controllers.framework.reconciler import Key, Result
 from controlplane.controllers.framework.sources import Change, key_of, to_itself
-from controlplane.controllers.nodelifecycle.plan import plan_eviction
+from controlplane.controllers.tainteviction.plan import plan_eviction
 from controlplane.kinds.core.node import NODES
 from controlplane.kinds.core.pod.resource import PODS
 from controlplane.program.options import option

@@ -1,10 +1,10 @@
 """NodeUnschedulable: cordoned nodes take only pods that tolerate it."""
 
+from controlplane.kinds.core.pod.tolerations import tolerated
 from controlplane.scheduler.framework.cycle_state import CycleState
 from controlplane.scheduler.framework.interface import ClusterEvent
 from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
 from controlplane.scheduler.framework.status import SUCCESS, Status, unresolvable
-from controlplane.scheduler.framework.tolerations import tolerated
 
 REASON = "node(s) were unschedulable"
 TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}

@@ -1,10 +1,10 @@
 """TaintToleration: NoSchedule and NoExecute taints refuse, PreferNoSchedule taints cost score."""
 
+from controlplane.kinds.core.pod.tolerations import tolerated
 from controlplane.scheduler.framework.cycle_state import CycleState
 from controlplane.scheduler.framework.interface import ClusterEvent, to_hundred
 from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
 from controlplane.scheduler.framework.status import SUCCESS, Status, unresolvable
-from controlplane.scheduler.framework.tolerations import tolerated
 
 
 class TaintToleration:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controlplane.api.selectors import LabelSelector
+from controlplane.kinds.core.pod.tolerations import tolerated
 from controlplane.scheduler.framework.cycle_state import CycleState, StateKey
 from controlplane.scheduler.framework.interface import MAX_SCORE, ClusterEvent
 from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
@@ -21,7 +22,6 @@ from controlplane.scheduler.framework.status import (
     unresolvable,
     unschedulable,
 )
-from controlplane.scheduler.framework.tolerations import tolerated
 from controlplane.scheduler.plugins.node_affinity import required_matches
 
 REASON = "node(s) didn't match pod topology spread constraints"

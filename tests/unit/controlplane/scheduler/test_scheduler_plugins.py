@@ -7,9 +7,9 @@ import pytest
 
 from controlplane.client.memory import MemoryApi
 from controlplane.client.rest import RestClient
+from controlplane.kinds.core.pod.tolerations import tolerates
 from controlplane.scheduler.framework.node_info import NodeInfo, pod_info
 from controlplane.scheduler.framework.resources import pod_requests
-from controlplane.scheduler.framework.tolerations import tolerates
 from controlplane.scheduler.plugins.node_ports import conflict
 from controlplane.scheduler.plugins.registry import build_framework
 from controlplane.scheduler.schedule_one import choose

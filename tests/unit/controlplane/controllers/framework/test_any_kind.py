@@ -100,7 +100,7 @@ async def test_a_namespace_is_emptied_of_a_kind_nobody_knew_yet(make_world):
         await world.client.delete(NAMESPACES, "d")
         await world.step(30)
         assert not await exists(world, SERVICES, "thing")
-        assert world.api.object("Namespace", "d") is None
+        assert world.api.object(NAMESPACES, "d") is None
 
 
 @pytest.mark.parametrize("kind", ["Nope", "Service"])

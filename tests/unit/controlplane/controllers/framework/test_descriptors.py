@@ -116,8 +116,8 @@ def descriptor(made, *watches, watched=CONFIG_MAPS):
 async def test_a_controller_waits_for_the_cache_of_events_it_declares():
     made = []
     async with Run(descriptor(made, CONFIG_MAPS, EVENTS)) as run:
-        run.api.put("ConfigMap", {"metadata": {"name": "c", "namespace": "d"}})
-        run.api.put("Event", {"metadata": {"name": "e", "namespace": "d"}})
+        run.api.put(CONFIG_MAPS, {"metadata": {"name": "c", "namespace": "d"}})
+        run.api.put(EVENTS, {"metadata": {"name": "e", "namespace": "d"}})
 
         def held(request):
             if request.path.endswith("/events"):

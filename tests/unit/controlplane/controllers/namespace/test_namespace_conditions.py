@@ -6,6 +6,8 @@ from controlplane.controllers.namespace.plan import Findings, plan_status
 from controlplane.kinds.apps.deployment import DEPLOYMENTS
 from controlplane.kinds.core.config_map import CONFIG_MAPS
 from controlplane.kinds.core.namespace import NAMESPACES
+from controlplane.kinds.core.pod.resource import PODS
+from controlplane.kinds.core.secret import SECRETS
 
 NOW = "2023-11-14T22:13:20Z"
 CONTENT, FINALIZERS = "NamespaceContentRemaining", "NamespaceFinalizersRemaining"
@@ -71,29 +73,29 @@ async def test_content_with_a_finalizer_keeps_the_namespace(make_world):
     async with make_world() as world:
         await world.client.create(NAMESPACES, {"metadata": {"name": "d"}})
         kept = {"metadata": {"name": "c", "namespace": "d", "finalizers": ["example.com/f"]}}
-        world.api.put("ConfigMap", kept)
+        world.api.put(CONFIG_MAPS, kept)
         await world.client.delete(NAMESPACES, "d")
         await world.step(30)
-        namespace = world.api.object("Namespace", "d")
+        namespace = world.api.object(NAMESPACES, "d")
         found = {c["type"]: c["message"] for c in namespace["status"]["conditions"]}
         assert found[CONTENT] == (
             "Some resources are remaining: configmaps. has 1 resource instances"
         )
-        world.api.remove("ConfigMap", "c", "d")
+        world.api.remove(CONFIG_MAPS, "c", "d")
         await world.step(100)
-        assert world.api.object("Namespace", "d") is None
+        assert world.api.object(NAMESPACES, "d") is None
 
 
 async def test_nothing_but_pods_goes_while_there_are_pods(make_world):
     async with make_world() as world:
         await world.client.create(NAMESPACES, {"metadata": {"name": "d"}})
         pod = {"metadata": {"name": "p", "namespace": "d", "finalizers": ["example.com/f"]}}
-        world.api.put("Pod", {**pod, "spec": {}})
-        world.api.put("Secret", {"metadata": {"name": "s", "namespace": "d"}})
+        world.api.put(PODS, {**pod, "spec": {}})
+        world.api.put(SECRETS, {"metadata": {"name": "s", "namespace": "d"}})
         await world.client.delete(NAMESPACES, "d")
         await world.step(30)
-        assert world.api.object("Pod", "p", "d")["metadata"]["deletionTimestamp"]
-        assert world.api.object("Secret", "s", "d") is not None
-        world.api.remove("Pod", "p", "d")
+        assert world.api.object(PODS, "p", "d")["metadata"]["deletionTimestamp"]
+        assert world.api.object(SECRETS, "s", "d") is not None
+        world.api.remove(PODS, "p", "d")
         await world.step(100)
-        assert world.api.object("Namespace", "d") is None
+        assert world.api.object(NAMESPACES, "d") is None

@@ -1,10 +1,11 @@
-"""When a toleration covers a taint; three plugins ask."""
+"""When a toleration covers a taint: the scheduler, the evicting controllers and the kubelet ask."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+
+from controlplane.api.meta import View
 
 
-def tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
+def tolerates(toleration: View, taint: View) -> bool:
     """Empty effect covers all effects, empty key with Exists covers all keys."""
     if toleration.get("effect") and toleration["effect"] != taint.get("effect"):
         return False
@@ -17,6 +18,6 @@ def tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
     return (toleration.get("value") or "") == (taint.get("value") or "")
 
 
-def tolerated(taint: Mapping[str, Any], tolerations: Iterable[Mapping[str, Any]] | None) -> bool:
+def tolerated(taint: View, tolerations: Iterable[View] | None) -> bool:
     """Whether any of the tolerations covers the taint."""
     return any(tolerates(toleration, taint) for toleration in tolerations or ())
