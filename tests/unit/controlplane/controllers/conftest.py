@@ -7,6 +7,7 @@ import random
 import pytest
 
 from controlplane.api.times import to_rfc3339
+from controlplane.apiserver.config import ApiServerConfig
 from controlplane.client.leader import LeaderElector
 from controlplane.controllers.config import ControllersConfig, parse_arguments
 from controlplane.controllers.framework.manager import Manager
@@ -25,11 +26,11 @@ _TURNS = 120
 
 
 class World:
-    """`flags` are those of the controller manager; namespace `d` is there."""
+    """`flags` are those of the controller manager, `settings` the API server's; namespace `d` is there."""
 
-    def __init__(self, *flags) -> None:
+    def __init__(self, *flags, **settings) -> None:
         self.clock = ManualClock()
-        self.api = InProcessServer(clock=self.clock)
+        self.api = InProcessServer(clock=self.clock, config=ApiServerConfig(**settings))
         self.client = self.api.client()
         self.ready_pods = True
         self.answering_nodes: set[str] = set()
@@ -66,6 +67,16 @@ class World:
                 await asyncio.sleep(0)
             self.check_bounds()
 
+    def serve(self, *kinds) -> None:
+        """Serve these kinds too."""
+        parts = self.api.app.parts
+        parts.serve(parts.scheme.with_kinds(*kinds))
+
+    def serve_no_more(self, *resources) -> None:
+        """Take kinds away."""
+        parts = self.api.app.parts
+        parts.serve(parts.scheme.without(*resources))
+
     def change(self, resource, name, namespace, edit) -> None:
         """Edit a stored object, status included, behind the server's back."""
         obj = self.api.object(resource, name, namespace)
@@ -90,7 +101,6 @@ class World:
             elif self.ready_pods and pod.get("status", {}).get("phase") == "Pending":
                 ready = {"type": "Ready", "status": "True", "lastTransitionTime": stamp}
                 pod["status"] = {**pod["status"], "phase": "Running", "conditions": [ready]}
-                pod["spec"].setdefault("nodeName", "somewhere")
                 assert pod != before
                 self.api.put(PODS, pod)
 

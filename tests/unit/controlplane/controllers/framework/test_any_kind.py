@@ -5,16 +5,17 @@ import pytest
 from controlplane.api.kind import Kind
 from controlplane.api.resource import Resource
 from controlplane.client.rest_mapper import REFRESH_SECONDS
-from controlplane.kinds.catalog import SCHEME
 from controlplane.kinds.core.config_map import CONFIG_MAPS
 from controlplane.kinds.core.namespace import NAMESPACES
 
 # A kind whose bare name is taken by a built-in one.
-SERVICES = Resource("serving.knative.dev", "v1", "Service", "services")
+SERVICES = Resource(
+    "serving.knative.dev", "v1", "Service", "services", storage="serving.knative.dev/services"
+)
 
 
 def serve(world):
-    world.api.scheme = SCHEME.with_kinds(Kind(SERVICES))
+    world.serve(Kind(SERVICES))
 
 
 async def refreshed(world):
@@ -80,7 +81,7 @@ async def test_a_kind_that_goes_takes_nothing_with_it(make_world):
         owner = await make(world, SERVICES, "owner")
         await make(world, CONFIG_MAPS, "child", owner)
         await refreshed(world)
-        world.api.scheme = SCHEME
+        world.serve_no_more(SERVICES)
         await refreshed(world)
         assert await exists(world, CONFIG_MAPS, "child")
         followed = [resource for resource, _ in world.manager.followed.rows()]
@@ -94,7 +95,6 @@ async def test_a_kind_that_goes_takes_nothing_with_it(make_world):
 
 async def test_a_namespace_is_emptied_of_a_kind_nobody_knew_yet(make_world):
     async with make_world() as world:
-        await world.client.create(NAMESPACES, {"metadata": {"name": "d"}})
         serve(world)
         await make(world, SERVICES, "thing")
         await world.client.delete(NAMESPACES, "d")

@@ -7,8 +7,6 @@ import pytest
 
 from controlplane.api.errors import ServiceUnavailable
 from controlplane.client.leader import LeaderElector
-from controlplane.client.memory import MemoryApi
-from controlplane.client.rest import RestClient
 from controlplane.controllers.catalog import CONTROLLERS
 from controlplane.controllers.framework.context import UndeclaredCache
 from controlplane.controllers.framework.controller import Controller, Watch
@@ -25,6 +23,7 @@ from controlplane.kinds.core.config_map import CONFIG_MAPS
 from controlplane.kinds.core.event import EVENTS
 from controlplane.kinds.core.node import NODES
 from controlplane.program.options import Parsed
+from controlplane.testing.in_process import InProcessServer
 from kvstore.base.clock import ManualClock
 from kvstore.base.tasks import Supervisor
 
@@ -82,8 +81,8 @@ class Run:
 
     def __init__(self, *descriptors):
         self.clock = ManualClock()
-        self.api = MemoryApi(self.clock)
-        client = RestClient(self.api)
+        self.api = InProcessServer(clock=self.clock)
+        client = self.api.client()
         elector = LeaderElector(client, "kube-system", "kcm", "me", self.clock)
         self.manager = Manager(
             client, self.clock, random.Random(1), elector, descriptors, Parsed({}), component="test"
@@ -91,16 +90,18 @@ class Run:
         self.supervisor = Supervisor("run")
 
     async def __aenter__(self):
+        await self.api.__aenter__()
         self.supervisor.start(self.manager.run(), "manager")
         return self
 
     async def __aexit__(self, *_):
         await self.supervisor.stop()
+        await self.api.__aexit__(None, None, None)
 
     async def step(self):
         for _ in range(30):
             await self.clock.advance(0.1)
-            for _ in range(10):
+            for _ in range(50):
                 await asyncio.sleep(0)
 
 

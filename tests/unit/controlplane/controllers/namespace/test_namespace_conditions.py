@@ -71,7 +71,6 @@ def test_failures_are_said_and_keep_the_namespace(findings, type_, reason, messa
 
 async def test_content_with_a_finalizer_keeps_the_namespace(make_world):
     async with make_world() as world:
-        await world.client.create(NAMESPACES, {"metadata": {"name": "d"}})
         kept = {"metadata": {"name": "c", "namespace": "d", "finalizers": ["example.com/f"]}}
         world.api.put(CONFIG_MAPS, kept)
         await world.client.delete(NAMESPACES, "d")
@@ -88,7 +87,6 @@ async def test_content_with_a_finalizer_keeps_the_namespace(make_world):
 
 async def test_nothing_but_pods_goes_while_there_are_pods(make_world):
     async with make_world() as world:
-        await world.client.create(NAMESPACES, {"metadata": {"name": "d"}})
         pod = {"metadata": {"name": "p", "namespace": "d", "finalizers": ["example.com/f"]}}
         world.api.put(PODS, {**pod, "spec": {}})
         world.api.put(SECRETS, {"metadata": {"name": "s", "namespace": "d"}})
