@@ -1,4 +1,4 @@
-"""A scheduler and an agent with real processes, on an API server in memory."""
+"""A scheduler and an agent with real processes, on an API server in process."""
 
 import asyncio
 import random
@@ -8,13 +8,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from controlplane.client.memory import MemoryApi
-from controlplane.client.rest import RestClient
+from controlplane.kinds.core.event import EVENTS
+from controlplane.kinds.core.node import NODES
+from controlplane.kinds.core.pod.resource import PODS
 from controlplane.kubelet.app import App as AgentApp
 from controlplane.kubelet.config import AgentConfig
 from controlplane.program.leading import LeadingConfig
 from controlplane.scheduler.app import App as SchedulerApp
 from controlplane.scheduler.config import SchedulerConfig
+from controlplane.testing.in_process import InProcessServer
 from kvstore.base.clock import SystemClock
 from kvstore.base.tasks import Supervisor
 
@@ -46,8 +48,15 @@ class Cluster:
 
     def __init__(self, root: Path) -> None:
         self.clock = SystemClock()
-        self.api = MemoryApi(self.clock)
+        self.api = InProcessServer(clock=self.clock)
         self.root = root
+
+    async def __aenter__(self) -> "Cluster":
+        await self.api.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self.api.__aexit__(*error)
 
     @asynccontextmanager
     async def agent(self, name: str = "node-1", **capacity: str) -> AsyncIterator[AgentApp]:
@@ -58,14 +67,14 @@ class Cluster:
             pod_cidr=CIDR,
             capacity=capacity,
         )
-        app = AgentApp(config, RestClient(self.api), self.clock, random.Random(1))
+        app = AgentApp(config, self.api.client(), self.clock, random.Random(1))
         async with self._running(app.run(), name):
             yield app
 
     @asynccontextmanager
     async def scheduler(self) -> AsyncIterator[None]:
         config = SchedulerConfig(LeadingConfig(kubeconfig="", name="s-1"))
-        app = SchedulerApp(config, RestClient(self.api), self.clock, random.Random(1))
+        app = SchedulerApp(config, self.api.client(), self.clock, random.Random(1))
         async with self._running(app.run(), "scheduler"):
             yield
 
@@ -80,8 +89,12 @@ class Cluster:
         finally:
             await supervisor.stop(15.0)
 
+    async def create(self, obj: dict[str, Any]) -> None:
+        obj.pop("status")
+        await self.api.client().create(PODS, obj, "default")
+
     def pod(self, name: str) -> dict[str, Any] | None:
-        return self.api.object("Pod", name, "default")
+        return self.api.object(PODS, name, "default")
 
     def status(self, name: str) -> dict[str, Any]:
         return (self.pod(name) or {}).get("status") or {}
@@ -90,18 +103,17 @@ class Cluster:
         return next(iter(self.status(name).get("containerStatuses") or ()), {})
 
     def reasons(self) -> set[tuple[str, str]]:
-        return {(e["reason"], e["message"]) for e in self.api.objects("Event", "default")}
+        return {(e["reason"], e["message"]) for e in self.api.objects(EVENTS, "default")}
 
 
 async def test_a_pod_is_scheduled_runs_and_ends(tmp_path: Path) -> None:
-    cluster = Cluster(tmp_path)
-    async with cluster.agent(), cluster.scheduler():
+    async with Cluster(tmp_path) as cluster, cluster.agent(), cluster.scheduler():
         command = [
             "sh",
             "-c",
             "trap 'echo bye; exit 0' TERM; echo hello $POD_IP; while :; do sleep 0.1; done",
         ]
-        cluster.api.put("Pod", pod("a", {"image": "busybox:1.36", "command": command}))
+        await cluster.create(pod("a", {"image": "busybox:1.36", "command": command}))
         await until(lambda: cluster.status("a").get("phase") == "Running", "running")
         status = cluster.status("a")
         assert {c["type"]: c["status"] for c in status["conditions"]}["Ready"] == "True"
@@ -117,16 +129,15 @@ async def test_a_pod_is_scheduled_runs_and_ends(tmp_path: Path) -> None:
         log = next(tmp_path.glob("node-1/pods/*/logs/c/0.log"))
         assert f"stdout F hello {status['podIP']}" in log.read_text()
 
-        await RestClient(cluster.api).delete(_pods(), "a", "default")
+        await cluster.api.client().delete(PODS, "a", "default")
         await until(lambda: cluster.pod("a") is None, "gone")
         assert ("Killing", "Stopping container c") in cluster.reasons()
         await until(lambda: not list(tmp_path.glob("node-1/pods/*")), "directory removed")
 
 
 async def test_a_crash_is_restarted_and_then_backed_off(tmp_path: Path) -> None:
-    cluster = Cluster(tmp_path)
-    async with cluster.agent(), cluster.scheduler():
-        cluster.api.put("Pod", pod("a", {"image": "busybox", "command": ["sh", "-c", "exit 3"]}))
+    async with Cluster(tmp_path) as cluster, cluster.agent(), cluster.scheduler():
+        await cluster.create(pod("a", {"image": "busybox", "command": ["sh", "-c", "exit 3"]}))
         await until(
             lambda: (
                 (cluster.container("a").get("state") or {}).get("waiting", {}).get("reason")
@@ -140,8 +151,7 @@ async def test_a_crash_is_restarted_and_then_backed_off(tmp_path: Path) -> None:
 
 
 async def test_a_job_like_pod_succeeds(tmp_path: Path) -> None:
-    cluster = Cluster(tmp_path)
-    async with cluster.agent(), cluster.scheduler():
+    async with Cluster(tmp_path) as cluster, cluster.agent(), cluster.scheduler():
         init = [{"name": "i", "image": "busybox", "command": ["sh", "-c", "exit 0"]}]
         spec = pod(
             "a",
@@ -149,7 +159,7 @@ async def test_a_job_like_pod_succeeds(tmp_path: Path) -> None:
             restartPolicy="Never",
             initContainers=init,
         )
-        cluster.api.put("Pod", spec)
+        await cluster.create(spec)
         await until(lambda: cluster.status("a").get("phase") == "Succeeded", "succeeded")
         assert (
             cluster.status("a")["initContainerStatuses"][0]["state"]["terminated"]["exitCode"] == 0
@@ -157,10 +167,9 @@ async def test_a_job_like_pod_succeeds(tmp_path: Path) -> None:
 
 
 async def test_a_restarted_agent_starts_its_pods_again(tmp_path: Path) -> None:
-    cluster = Cluster(tmp_path)
-    async with cluster.scheduler():
+    async with Cluster(tmp_path) as cluster, cluster.scheduler():
         async with cluster.agent():
-            cluster.api.put("Pod", pod("a", {"image": "pause"}))
+            await cluster.create(pod("a", {"image": "pause"}))
             await until(lambda: cluster.status("a").get("phase") == "Running", "running")
             first = cluster.container("a")["containerID"]
         async with cluster.agent():
@@ -170,10 +179,9 @@ async def test_a_restarted_agent_starts_its_pods_again(tmp_path: Path) -> None:
 
 
 async def test_containers_survive_an_absent_api_server(tmp_path: Path) -> None:
-    cluster = Cluster(tmp_path)
-    async with cluster.agent() as app, cluster.scheduler():
-        cluster.api.put(
-            "Pod", pod("a", {"image": "busybox", "command": ["sh", "-c", "sleep 0.5; exit 1"]})
+    async with Cluster(tmp_path) as cluster, cluster.agent() as app, cluster.scheduler():
+        await cluster.create(
+            pod("a", {"image": "busybox", "command": ["sh", "-c", "sleep 0.5; exit 1"]})
         )
         await until(lambda: cluster.container("a").get("containerID"), "started")
         uid = (cluster.pod("a") or {})["metadata"]["uid"]
@@ -184,11 +192,10 @@ async def test_containers_survive_an_absent_api_server(tmp_path: Path) -> None:
 
 
 async def test_too_large_pod_says_why(tmp_path: Path) -> None:
-    cluster = Cluster(tmp_path)
-    async with cluster.agent(cpu="1"), cluster.scheduler():
-        await until(lambda: cluster.api.object("Node", "node-1"), "node")
+    async with Cluster(tmp_path) as cluster, cluster.agent(cpu="1"), cluster.scheduler():
+        await until(lambda: cluster.api.object(NODES, "node-1"), "node")
         wanted = {"image": "pause", "resources": {"requests": {"cpu": "2"}}}
-        cluster.api.put("Pod", pod("big", wanted))
+        await cluster.create(pod("big", wanted))
         await until(lambda: cluster.status("big").get("conditions"), "condition")
         condition = cluster.status("big")["conditions"][0]
         assert condition["reason"] == "Unschedulable"
@@ -199,12 +206,11 @@ async def test_too_large_pod_says_why(tmp_path: Path) -> None:
 
 
 async def test_the_web_image_answers(tmp_path: Path) -> None:
-    cluster = Cluster(tmp_path)
-    async with cluster.agent(), cluster.scheduler():
+    async with Cluster(tmp_path) as cluster, cluster.agent(), cluster.scheduler():
         probe = {"httpGet": {"path": "/", "port": 18080}, "periodSeconds": 1}
         ports = [{"containerPort": 18080}]
-        cluster.api.put(
-            "Pod", pod("web", {"image": "nginx:1.14.2", "ports": ports, "readinessProbe": probe})
+        await cluster.create(
+            pod("web", {"image": "nginx:1.14.2", "ports": ports, "readinessProbe": probe})
         )
         await until(lambda: cluster.container("web").get("ready"), "ready")
         url = f"http://{cluster.status('web')['podIP']}:18080/"
@@ -213,9 +219,8 @@ async def test_the_web_image_answers(tmp_path: Path) -> None:
 
 
 async def test_unknown_image(tmp_path: Path) -> None:
-    cluster = Cluster(tmp_path)
-    async with cluster.agent(), cluster.scheduler():
-        cluster.api.put("Pod", pod("a", {"image": "nosuch:1"}))
+    async with Cluster(tmp_path) as cluster, cluster.agent(), cluster.scheduler():
+        await cluster.create(pod("a", {"image": "nosuch:1"}))
         await until(
             lambda: (
                 (cluster.container("a").get("state") or {}).get("waiting", {}).get("reason")
@@ -224,9 +229,3 @@ async def test_unknown_image(tmp_path: Path) -> None:
             "error",
         )
         assert cluster.status("a")["phase"] == "Pending"
-
-
-def _pods() -> Any:
-    from controlplane.kinds.core.pod.resource import PODS
-
-    return PODS

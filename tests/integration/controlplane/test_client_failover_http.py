@@ -1,4 +1,4 @@
-"""The HTTP transport with two servers in front of one memory API: one dies, hangs, or comes back."""
+"""The HTTP transport with two servers in front of one API server in process: one dies, hangs, or comes back."""
 
 import asyncio
 import contextlib
@@ -9,11 +9,12 @@ from aiohttp import web
 
 from controlplane.api.errors import Conflict, NotFound, ServiceUnavailable
 from controlplane.client.informer import Informer
-from controlplane.client.memory import MemoryApi
 from controlplane.client.rest import RestClient
 from controlplane.client.transport import HttpTransport, Request, TransportError
 from controlplane.kinds.core.config_map import CONFIG_MAPS
+from controlplane.kinds.core.namespace import NAMESPACES
 from controlplane.program.health import HealthServer
+from controlplane.testing.in_process import InProcessServer
 from kvstore.base.clock import SystemClock
 from kvstore.base.tasks import Supervisor
 
@@ -21,8 +22,8 @@ from kvstore.base.tasks import Supervisor
 class Front:
     """One HTTP server; `hang` makes it silent, as SIGSTOP would."""
 
-    def __init__(self, api: MemoryApi, port: int = 0) -> None:
-        self.api, self.port = api, port
+    def __init__(self, api: InProcessServer, port: int = 0) -> None:
+        self.api, self.port = api.transport(), port
         self.hang = asyncio.Event()
         self.resumed = asyncio.Event()
         self.seen: list[str] = []
@@ -71,7 +72,8 @@ class Front:
 @pytest.fixture
 async def pair():
     clock = SystemClock()
-    api = MemoryApi(clock)
+    api = await InProcessServer(clock=clock).__aenter__()
+    await api.client().create(NAMESPACES, {"metadata": {"name": "d"}})
     fronts = [await Front(api).start() for _ in range(2)]
     transport = HttpTransport(
         [front.url for front in fronts], clock, connect_timeout_seconds=1,
@@ -84,6 +86,7 @@ async def pair():
     await client.close()
     for front in fronts:
         await front.stop()
+    await api.__aexit__(None, None, None)
 
 
 async def until(check, seconds=60.0):
@@ -164,15 +167,15 @@ async def test_an_informer_survives_its_server(pair, fault):
     informer.add_listener(on_add=lambda obj: heard.append(obj["metadata"]["name"]))
     supervisor.start(informer.run(), "informer", eternal=True)
     await informer.wait_synced()
-    api.put("ConfigMap", {"metadata": {"name": "a", "namespace": "d"}})
+    api.put(CONFIG_MAPS, {"metadata": {"name": "a", "namespace": "d"}})
     await until(lambda: heard == ["a"])
     if fault == "stop":
         await fronts[0].stop()
     else:
         fronts[0].hang.set()
-    api.put("ConfigMap", {"metadata": {"name": "b", "namespace": "d"}})
+    api.put(CONFIG_MAPS, {"metadata": {"name": "b", "namespace": "d"}})
     await until(lambda: heard == ["a", "b"])
-    api.put("ConfigMap", {"metadata": {"name": "c", "namespace": "d"}})
+    api.put(CONFIG_MAPS, {"metadata": {"name": "c", "namespace": "d"}})
     await until(lambda: heard == ["a", "b", "c"])
 
 

@@ -1,13 +1,13 @@
-"""The informer against the in-memory API: broken watches, 410, silence about nothing."""
+"""The informer against the API server in process: broken watches, 410, silence about nothing."""
 
+import asyncio
 import random
 
 import pytest
 
 from controlplane.client.informer import Informer
-from controlplane.client.memory import MemoryApi
-from controlplane.client.rest import RestClient
 from controlplane.kinds.core.pod.resource import PODS
+from controlplane.testing.in_process import InProcessServer
 from kvstore.base.clock import ManualClock
 from kvstore.base.tasks import Supervisor
 
@@ -16,12 +16,21 @@ def pod(name, **labels):
     return {"metadata": {"name": name, "namespace": "d", "labels": labels}, "spec": {}}
 
 
+async def advance(clock, seconds):
+    """Let time pass in small steps, and whatever that sets off come to rest."""
+    while seconds > 0:
+        await clock.advance(min(seconds, 1.0))
+        seconds -= 1.0
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+
 @pytest.fixture
 async def world():
     clock = ManualClock()
-    api = MemoryApi(clock)
-    api.put("Pod", pod("old"))
-    informer = Informer(RestClient(api), PODS, clock, rng=random.Random(3))
+    api = await InProcessServer(clock=clock).__aenter__()
+    api.put(PODS, pod("old"))
+    informer = Informer(api.client(), PODS, clock, rng=random.Random(3))
     heard: list[tuple[str, str]] = []
     informer.add_listener(
         lambda new: heard.append(("add", new["metadata"]["name"])),
@@ -30,19 +39,22 @@ async def world():
     )
     supervisor = Supervisor("informer")
     supervisor.start(informer.run(), "run", eternal=True)
-    await clock.advance(0.1)
+    await advance(clock, 0.1)
     yield clock, api, informer, heard
     await supervisor.stop()
+    await api.__aexit__(None, None, None)
     informer.indexer.check_invariants()
 
 
 async def test_lists_then_follows(world):
     clock, api, informer, heard = world
     assert informer.synced
-    api.put("Pod", pod("new"))
-    api.change("Pod", "old", "d", lambda obj: obj["metadata"]["labels"].update(a="b"))
-    api.remove("Pod", "new", "d")
-    await clock.advance(0.1)
+    api.put(PODS, pod("new"))
+    old = api.object(PODS, "old", "d")
+    old["metadata"]["labels"] = {"a": "b"}
+    api.put(PODS, old)
+    api.remove(PODS, "new", "d")
+    await advance(clock, 0.1)
     assert heard == [("add", "old"), ("add", "new"), ("update", "old"), ("delete", "new")]
     assert informer.indexer.get("old", "d")["metadata"]["labels"] == {"a": "b"}
 
@@ -51,11 +63,11 @@ async def test_a_broken_watch_loses_and_repeats_nothing(world):
     clock, api, _informer, heard = world
     for number in range(5):
         api.break_watches()
-        api.put("Pod", pod(f"p{number}"))
-        await clock.advance(1)
-    await clock.advance(2)
+        api.put(PODS, pod(f"p{number}"))
+        await advance(clock, 1)
+    await advance(clock, 2)
     assert heard == [("add", "old"), *(("add", f"p{n}") for n in range(5))]
-    lists = [r for r in api.requests if r[0] == "GET"]
+    lists = [r for r in api.requests if r == ("GET", "/api/v1/pods")]
     assert len(lists) == 1
 
 
@@ -63,12 +75,12 @@ async def test_410_lists_again_and_tells_the_difference(world):
     clock, api, informer, heard = world
     api.down = True
     api.break_watches()
-    await clock.advance(0.1)
-    api.remove("Pod", "old", "d")
-    api.put("Pod", pod("new"))
-    api.compact()
+    await advance(clock, 0.1)
+    api.remove(PODS, "old", "d")
+    api.put(PODS, pod("new"))
+    api.forget_history()
     api.down = False
-    await clock.advance(10)
+    await advance(clock, 10)
     assert heard == [("add", "old"), ("delete", "old"), ("add", "new")]
     assert informer.indexer.keys() == ["d/new"]
 
@@ -77,12 +89,12 @@ async def test_made_again_under_the_same_name_is_delete_then_add(world):
     clock, api, _informer, heard = world
     api.down = True
     api.break_watches()
-    await clock.advance(0.1)
-    api.remove("Pod", "old", "d")
-    api.put("Pod", pod("old"))
-    api.compact()
+    await advance(clock, 0.1)
+    api.remove(PODS, "old", "d")
+    api.put(PODS, pod("old"))
+    api.forget_history()
     api.down = False
-    await clock.advance(10)
+    await advance(clock, 10)
     assert heard == [("add", "old"), ("delete", "old"), ("add", "old")]
 
 
@@ -90,7 +102,7 @@ async def test_an_unreachable_server_is_asked_ever_less_often(world):
     clock, api, _, _ = world
     api.down = True
     api.break_watches()
-    await clock.advance(60)
+    await advance(clock, 60)
     assert len(api.requests) < 30
 
 
@@ -105,8 +117,8 @@ async def test_a_late_listener_hears_what_is_cached(world):
 
 async def test_indexes(world):
     clock, api, informer, _ = world
-    api.put("Pod", {**pod("bound"), "spec": {"nodeName": "n1"}})
-    await clock.advance(0.1)
+    api.put(PODS, {**pod("bound"), "spec": {"nodeName": "n1"}})
+    await advance(clock, 0.1)
     assert [p["metadata"]["name"] for p in informer.indexer.by_node("n1")] == ["bound"]
     uid = informer.indexer.get("bound", "d")["metadata"]["uid"]
     assert informer.indexer.by_uid(uid)["metadata"]["name"] == "bound"

@@ -6,8 +6,9 @@ import pytest
 
 from controlplane.client.events import QUEUE_LIMIT, EventRecorder
 from controlplane.client.kubeconfig import KubeconfigError, load_kubeconfig
-from controlplane.client.memory import MemoryApi
-from controlplane.client.rest import RestClient
+from controlplane.kinds.core.event import EVENTS
+from controlplane.kinds.core.namespace import NAMESPACES
+from controlplane.testing.in_process import InProcessServer
 from kvstore.base.clock import ManualClock
 from kvstore.base.tasks import Supervisor
 
@@ -59,12 +60,14 @@ POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace":
 @pytest.fixture
 async def recording():
     clock = ManualClock()
-    api = MemoryApi(clock)
-    recorder = EventRecorder(RestClient(api), "tester", clock)
+    api = await InProcessServer(clock=clock).__aenter__()
+    await api.client().create(NAMESPACES, {"metadata": {"name": "d"}})
+    recorder = EventRecorder(api.client(), "tester", clock)
     supervisor = Supervisor("events")
     supervisor.start(recorder.run(), "run")
     yield clock, api, recorder
     await supervisor.stop()
+    await api.__aexit__(None, None, None)
 
 
 async def test_repeats_become_a_count(recording):
@@ -74,9 +77,9 @@ async def test_repeats_become_a_count(recording):
         await clock.advance(1)
     recorder.event(POD, "Warning", "Odd", "it is even")
     await recorder.drain()
-    found = {e["message"]: e["count"] for e in api.objects("Event")}
+    found = {e["message"]: e["count"] for e in api.objects(EVENTS)}
     assert found == {"it is odd": 5, "it is even": 1}
-    first = next(e for e in api.objects("Event") if e["count"] == 5)
+    first = next(e for e in api.objects(EVENTS) if e["count"] == 5)
     assert first["firstTimestamp"] < first["lastTimestamp"]
     assert first["involvedObject"]["uid"] == "1"
 
@@ -88,17 +91,17 @@ async def test_a_noisy_object_is_cut_off_others_are_not(recording):
         recorder.event(POD, "Normal", "Noise", str(number))
     recorder.event(other, "Normal", "Calm", "x")
     await recorder.drain()
-    assert len(api.objects("Event")) == 26
+    assert len(api.objects(EVENTS)) == 26
     assert recorder.dropped == 75
     await clock.advance(301)
     recorder.event(POD, "Normal", "Noise", "again")
     await recorder.drain()
-    assert len(api.objects("Event")) == 27
+    assert len(api.objects(EVENTS)) == 27
 
 
 async def test_a_full_queue_drops_and_never_blocks():
     clock = ManualClock()
-    recorder = EventRecorder(RestClient(MemoryApi(clock)), "tester", clock)
+    recorder = EventRecorder(InProcessServer(clock=clock).client(), "tester", clock)
     for number in range(QUEUE_LIMIT + 10):
         recorder.event({**POD, "metadata": {"name": "p", "uid": str(number)}}, "Normal", "R", "m")
     assert recorder.dropped == 10
@@ -108,10 +111,10 @@ async def test_an_expired_event_is_written_anew(recording):
     _clock, api, recorder = recording
     recorder.event(POD, "Normal", "R", "m")
     await recorder.drain()
-    api.remove("Event", api.objects("Event")[0]["metadata"]["name"], "d")
+    api.remove(EVENTS, api.objects(EVENTS)[0]["metadata"]["name"], "d")
     recorder.event(POD, "Normal", "R", "m")
     await recorder.drain()
-    assert len(api.objects("Event")) == 1
+    assert len(api.objects(EVENTS)) == 1
 
 
 async def test_an_unreachable_server_costs_events_not_the_recorder(recording):
@@ -122,4 +125,4 @@ async def test_an_unreachable_server_costs_events_not_the_recorder(recording):
     api.down = False
     recorder.event(POD, "Normal", "R", "kept")
     await recorder.drain()
-    assert [e["message"] for e in api.objects("Event")] == ["kept"]
+    assert [e["message"] for e in api.objects(EVENTS)] == ["kept"]

@@ -7,27 +7,28 @@ import random
 import pytest
 
 from controlplane.client.leader import LeaderElector, NotLeader
-from controlplane.client.memory import MemoryApi
 from controlplane.client.rest import RestClient
 from controlplane.client.transport import TransportError
+from controlplane.kinds.coordination.lease import LEASES
+from controlplane.testing.in_process import InProcessServer
 from kvstore.base.clock import ManualClock
 from kvstore.base.tasks import Supervisor
 
 
 class Candidate:
-    def __init__(self, api: MemoryApi, name: str, working: set[str], clock) -> None:
+    def __init__(self, api: InProcessServer, name: str, working: set[str], clock) -> None:
         self.name, self.working, self.cut = name, working, False
         self.starts = 0
         self.overlap = False
-        outer = self
+        outer, line = self, api.transport()
 
         class Line:
             async def send(self, request):
                 if outer.cut:
                     raise TransportError("cut", outcome_known=False)
-                return await api.send(request)
+                return await line.send(request)
 
-            stream, close = api.stream, api.close
+            stream, close = line.stream, line.close
 
         self.elector = LeaderElector(
             RestClient(Line()), "kube-system", "x", name, clock,
@@ -49,7 +50,7 @@ class Candidate:
 @pytest.fixture
 async def race():
     clock = ManualClock()
-    api = MemoryApi(clock)
+    api = await InProcessServer(clock=clock).__aenter__()
     working: set[str] = set()
     supervisor = Supervisor("race")
     candidates = [Candidate(api, name, working, clock) for name in "abc"]
@@ -59,6 +60,7 @@ async def race():
     await clock.advance(2)
     yield clock, api, working, candidates, tasks
     await supervisor.stop()
+    await api.__aexit__(None, None, None)
     assert not any(c.overlap for c in candidates)
     assert not working
 
@@ -69,7 +71,7 @@ async def test_one_leads_and_stays(race):
     first = set(working)
     await clock.advance(60)
     assert working == first
-    assert api.object("Lease", "x", "kube-system")["spec"]["leaseTransitions"] == 0
+    assert api.object(LEASES, "x", "kube-system")["spec"]["leaseTransitions"] == 0
     assert sum(c.starts for c in candidates) == 1
 
 
@@ -87,7 +89,7 @@ async def test_a_leader_cut_off_stops_before_the_next_starts(race):
     await clock.advance(2)
     assert len(working) == 1
     assert leader.name not in working
-    assert api.object("Lease", "x", "kube-system")["spec"]["leaseTransitions"] == 1
+    assert api.object(LEASES, "x", "kube-system")["spec"]["leaseTransitions"] == 1
     leader.cut = False
     await clock.advance(10)
     assert leader.name not in working
@@ -121,11 +123,11 @@ async def test_random_cuts_never_make_two_leaders(race):
 @pytest.mark.parametrize(
     ("duration", "deadline", "retry"), [(3, 3, 1), (4, 1, 1), (4, 3, 0)], ids=str
 )
-def test_relations_between_the_times_are_checked(duration, deadline, retry):
+async def test_relations_between_the_times_are_checked(duration, deadline, retry):
     clock = ManualClock()
     with pytest.raises(ValueError, match="must be greater"):
         LeaderElector(
-            RestClient(MemoryApi(clock)), "n", "x", "me", clock,
+            InProcessServer(clock=clock).client(), "n", "x", "me", clock,
             lease_duration_seconds=duration, renew_deadline_seconds=deadline,
             retry_period_seconds=retry,
         )  # fmt: skip

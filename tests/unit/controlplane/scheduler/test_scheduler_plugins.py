@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from controlplane.client.memory import MemoryApi
 from controlplane.client.rest import RestClient
+from controlplane.client.transport import HttpTransport
 from controlplane.kinds.core.pod.tolerations import tolerates
 from controlplane.scheduler.framework.node_info import NodeInfo, pod_info
 from controlplane.scheduler.framework.resources import pod_requests
@@ -45,7 +45,7 @@ def pod(name: str = "p", *, labels: Any = None, owner: str = "", **spec: Any) ->
 
 
 def decide(subject: dict[str, Any], *nodes: NodeInfo) -> tuple[str | None, str]:
-    framework = build_framework(RestClient(MemoryApi(ManualClock())))
+    framework = build_framework(RestClient(HttpTransport(["http://127.0.0.1:1"], ManualClock())))
     decision = choose(framework, pod_info(subject), nodes, random.Random(1))
     return decision.node_name, decision.diagnosis.text() if decision.node_name is None else ""
 
