@@ -29,9 +29,30 @@ _TEXT_FLAGS = {
     "--kubelet-client-key": "kubelet_client_key_file",
     "--kubelet-certificate-authority": "kubelet_ca_file",
     "--service-cluster-ip-range": "service_ip_range",
+    "--token-auth-file": "token_auth_file",
+    "--service-account-signing-key-file": "service_account_signing_key_file",
+    "--service-account-jwks-uri": "jwks_uri",
+    "--requestheader-client-ca-file": "requestheader_client_ca_file",
     "--log-level": "log_level",
 }
-_LIST_FLAGS = {"--authorization-mode": "authorization_modes"}
+_LIST_FLAGS = {
+    "--authorization-mode": "authorization_modes",
+    "--api-audiences": "api_audiences",
+    "--requestheader-allowed-names": "requestheader_allowed_names",
+    "--requestheader-username-headers": "requestheader_username_headers",
+    "--requestheader-uid-headers": "requestheader_uid_headers",
+    "--requestheader-group-headers": "requestheader_group_headers",
+    "--requestheader-extra-headers-prefix": "requestheader_extra_headers_prefix",
+}
+# Flags that may come more than once.
+_REPEATED_FLAGS = {
+    "--service-account-issuer": "service_account_issuers",
+    "--service-account-key-file": "service_account_key_files",
+}
+_SWITCHES = {
+    "--anonymous-auth": "anonymous_auth",
+    "--enable-bootstrap-token-auth": "enable_bootstrap_token_auth",
+}
 _PLUGIN_FLAGS = {
     "--enable-admission-plugins": "enabled_admission_plugins",
     "--disable-admission-plugins": "disabled_admission_plugins",
@@ -48,11 +69,20 @@ _NUMBER_FLAGS = {
 _DURATION_FLAGS = {
     "--request-timeout": "request_timeout_seconds",
     "--etcd-timeout": "etcd_timeout_seconds",
+    "--service-account-max-token-expiration": "max_token_seconds",
 }
 
 
 def _endpoints(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _switch(text: str) -> bool:
+    if text.lower() in ("true", "t", "1"):
+        return True
+    if text.lower() in ("false", "f", "0"):
+        return False
+    raise ValueError(text)
 
 
 def parse_arguments(arguments: Sequence[str]) -> ApiServerConfig:
@@ -71,7 +101,16 @@ def parse_arguments(arguments: Sequence[str]) -> ApiServerConfig:
     for flag, field in _DURATION_FLAGS.items():
         default = getattr(defaults, field)
         parser.add_argument(flag, dest=field, type=parse_duration, default=default)
+    for flag, field in _REPEATED_FLAGS.items():
+        parser.add_argument(flag, dest=field, action="append")
+    for flag, field in _SWITCHES.items():
+        parser.add_argument(
+            flag, dest=field, type=_switch, nargs="?", const=True, default=getattr(defaults, field)
+        )
     values = vars(parser.parse_args(arguments))
+    for field in _REPEATED_FLAGS.values():
+        values[field] = tuple(values[field] or getattr(defaults, field))
+    values["max_token_seconds"] = int(values["max_token_seconds"])
     for flag, field in _PLUGIN_FLAGS.items():
         wrong = _unknown(values[field])
         if wrong:

@@ -10,9 +10,7 @@ from controlplane.apiserver.admission.chain import AdmissionChain
 from controlplane.apiserver.admission.escalation import EscalationCheck
 from controlplane.apiserver.admission.interface import Plugin
 from controlplane.apiserver.admission.registry import Surroundings, chosen
-from controlplane.apiserver.authn.anonymous import Anonymous
-from controlplane.apiserver.authn.certificate import CertificateAuthenticator
-from controlplane.apiserver.authn.chain import AuthenticatorChain
+from controlplane.apiserver.authn import build as authn
 from controlplane.apiserver.authz.chain import build_authorizer
 from controlplane.apiserver.authz.rbac.grants import GrantIndex
 from controlplane.apiserver.bootstrap import loop as bootstrap
@@ -49,11 +47,12 @@ def build_parts(
     """All parts, nothing started; `more_plugins` are asked after the built-in admission plugins."""
     caches = WatchCache(storage, clock, capacity=config.watch_cache_size)
     lookup = CachedLookup(storage, caches)
+    authentication = authn.build(config, lookup, clock, rng)
     grants = GrantIndex(caches)
     authorizer = build_authorizer(config.authorization_modes, grants)
     admission = AdmissionChain(
         [
-            *chosen(Surroundings(config, lookup)),
+            *chosen(Surroundings(config, lookup, clock, rng, authentication.issuer is not None)),
             *more_plugins,
             # Not a plugin: nothing switches it off.
             EscalationCheck(authorizer, grants),
@@ -71,7 +70,6 @@ def build_parts(
     kubelet = KubeletClient(
         config.kubelet_client_cert_file, config.kubelet_client_key_file, config.kubelet_ca_file
     )
-    authenticator = AuthenticatorChain([CertificateAuthenticator()], Anonymous())
     parts = Parts(
         config=config,
         storage=storage,
@@ -80,7 +78,11 @@ def build_parts(
         metrics=Metrics(),
         clock=clock,
         rng=rng,
-        authenticator=authenticator,
+        authenticator=authentication.chain,
+        tokens=authentication.tokens,
+        issuer=authentication.issuer,
+        key_ring=authentication.key_ring,
+        lookup=lookup,
         authorizer=authorizer,
         grants=grants,
         new_registry=new_registry,
@@ -130,7 +132,12 @@ class ApiServer:
             # Then the door, since a probe must be answered while there is no store yet.
             tls = None
             if config.tls_cert_file:
-                tls = server_tls(config.tls_cert_file, config.tls_key_file, config.client_ca_file)
+                tls = server_tls(
+                    config.tls_cert_file,
+                    config.tls_key_file,
+                    config.client_ca_file,
+                    config.requestheader_client_ca_file,
+                )
             await self._http.start(config.bind_address, config.secure_port, tls)
             log.info("serving", address=config.bind_address, port=self.port, tls=tls is not None)
         # The rest waits for the store by itself.

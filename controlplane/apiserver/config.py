@@ -43,6 +43,25 @@ class ApiServerConfig:
     bookmark_seconds: float = 60.0
     # How long streams have to end after SIGTERM.
     stop_seconds: float = 2.0
+    # True lets anybody in everywhere, for authorization to decide; False nobody; None to health and version only.
+    anonymous_auth: bool | None = None
+    token_auth_file: str = ""
+    enable_bootstrap_token_auth: bool = False
+    # Tokens of service accounts: the first issuer is the one they are issued by, all are believed.
+    service_account_issuers: tuple[str, ...] = ("https://kubernetes.default.svc.cluster.local",)
+    service_account_signing_key_file: str = ""
+    service_account_key_files: tuple[str, ...] = ()
+    api_audiences: tuple[str, ...] = ()
+    jwks_uri: str = ""
+    # Longer tokens are shortened to this; 0 leaves them.
+    max_token_seconds: int = 0
+    # Front proxies, whose headers say who asks.
+    requestheader_client_ca_file: str = ""
+    requestheader_allowed_names: tuple[str, ...] = ()
+    requestheader_username_headers: tuple[str, ...] = ("X-Remote-User",)
+    requestheader_uid_headers: tuple[str, ...] = ("X-Remote-Uid",)
+    requestheader_group_headers: tuple[str, ...] = ("X-Remote-Group",)
+    requestheader_extra_headers_prefix: tuple[str, ...] = ("X-Remote-Extra-",)
     # Who decides what may be done, in order: Node, RBAC, AlwaysAllow, AlwaysDeny. kube-apiserver's default.
     authorization_modes: tuple[str, ...] = ("AlwaysAllow",)
     # Admission plugins beside those that are on by themselves, and those that are off.

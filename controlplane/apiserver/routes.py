@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from controlplane.api import errors
 from controlplane.api.resource import Resource
-from controlplane.apiserver.documents import discovery, health, openapi, root
+from controlplane.apiserver.documents import discovery, health, openapi, openid, root
 from controlplane.apiserver.http.messages import Answer, Request, Response
 from controlplane.apiserver.reviews import table as reviews
 from controlplane.apiserver.served import Parts
@@ -28,6 +28,8 @@ _DOCUMENTS: dict[str, Callable[[Parts, Request], Awaitable[Response]]] = {
     "api": discovery.handle,
     "apis": discovery.handle,
     "openapi": openapi.handle,
+    "openid": openid.handle_keys,
+    ".well-known": openid.handle_configuration,
     "healthz": health.handle_check,
     "livez": health.handle_check,
     "readyz": health.handle_check,

@@ -9,10 +9,14 @@ from controlplane.api.kind import Kind
 from controlplane.api.resource import Resource
 from controlplane.api.scheme import Scheme
 from controlplane.api.wire.openapi import Documents
+from controlplane.apiserver.authn.bearer import TokenChain
 from controlplane.apiserver.authn.chain import AuthenticatorChain
+from controlplane.apiserver.authn.tokens.issuer import TokenIssuer
+from controlplane.apiserver.authn.tokens.keys import KeyRing
 from controlplane.apiserver.authz.interface import Authorizer
 from controlplane.apiserver.authz.rbac.grants import GrantIndex
 from controlplane.apiserver.config import ApiServerConfig
+from controlplane.apiserver.lookup import Lookup
 from controlplane.apiserver.metrics import Metrics
 from controlplane.apiserver.nodes.kubelet import KubeletClient
 from controlplane.apiserver.registry.registry import Registry
@@ -41,6 +45,12 @@ class Parts:
     clock: Clock
     rng: random.Random
     authenticator: AuthenticatorChain
+    # Bearer tokens of all sorts, also for TokenReviews.
+    tokens: TokenChain
+    # None when the server was given no key to sign with.
+    issuer: TokenIssuer | None
+    key_ring: KeyRing | None
+    lookup: Lookup
     authorizer: Authorizer
     # Who has which roles, whether or not the authorizer heeds them.
     grants: GrantIndex

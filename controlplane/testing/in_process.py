@@ -77,6 +77,8 @@ class InProcessRequest:
         self.path = unquote(path)
         self.query: Mapping[str, list[str]] = query or {}
         self.headers: Mapping[str, str] = headers or {}
+        # Headers that come more than once are given here; `headers` has one of each.
+        self.all_headers: Sequence[tuple[str, str]] = list(self.headers.items())
         self.certificate = certificate_of(user)
         self._body = body
 

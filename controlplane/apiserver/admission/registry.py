@@ -3,6 +3,7 @@
 The order is upstream's (pkg/kubeapiserver/options/plugins.go, AllOrderedPlugins). All here are on unless disabled.
 """
 
+import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from controlplane.apiserver.admission.plugins.priority import Priority
 from controlplane.apiserver.admission.plugins.service_account import ServiceAccount
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.lookup import Lookup
+from kvstore.base.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,10 @@ class Surroundings:
 
     config: ApiServerConfig
     lookup: Lookup
+    clock: Clock
+    rng: random.Random
+    # Whether the server can issue tokens.
+    has_tokens: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,10 @@ class Entry:
 
 PLUGINS = (
     Entry("NamespaceLifecycle", lambda at: NamespaceLifecycle(at.lookup)),
-    Entry("ServiceAccount", lambda at: ServiceAccount()),
+    Entry(
+        "ServiceAccount",
+        lambda at: ServiceAccount(at.lookup, at.clock, at.rng, has_tokens=at.has_tokens),
+    ),
     Entry("Priority", lambda at: Priority()),
     Entry(
         "DefaultTolerationSeconds",

@@ -12,12 +12,15 @@ OPEN_PATHS = ("/livez", "/readyz", "/healthz", "/version")
 class Anonymous:
     """The last of the ways."""
 
-    def __init__(self, open_paths: tuple[str, ...] = OPEN_PATHS) -> None:
+    def __init__(self, open_paths: tuple[str, ...] | None = OPEN_PATHS) -> None:
+        """`None` opens every path, as kube-apiserver's --anonymous-auth=true; what may be done is authorization's."""
         self._open_paths = open_paths
 
     async def authenticate(self, request: Request) -> User | None:
         """The anonymous user where the path is open to everybody."""
-        return ANONYMOUS if is_open(request.path, self._open_paths) else None
+        if self._open_paths is None or is_open(request.path, self._open_paths):
+            return ANONYMOUS
+        return None
 
 
 def is_open(path: str, open_paths: tuple[str, ...] = OPEN_PATHS) -> bool:

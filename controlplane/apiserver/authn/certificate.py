@@ -7,6 +7,7 @@ Source: apiserver/pkg/authentication/request/x509.
 """
 
 from controlplane.api import errors
+from controlplane.apiserver.authn.authority import Authority
 from controlplane.apiserver.http.messages import Request, User
 
 CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
@@ -14,12 +15,17 @@ _UID_ATTRIBUTE = "1.3.6.1.4.1.57683.2"
 
 
 class CertificateAuthenticator:
-    """Takes what the TLS layer has verified."""
+    """Takes what the TLS layer has verified; with several authorities, only what is of the clients' own."""
+
+    def __init__(self, authority: Authority | None = None) -> None:
+        self._authority = authority
 
     async def authenticate(self, request: Request) -> User | None:
         """The certificate's user; None without a certificate, or without a name in it."""
         certificate = request.incoming.certificate
         if certificate is None:
+            return None
+        if self._authority is not None and not self._authority.has_issued(certificate):
             return None
         names = certificate.values("commonName")
         if not names or not names[-1]:

@@ -33,7 +33,7 @@ class AuthenticatorChain:
                 refusal = refusal or error
                 continue
             if user is not None:
-                return _authenticated(user)
+                return authenticated(user)
         if refusal is not None:
             raise refusal
         user = await self._anonymous.authenticate(request)
@@ -42,7 +42,8 @@ class AuthenticatorChain:
         return user
 
 
-def _authenticated(user: User) -> User:
+def authenticated(user: User) -> User:
+    """`user` as one of those who are known."""
     if user.is_anonymous or AUTHENTICATED in user.groups:
         return user
     return replace(user, groups=(*user.groups, AUTHENTICATED))

@@ -10,6 +10,7 @@ from controlplane.apiserver.filters.compression import compression
 from controlplane.apiserver.filters.deadline import Deadline
 from controlplane.apiserver.filters.failures import failures
 from controlplane.apiserver.filters.flow_control import FlowControl
+from controlplane.apiserver.filters.impersonation import Impersonation
 from controlplane.apiserver.filters.interface import Filter, Next
 from controlplane.apiserver.filters.request_id import RequestId
 from controlplane.apiserver.filters.warnings import warnings
@@ -34,6 +35,8 @@ def default_filters(parts: Parts) -> list[Filter]:
         failures,
         # Before everything that treats users differently.
         Authentication(parts.authenticator),
+        # Before everything that is done for the user who is acted as.
+        Impersonation(parts.authorizer),
         # Before authorization, so that a flood of requests costs no decisions.
         FlowControl(
             parts.metrics,

@@ -5,7 +5,7 @@ answer is one of three: a whole `Response`, a `StreamResponse` that goes on, or 
 send messages as they like.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -37,11 +37,13 @@ class Certificate:
     """A client certificate that the TLS layer has verified.
 
     `subject` are the pairs of its distinguished name in order (`commonName`, `organizationName`, or a dotted OID);
-    `fingerprint` is the SHA-256 of its DER form in lower-case hexadecimal digits, empty when not known.
+    `der` is its encoding, and `fingerprint` the SHA-256 of that in lower-case hexadecimal digits; both are empty when
+    not known.
     """
 
     subject: tuple[tuple[str, str], ...]
     fingerprint: str = ""
+    der: bytes = b""
 
     def values(self, attribute: str) -> tuple[str, ...]:
         """All values of one attribute, in order."""
@@ -56,6 +58,11 @@ class Incoming(Protocol):
     headers: Mapping[str, str]
     query: Mapping[str, list[str]]
     certificate: Certificate | None
+
+    @property
+    def all_headers(self) -> Sequence[tuple[str, str]]:
+        """Every header in order, with those that come more than once."""
+        ...
 
     async def body(self) -> bytes:
         """The whole body; RequestEntityTooLarge above the server's limit."""
@@ -74,6 +81,8 @@ class Request:
     incoming: Incoming
     body: bytes = b""
     user: User = ANONYMOUS
+    # Who really asks, when `user` is somebody he acts as.
+    impersonator: User | None = None
     request_id: str = ""
     warnings: list[str] = field(default_factory=list)
     # Notes for the audit log, from authorizers and admission plugins.

@@ -7,7 +7,7 @@ flushed when it comes. A client that goes away cancels what is done for it.
 import hashlib
 import ssl
 import weakref
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -49,6 +49,11 @@ class HttpRequest:
             query.setdefault(name, []).append(value)
         self.query: Mapping[str, list[str]] = query
 
+    @property
+    def all_headers(self) -> Sequence[tuple[str, str]]:
+        """See `Incoming.all_headers`."""
+        return [(name.lower(), value) for name, value in self._request.headers.items()]
+
     async def body(self) -> bytes:
         """See `Incoming.body`."""
         length = self._request.content_length
@@ -68,17 +73,17 @@ def certificate_of(parsed: dict[str, Any] | None, der: bytes | None = None) -> C
     if not parsed:
         return None
     subject = tuple((str(k), str(v)) for part in parsed.get("subject", ()) for k, v in part)
-    return Certificate(subject, hashlib.sha256(der).hexdigest() if der else "")
+    return Certificate(subject, hashlib.sha256(der).hexdigest() if der else "", der or b"")
 
 
-def server_tls(cert_file: str, key_file: str, client_ca_file: str) -> ssl.SSLContext:
+def server_tls(cert_file: str, key_file: str, *client_ca_files: str) -> ssl.SSLContext:
     """The server's side of TLS; client certificates are asked for, not demanded: probes have none."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(cert_file, key_file or None)
     context.set_alpn_protocols(["http/1.1"])
-    if client_ca_file:
-        context.load_verify_locations(client_ca_file)
+    for file in filter(None, client_ca_files):
+        context.load_verify_locations(file)
         context.verify_mode = ssl.CERT_OPTIONAL
     return context
 

@@ -10,9 +10,10 @@ from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.registry import managed
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
-from controlplane.apiserver.reviews import access, rules, subject
+from controlplane.apiserver.reviews import access, rules, subject, token
 from controlplane.apiserver.served import Parts
 from controlplane.kinds.authentication.self_subject_review import SELF_SUBJECT_REVIEWS
+from controlplane.kinds.authentication.token_review import TOKEN_REVIEWS
 from controlplane.kinds.authorization.local_subject_access_review import (
     LOCAL_SUBJECT_ACCESS_REVIEWS,
 )
@@ -32,6 +33,7 @@ _ANSWERERS: dict[Resource, Answerer] = {
     SELF_SUBJECT_RULES_REVIEWS: rules.own,
     SUBJECT_ACCESS_REVIEWS: access.subject,
     SELF_SUBJECT_REVIEWS: subject.own,
+    TOKEN_REVIEWS: token.review,
 }
 
 

@@ -9,7 +9,15 @@ from controlplane.api import errors
 from controlplane.api.resource import Resource
 from controlplane.apiserver.http.messages import Answer, Request
 from controlplane.apiserver.served import Parts
-from controlplane.apiserver.subresources import binding, eviction, finalize, log, scale, status
+from controlplane.apiserver.subresources import (
+    binding,
+    eviction,
+    finalize,
+    log,
+    scale,
+    status,
+    token,
+)
 
 Handler = Callable[[Parts, Request, Resource], Awaitable[Answer]]
 
@@ -27,6 +35,7 @@ _HANDLERS: dict[tuple[str, str, str], Handler] = {
     ("pods", "binding", "create"): binding.handle,
     ("pods", "eviction", "create"): eviction.handle,
     ("pods", "log", "get"): log.handle,
+    ("serviceaccounts", "token", "create"): token.handle,
 }
 
 

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from controlplane.api.kind import Kind
 from controlplane.api.meta import Obj
-from controlplane.api.resource import Resource
+from controlplane.api.resource import Resource, Subresource
 from controlplane.api.table.columns import AGE, NAME, Column
 
-SERVICE_ACCOUNTS = Resource("", "v1", "ServiceAccount", "serviceaccounts", short_names=("sa",))
+SERVICE_ACCOUNTS = Resource(
+    "",
+    "v1",
+    "ServiceAccount",
+    "serviceaccounts",
+    short_names=("sa",),
+    subresources=(
+        Subresource(
+            "token", ("create",), kind="TokenRequest", group="authentication.k8s.io", version="v1"
+        ),
+    ),
+)
 
 
 def _secret_count(obj: Obj, now: float) -> int:

@@ -1,0 +1,1 @@
+"""Service account tokens: keys, what is in a token, issuing and verifying."""
