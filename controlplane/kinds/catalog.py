@@ -13,14 +13,19 @@ from controlplane.kinds.batch import group as batch
 from controlplane.kinds.coordination import group as coordination
 from controlplane.kinds.core import group as core
 from controlplane.kinds.discovery import group as discovery
+from controlplane.kinds.events import group as events
+from controlplane.kinds.flowcontrol import group as flowcontrol
 from controlplane.kinds.networking import group as networking
+from controlplane.kinds.node import group as node
 from controlplane.kinds.policy import group as policy
 from controlplane.kinds.rbac import group as rbac
+from controlplane.kinds.scheduling import group as scheduling
 from controlplane.kinds.storage import group as storage
 
 BUILT_IN: tuple[Kind, ...] = (
     *core.KINDS,
     *apps.KINDS,
+    *events.KINDS,
     *authentication.KINDS,
     *authorization.KINDS,
     *autoscaling.KINDS,
@@ -30,8 +35,11 @@ BUILT_IN: tuple[Kind, ...] = (
     *rbac.KINDS,
     *storage.KINDS,
     *apiextensions.KINDS,
+    *scheduling.KINDS,
     *coordination.KINDS,
+    *node.KINDS,
     *discovery.KINDS,
+    *flowcontrol.KINDS,
 )
 
 SCHEME = Scheme(BUILT_IN)

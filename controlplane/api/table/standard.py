@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from controlplane.api.table import cells
@@ -38,3 +40,14 @@ def plain_bool(value: Any) -> str:
     if value is None:
         return "<unset>"
     return "True" if value else "False"
+
+
+def through(
+    convert: Callable[[dict[str, Any]], dict[str, Any]], columns: Sequence[Column]
+) -> tuple[Column, ...]:
+    """The columns for objects of another version: cells see the converted object."""
+
+    def of(cell: Cell) -> Cell:
+        return lambda obj, now: cell(convert(obj), now)
+
+    return tuple(replace(column, cell=of(column.cell)) for column in columns)

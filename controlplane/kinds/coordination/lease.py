@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controlplane.api import meta
+from controlplane.api import meta, names
 from controlplane.api.errors import Cause
 from controlplane.api.kind import Kind
 from controlplane.api.meta import Obj
@@ -12,6 +12,8 @@ from controlplane.api.table.columns import AGE, NAME, Column
 from controlplane.api.validation import causes as fields
 
 LEASES = Resource("coordination.k8s.io", "v1", "Lease", "leases")
+
+_STRATEGIES = ("OldestEmulationVersion",)
 
 
 def _validate(obj: Obj) -> list[Cause]:
@@ -26,7 +28,22 @@ def _validate(obj: Obj) -> list[Cause]:
     if transitions is not None and transitions < 0:
         detail = "must be greater than or equal to 0"
         causes.append(fields.invalid("spec.leaseTransitions", transitions, detail))
+    strategy = spec.get("strategy") or ""
+    if spec.get("strategy") is not None:
+        causes += _strategy(strategy, "spec.strategy.strategy")
+    if spec.get("preferredHolder") and not strategy:
+        detail = "may only be specified if `strategy` is defined"
+        causes.append(fields.forbidden("spec.preferredHolder", detail))
     return causes
+
+
+def _strategy(strategy: str, path: str) -> list[Cause]:
+    """A strategy of Kubernetes, or one of others by a name with a prefix."""
+    if "/" in strategy:
+        return fields.each(path, strategy, names.qualified_name(strategy))
+    if strategy in _STRATEGIES:
+        return []
+    return [fields.not_supported(path, strategy, _STRATEGIES)]
 
 
 _COLUMNS = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controlplane.api import meta, times
+from controlplane.api import times
 from controlplane.api.errors import Cause
 from controlplane.api.kind import Kind
 from controlplane.api.meta import Obj
@@ -10,7 +10,7 @@ from controlplane.api.resource import Resource
 from controlplane.api.strategy import Strategy
 from controlplane.api.table import cells
 from controlplane.api.table.columns import Column
-from controlplane.api.validation import causes as fields
+from controlplane.kinds.core import event_rules
 
 EVENTS = Resource(
     "",
@@ -34,26 +34,22 @@ EVENTS = Resource(
 )
 
 
-class _EventStrategy(Strategy):
-    # Events are forgotten after an hour.
+class EventStrategy(Strategy):
+    """Events are forgotten after an hour."""
+
     ttl_seconds = 3600
 
 
-def _default(obj: Obj) -> None:
-    # Strict clients want both, even if empty.
+def default(obj: Obj) -> None:
+    """Both are always there, even if empty: strict clients want them."""
     obj.setdefault("reportingComponent", "")
     obj.setdefault("reportingInstance", "")
 
 
-def _validate(obj: Obj) -> list[Cause]:
-    about = obj.get("involvedObject") or {}
-    namespace = about.get("namespace") or ""
-    # Events about cluster-scoped objects live in `default`.
-    allowed = (namespace,) if namespace else ("default", "kube-system", "")
-    if meta.namespace(obj) not in allowed:
-        detail = "does not match event.namespace"
-        return [fields.invalid("involvedObject.namespace", namespace, detail)]
-    return []
+def _validate_update(new: Obj, old: Obj) -> list[Cause]:
+    """Anything of an event may change, as far as the result is one."""
+    del old
+    return event_rules.validate_lenient(new)
 
 
 def _field_value(obj: Obj, label: str) -> str | None:
@@ -63,16 +59,19 @@ def _field_value(obj: Obj, label: str) -> str | None:
     return None
 
 
-def _event_last_seen(obj: Obj, now: float) -> str:
-    """When the event was seen last, from whichever field holds it."""
-    series = obj.get("series") or {}
-    stamp = series.get("lastObservedTime") or obj.get("lastTimestamp") or obj.get("eventTime")
-    return times.age(stamp, now)
-
-
 def _event_first_seen(obj: Obj, now: float) -> str:
     """When the event was seen first."""
     return times.age(obj.get("firstTimestamp") or obj.get("eventTime"), now)
+
+
+def _event_last_seen(obj: Obj, now: float) -> str:
+    """When the event was seen last, from whichever field holds it."""
+    series, stamp = obj.get("series"), obj.get("lastTimestamp")
+    if series is not None:
+        stamp = series.get("lastObservedTime")
+    elif not stamp:
+        return _event_first_seen(obj, now)
+    return times.age(stamp, now)
 
 
 def _event_object(obj: Obj, now: float) -> str:
@@ -83,10 +82,10 @@ def _event_object(obj: Obj, now: float) -> str:
 
 
 def _event_source(obj: Obj, now: float) -> str:
-    """Component and host that reported it."""
+    """Component and host that reported it, by the old fields or the new ones."""
     source = obj.get("source") or {}
     component = source.get("component") or obj.get("reportingComponent") or ""
-    host = source.get("host")
+    host = source.get("host") or obj.get("reportingInstance")
     return f"{component}, {host}" if host else str(component)
 
 
@@ -97,11 +96,13 @@ def _event_message(obj: Obj, now: float) -> str:
 
 def _event_count(obj: Obj, now: float) -> int:
     """How often it was seen."""
-    series = obj.get("series") or {}
-    return int(series.get("count") or obj.get("count") or 1)
+    series = obj.get("series")
+    if series is not None:
+        return int(series.get("count") or 0)
+    return int(obj.get("count") or 1)
 
 
-_COLUMNS = (
+COLUMNS = (
     Column("Last Seen", _event_last_seen, description="When it was seen last."),
     Column("Type", cells.field("type"), description="Normal or Warning."),
     Column("Reason", cells.field("reason"), description="Why, in one word."),
@@ -118,10 +119,12 @@ _COLUMNS = (
 # Events are written often and by one writer; the record of owners would be most of their size.
 KIND = Kind(
     EVENTS,
-    strategy=_EventStrategy,
-    default=_default,
-    validate=_validate,
+    strategy=EventStrategy,
+    default=default,
+    validate=event_rules.validate_lenient,
+    validate_update=_validate_update,
+    validates_update_alone=True,
     field_value=_field_value,
-    columns=_COLUMNS,
+    columns=COLUMNS,
     is_tracked=False,
 )

@@ -8,7 +8,7 @@ from controlplane.api.errors import Cause
 from controlplane.api.kind import Conversion, Kind
 from controlplane.api.meta import Obj
 from controlplane.api.resource import STATUS, Resource
-from controlplane.api.table.columns import Cell, Column
+from controlplane.api.table.standard import through
 from controlplane.kinds.autoscaling.horizontal_pod_autoscaler import conversion, kind, rules
 
 _STORED_AS = ("autoscaling", "v2", "horizontalpodautoscalers")
@@ -56,10 +56,6 @@ class AutoscalerStrategyV1(kind.AutoscalerStrategy):
         obj["status"] = {"currentReplicas": 0, "desiredReplicas": 0}
 
 
-def _as_v2(cell: Cell) -> Cell:
-    return lambda obj, now: cell(conversion.to_v2(obj), now)
-
-
 KIND = Kind(
     HORIZONTAL_POD_AUTOSCALERS_V1,
     strategy=AutoscalerStrategyV1,
@@ -68,16 +64,6 @@ KIND = Kind(
     validate_update=validate_update,
     validates_update_alone=True,
     validate_status=rules.validate_status,
-    columns=tuple(
-        Column(
-            column.name,
-            _as_v2(column.cell),
-            column.priority,
-            column.type,
-            column.format,
-            column.description,
-        )
-        for column in kind.COLUMNS
-    ),
+    columns=through(conversion.to_v2, kind.COLUMNS),
     conversion=Conversion(_STORED_AS, conversion.to_v2, conversion.from_v2),
 )

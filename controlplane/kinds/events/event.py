@@ -1,0 +1,73 @@
+"""Events by their other name: the same store as core/v1 has, other field names, stricter rules."""
+
+from __future__ import annotations
+
+from controlplane.api.errors import Cause
+from controlplane.api.kind import Conversion, Kind
+from controlplane.api.meta import Obj
+from controlplane.api.resource import Resource
+from controlplane.api.table.standard import through
+from controlplane.kinds.core import event_rules
+from controlplane.kinds.core.event import COLUMNS, EventStrategy
+
+EVENTS_V1 = Resource(
+    "events.k8s.io",
+    "v1",
+    "Event",
+    "events",
+    short_names=("ev",),
+    field_labels=(
+        "reason",
+        "regarding.kind",
+        "regarding.namespace",
+        "regarding.name",
+        "regarding.uid",
+        "regarding.apiVersion",
+        "regarding.resourceVersion",
+        "regarding.fieldPath",
+        "reportingController",
+        "type",
+    ),
+)
+
+_IN_CORE = {
+    "regarding": "involvedObject",
+    "note": "message",
+    "reportingController": "reportingComponent",
+    "deprecatedSource": "source",
+    "deprecatedFirstTimestamp": "firstTimestamp",
+    "deprecatedLastTimestamp": "lastTimestamp",
+    "deprecatedCount": "count",
+}
+_HERE = {there: here for here, there in _IN_CORE.items()}
+
+
+def to_core(obj: Obj) -> Obj:
+    """The event with the field names of core/v1."""
+    return {_IN_CORE.get(key, key): value for key, value in obj.items()}
+
+
+def from_core(obj: Obj) -> Obj:
+    """An event of core/v1 with the field names of events.k8s.io/v1."""
+    return {_HERE.get(key, key): value for key, value in obj.items()}
+
+
+def _validate(obj: Obj) -> list[Cause]:
+    return event_rules.validate_strict(to_core(obj))
+
+
+def _validate_update(new: Obj, old: Obj) -> list[Cause]:
+    return event_rules.validate_strict_update(to_core(new), to_core(old))
+
+
+# Events are written often and by one writer; the record of owners would be most of their size.
+KIND = Kind(
+    EVENTS_V1,
+    strategy=EventStrategy,
+    validate=_validate,
+    validate_update=_validate_update,
+    validates_update_alone=True,
+    columns=through(to_core, COLUMNS),
+    is_tracked=False,
+    conversion=Conversion(("", "v1", "events"), to_core, from_core),
+)
