@@ -1,0 +1,120 @@
+"""The proxy program: follows Services, EndpointSlices and its Node, and keeps the node's nftables table.
+
+Changes are gathered for a moment, so that a rollout of many pods is one change. What nft refuses is tried again from
+nothing, with back-off; the last good table works on meanwhile.
+"""
+
+import asyncio
+import random
+
+from controlplane.api import meta
+from controlplane.api.meta import Obj
+from controlplane.client.informer import Informer
+from controlplane.client.rest import RestClient
+from controlplane.kinds.core.node import NODES
+from controlplane.kinds.core.service import SERVICES
+from controlplane.kinds.discovery.endpoint_slice import ENDPOINT_SLICES
+from controlplane.program import health
+from controlplane.proxy import rules
+from controlplane.proxy.config import ProxyConfig
+from controlplane.proxy.endpoints import SERVICE_LABEL, NodeView
+from controlplane.proxy.nft import Nft, NftError
+from kvstore.base.backoff import Backoff
+from kvstore.base.clock import Clock
+from kvstore.base.log import get_logger
+from kvstore.base.tasks import Supervisor
+
+log = get_logger(__name__)
+
+
+class App:
+    """All parts of the program."""
+
+    def __init__(
+        self, config: ProxyConfig, client: RestClient, clock: Clock, rng: random.Random
+    ) -> None:
+        self._config = config
+        self._client = client
+        self._clock = clock
+        name = f"metadata.name={config.hostname_override}"
+        self._nodes = Informer(client, NODES, clock, field_selector=name, rng=rng)
+        self._services = Informer(client, SERVICES, clock, rng=rng)
+        self._slices = Informer(client, ENDPOINT_SLICES, clock, rng=rng)
+        self._nft = Nft()
+        self._changed = asyncio.Event()
+        self._is_synced = False
+        self._backoff = Backoff(0.5, 30.0, rng=rng)
+
+    async def run(self) -> None:
+        """Run until cancelled or until a part fails."""
+        supervisor = Supervisor("proxy-app")
+        try:
+            if self._config.health_address is not None:
+                host, port = self._config.health_address
+                checks = {"sync": self._not_synced}
+                supervisor.start(health.serve(host, port, checks), "health", eternal=True)
+            for informer in (self._nodes, self._services, self._slices):
+                informer.add_listener(self._on_change, self._on_update, self._on_change)
+                name = informer.resource.plural
+                supervisor.start(informer.run(), name, eternal=True)
+            for informer in (self._nodes, self._services, self._slices):
+                await informer.wait_synced()
+            supervisor.start(self._sync_for_ever(), "sync", eternal=True)
+            await supervisor.wait()
+        finally:
+            await supervisor.stop()
+            await self._client.close()
+
+    def _not_synced(self) -> str | None:
+        return None if self._is_synced else "the rules are not written yet"
+
+    def _on_change(self, obj: Obj) -> None:
+        del obj
+        self._changed.set()
+
+    def _on_update(self, old: Obj, new: Obj) -> None:
+        del old, new
+        self._changed.set()
+
+    async def _sync_for_ever(self) -> None:
+        while True:
+            self._changed.clear()
+            pause = self._config.sync_period_seconds
+            try:
+                count = await self._nft.apply(self.table(), self.settings())
+            except NftError as error:
+                pause = self._backoff.next()
+                log.warning("the rules could not be written", error=str(error), again_in=pause)
+            else:
+                self._is_synced = True
+                self._backoff.reset()
+                if count:
+                    log.debug("rules written", commands=count)
+            try:
+                async with asyncio.timeout(pause):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+            await self._clock.sleep(self._config.min_sync_period_seconds)
+
+    def settings(self) -> rules.Settings:
+        """What the rules depend on besides Services."""
+        node = self._nodes.indexer.get(self._config.hostname_override) or {}
+        labels = meta.metadata(node).get("labels") or {}
+        addresses = tuple(
+            str(row["address"])
+            for row in meta.status(node).get("addresses") or ()
+            if row.get("type") in ("InternalIP", "ExternalIP") and ":" not in row["address"]
+        )
+        zone = str(labels.get("topology.kubernetes.io/zone") or "")
+        view = NodeView(self._config.hostname_override, zone)
+        return rules.Settings(view, self._config.cluster_cidr, addresses)
+
+    def table(self) -> rules.Table:
+        """The table that the caches ask for."""
+        slices: dict[tuple[str, str], list[Obj]] = {}
+        for part in self._slices.indexer.list():
+            name = (meta.metadata(part).get("labels") or {}).get(SERVICE_LABEL)
+            if name and part.get("addressType", "IPv4") == "IPv4":
+                slices.setdefault((meta.namespace(part), str(name)), []).append(part)
+        return rules.build(self._services.indexer.list(), slices, self.settings())

@@ -1,0 +1,72 @@
+"""The program `nft`: transactions go in by its standard input; its complaint comes back as an error."""
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+
+from controlplane.proxy import diff
+from controlplane.proxy.rules import Settings, Table, preamble
+
+_SECONDS = 30.0
+
+
+class NftError(Exception):
+    """nft refused a transaction, or is not there; the text is its own, cut."""
+
+
+class Nft:
+    """Keeps one table as it is told; what it knows to be there is the state after its own last success."""
+
+    def __init__(self, program: str = "nft") -> None:
+        self._program = program
+        self._present: Table | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the program can be found."""
+        return shutil.which(self._program) is not None
+
+    async def apply(self, table: Table, settings: Settings) -> int:
+        """Make the kernel's table equal to `table`; the number of commands it took. NftError when it did not work.
+
+        The first call, and the one after a failure, makes the table anew, whatever was there.
+        """
+        commands: list[str] = []
+        before, self._present = self._present, None
+        if before is None:
+            commands, before = preamble(settings), Table()
+            await self._run("\n".join(commands) + "\n")
+            commands = []
+        commands += diff.commands(before, table)
+        for text in diff.transactions(commands):
+            await self._run(text)
+        self._present = table
+        return len(commands)
+
+    async def remove(self, names: Sequence[str]) -> None:
+        """Take tables away; those that are not there are passed over."""
+        for name in names:
+            await self._run(f"add table ip {name}\ndelete table ip {name}\n")
+        self._present = None
+
+    async def _run(self, text: str) -> None:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                self._program,
+                "-f",
+                "-",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+            )
+        except OSError as error:
+            raise NftError(f"{self._program} cannot be run: {error}") from error
+        try:
+            async with asyncio.timeout(_SECONDS):
+                _, complaint = await process.communicate(text.encode())
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise NftError(f"{self._program} did not end within {_SECONDS:.0f} s") from None
+        if process.returncode:
+            raise NftError(complaint.decode(errors="replace").strip()[:500])
