@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controlplane.kubelet.runtimes.interface import ContainerRuntime
+from controlplane.kubelet.runtimes.namespaces.runtime import NamespaceRuntime
+from controlplane.kubelet.runtimes.namespaces.trial import refusal as namespaces_refusal
 from controlplane.kubelet.runtimes.process.runtime import ProcessRuntime
 from kvstore.base.clock import Clock
 
@@ -19,6 +21,10 @@ class RuntimeOptions:
     clock: Clock
     base_env: Mapping[str, str]
     """What containers inherit that run on the host's own programs."""
+    pod_cidr: str = ""
+    """The node's range of addresses; "" gives pods a loopback alone, where they have a network of their own."""
+    orphan_seconds: float = 30.0
+    """How long containers that outlive the kubelet wait for the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,16 @@ def _process(options: RuntimeOptions) -> ContainerRuntime:
     return ProcessRuntime(options.root, options.clock, options.base_env)
 
 
-OFFERS: Sequence[Offer] = (Offer("process", lambda options: "", _process),)
+def _namespaces(options: RuntimeOptions) -> ContainerRuntime:
+    return NamespaceRuntime(
+        options.root, options.clock, options.base_env, options.pod_cidr, options.orphan_seconds
+    )
+
+
+OFFERS: Sequence[Offer] = (
+    Offer("namespaces", lambda options: namespaces_refusal(options.root), _namespaces),
+    Offer("process", lambda options: "", _process),
+)
 """In the order in which `auto` tries them."""
 
 

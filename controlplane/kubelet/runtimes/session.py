@@ -37,7 +37,11 @@ async def _ready(descriptor: int, *, to_write: bool = False) -> None:
 
 
 class DescriptorSession:
-    """See `Session`. Owns its descriptors; `master` stands for all three streams of a terminal."""
+    """See `Session`. Owns its descriptors.
+
+    `master` stands for all three streams of a terminal; `control` is the master of a terminal whose output comes by
+    another way.
+    """
 
     def __init__(
         self,
@@ -46,10 +50,12 @@ class DescriptorSession:
         stdout: int | None = None,
         stderr: int | None = None,
         master: int | None = None,
+        control: int | None = None,
         wait: Callable[[], Awaitable[int]],
         kill: Callable[[], None],
     ) -> None:
-        self._stdin, self._master = stdin, master
+        self._stdin, self._master = stdin, control if master is None else master
+        self._control = control
         self._wait, self._kill = wait, kill
         self._queue: asyncio.Queue[tuple[Stream, bytes] | None] = asyncio.Queue(_QUEUED)
         self._supervisor = Supervisor("session")
@@ -59,7 +65,8 @@ class DescriptorSession:
             (Stream.STDERR, stderr),
         ]
         self._outputs = {fd: stream for stream, fd in sources if fd is not None}
-        for descriptor in {*self._outputs, *(fd for fd in (stdin, master) if fd is not None)}:
+        inputs = (stdin, self._master)
+        for descriptor in {*self._outputs, *(fd for fd in inputs if fd is not None)}:
             os.set_blocking(descriptor, False)
         for descriptor, stream in list(self._outputs.items()):
             self._supervisor.start(self._pump(descriptor, stream), stream.name)
@@ -114,7 +121,8 @@ class DescriptorSession:
         self._closed = True
         self._kill()
         await self._supervisor.stop()
-        for descriptor in {*self._outputs, *((self._stdin,) if self._stdin is not None else ())}:
+        kept = (self._stdin, self._control)
+        for descriptor in {*self._outputs, *(fd for fd in kept if fd is not None)}:
             os.close(descriptor)
         self._outputs.clear()
         self._stdin = None

@@ -1,0 +1,74 @@
+"""The network of a node and its pods in network namespaces: a bridge in the node's, a pair of links to each pod's.
+
+Every function runs in a process that may enter the namespaces it is given, and leaves it where it was. Addresses live
+in these namespaces alone; nothing of the host's network is touched.
+"""
+
+import contextlib
+import ipaddress
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from controlplane.kubelet import syscalls
+from controlplane.kubelet.network.rtnetlink import Netlink
+
+BRIDGE = "br0"
+
+
+def node_address(cidr: str) -> str:
+    """The address of the node on its pods' bridge: the first of the range."""
+    return str(ipaddress.ip_network(cidr)[1])
+
+
+@contextlib.contextmanager
+def inside(namespace: int) -> Iterator[None]:
+    """Run the block in another network namespace; for single-threaded processes."""
+    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.setns(namespace, syscalls.CLONE_NEWNET)
+        try:
+            yield
+        finally:
+            syscalls.setns(own, syscalls.CLONE_NEWNET)
+    finally:
+        os.close(own)
+
+
+def set_up_node(cidr: str) -> None:
+    """Make the current network namespace a node's: loopback, the pods' bridge, forwarding, low ports for all."""
+    network = ipaddress.ip_network(cidr)
+    with Netlink() as link:
+        link.set_up("lo")
+        link.add_bridge(BRIDGE)
+        link.set_up(BRIDGE)
+        link.add_address(BRIDGE, node_address(cidr), network.prefixlen)
+    _set("net/ipv4/ip_forward", "1")
+    _set("net/ipv4/ip_unprivileged_port_start", "0")
+
+
+def set_up_loopback() -> None:
+    """Switch on the loopback of the current network namespace; there is nothing else to see."""
+    with Netlink() as link:
+        link.set_up("lo")
+
+
+def set_up_pod(namespace: int, port: str, address: str, cidr: str) -> None:
+    """Join a pod's namespace to the node's, the current one. `port` names the link on the node's side."""
+    network = ipaddress.ip_network(cidr)
+    with Netlink() as node:
+        node.add_veth(port, "eth0", namespace)
+        node.set_up(port, master=BRIDGE)
+        node.set_hairpin(port)
+    with inside(namespace):
+        with Netlink() as pod:
+            pod.set_up("lo")
+            pod.add_address("eth0", address, network.prefixlen)
+            pod.set_up("eth0")
+            pod.add_route("0.0.0.0", 0, link="eth0", gateway=node_address(cidr))
+        _set("net/ipv4/ip_unprivileged_port_start", "0")
+
+
+def _set(name: str, value: str) -> None:
+    with contextlib.suppress(OSError):
+        Path("/proc/sys", name).write_text(value)

@@ -1,0 +1,137 @@
+"""Links, addresses and routes of a network namespace, by the kernel's own messages (rtnetlink).
+
+A `Netlink` speaks to the namespace in which it was made. Only the standard library is used: a pod's network takes a few
+messages, and the process that sends them runs without site packages. Numbers from linux/rtnetlink.h and if_link.h.
+"""
+
+import errno
+import os
+import socket
+import struct
+
+_REQUEST, _ACK, _CREATE, _EXCL = 1, 4, 0x400, 0x200
+_NEWLINK, _DELLINK, _NEWADDR, _NEWROUTE = 16, 17, 20, 24
+_ERROR = 2
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
+_IFLA_NET_NS_FD, _IFLA_PROTINFO = 28, 12
+_INFO_KIND, _INFO_DATA = 1, 2
+_VETH_PEER = 1
+_BRPORT_MODE = 4
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
+_UP = 1
+_NESTED = 0x8000
+_TABLE_MAIN, _PROTOCOL_BOOT, _SCOPE_UNIVERSE, _SCOPE_LINK, _UNICAST = 254, 3, 0, 253, 1
+_ONLINK = 4
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    header = struct.pack("HH", len(value) + 4, kind)
+    return header + value + b"\0" * (-len(value) % 4)
+
+
+def _name(text: str) -> bytes:
+    return _attribute(_IFLA_IFNAME, text.encode() + b"\0")
+
+
+def _link(index: int = 0, flags: int = 0, change: int = 0, family: int = 0) -> bytes:
+    return struct.pack("BxHiII", family, 0, index, flags, change)
+
+
+class Netlink:
+    """A connection to the kernel; use as a context manager. All methods raise OSError."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+        )
+        self._socket.bind((0, 0))
+        self._sequence = 0
+
+    def __enter__(self) -> "Netlink":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._socket.close()
+
+    def index(self, name: str) -> int:
+        """The number of a link of this namespace."""
+        return socket.if_nametoindex(name)
+
+    def add_bridge(self, name: str) -> None:
+        """A bridge without ports, down."""
+        info = _attribute(_INFO_KIND, b"bridge")
+        self._ask(_NEWLINK, _link() + _name(name) + _attribute(_IFLA_LINKINFO | _NESTED, info))
+
+    def add_veth(self, name: str, peer: str, peer_namespace: int) -> None:
+        """A pair of links, both down; the peer is made in another namespace, by its descriptor."""
+        other = _link() + _name(peer)
+        other += _attribute(_IFLA_NET_NS_FD, struct.pack("I", peer_namespace))
+        data = _attribute(_INFO_DATA | _NESTED, _attribute(_VETH_PEER | _NESTED, other))
+        info = _attribute(_INFO_KIND, b"veth") + data
+        self._ask(_NEWLINK, _link() + _name(name) + _attribute(_IFLA_LINKINFO | _NESTED, info))
+
+    def set_up(self, name: str, *, master: str = "") -> None:
+        """Switch a link on, as a port of `master` if that is given."""
+        message = _link(self.index(name), _UP, _UP)
+        if master:
+            message += _attribute(_IFLA_MASTER, struct.pack("I", self.index(master)))
+        self._ask(_NEWLINK, message, create=False)
+
+    def set_down(self, name: str) -> None:
+        """Switch a link off."""
+        self._ask(_NEWLINK, _link(self.index(name), 0, _UP), create=False)
+
+    def set_hairpin(self, name: str) -> None:
+        """Let a bridge send out of this port what came in by it: pods that reach themselves by a Service."""
+        mode = _attribute(_IFLA_PROTINFO | _NESTED, _attribute(_BRPORT_MODE, b"\1"))
+        message = _link(self.index(name), family=socket.AF_BRIDGE) + mode
+        self._ask(_NEWLINK, message, create=False)
+
+    def delete(self, name: str) -> None:
+        """Remove a link, with its peer."""
+        self._ask(_DELLINK, _link(self.index(name)), create=False)
+
+    def add_address(self, name: str, address: str, prefix: int) -> None:
+        """Give a link an address."""
+        raw = socket.inet_aton(address)
+        head = struct.pack("BBBBI", socket.AF_INET, prefix, 0, _SCOPE_UNIVERSE, self.index(name))
+        both = _attribute(_IFA_LOCAL, raw) + _attribute(_IFA_ADDRESS, raw)
+        self._ask(_NEWADDR, head + both)
+
+    def add_route(self, destination: str, prefix: int, *, link: str, gateway: str = "") -> None:
+        """A route; `gateway` is taken to be on the link whatever the addresses say."""
+        scope, flags = (_SCOPE_UNIVERSE, _ONLINK) if gateway else (_SCOPE_LINK, 0)
+        head = struct.pack(
+            "BBBBBBBBI",
+            socket.AF_INET,
+            prefix,
+            0,
+            0,
+            _TABLE_MAIN,
+            _PROTOCOL_BOOT,
+            scope,
+            _UNICAST,
+            flags,
+        )
+        message = head + _attribute(_RTA_OIF, struct.pack("I", self.index(link)))
+        if prefix:
+            message += _attribute(_RTA_DST, socket.inet_aton(destination))
+        if gateway:
+            message += _attribute(_RTA_GATEWAY, socket.inet_aton(gateway))
+        self._ask(_NEWROUTE, message)
+
+    def _ask(self, kind: int, payload: bytes, *, create: bool = True) -> None:
+        self._sequence += 1
+        flags = _REQUEST | _ACK | ((_CREATE | _EXCL) if create and kind != _DELLINK else 0)
+        header = struct.pack("IHHII", len(payload) + 16, kind, flags, self._sequence, 0)
+        self._socket.send(header + payload)
+        while True:
+            answer = self._socket.recv(65536)
+            _, answer_kind, _, sequence, _ = struct.unpack_from("IHHII", answer)
+            if answer_kind == _ERROR and sequence == self._sequence:
+                code = -struct.unpack_from("i", answer, 16)[0]
+                if code:
+                    name = errno.errorcode.get(code, str(code))
+                    raise OSError(code, f"rtnetlink: {os.strerror(code)} ({name})")
+                return

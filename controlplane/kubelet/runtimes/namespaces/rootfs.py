@@ -1,0 +1,260 @@
+"""The file system of a container, put together in a mount namespace that only its own processes see.
+
+Images are directories; each container gets an overlay over one, or a copy where the kernel has no overlay for ordinary
+users. The image "" stands for the machine's own programs: an overlay over each of its program folders, a small /etc of
+our own, and nothing of its homes, state and secrets.
+
+    <container>/upper, work       what the overlays write
+    <container>/root              where the new root is put together
+"""
+
+import contextlib
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from controlplane.kubelet import syscalls as sys
+
+_PROGRAM_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "opt")
+_EMPTY_FOLDERS = {"tmp": 0o1777, "run": 0o755, "var/tmp": 0o1777, "var/log": 0o755, "root": 0o700}
+_EMPTY_FOLDERS |= {"home": 0o755, "mnt": 0o755, "srv": 0o755, "var/lib": 0o755, "var/cache": 0o755}
+_SHARED_ETC = (
+    "alternatives", "ca-certificates", "ca-certificates.conf", "debian_version", "ld.so.cache",
+    "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types", "os-release", "protocols", "services",
+    "ssl", "terminfo", "timezone",
+)  # fmt: skip
+_ETC = {
+    "passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+    "group": "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+}
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_LINKS = {
+    "fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2", "ptmx": "pts/ptmx", "core": "/proc/kcore",
+}  # fmt: skip
+# What runc hides of a container by default, and what it makes read-only.
+_MASKED = (
+    "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+    "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
+)  # fmt: skip
+_READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+
+@dataclass(slots=True)
+class RootConfig:
+    """What the container is to see."""
+
+    directory: str
+    """The container's own folder on the host; the caller's to delete."""
+    rootfs: str = ""
+    programs: list[str] = field(default_factory=list)
+    """More folders of the host that stand for programs, shown read-only; for the image "" only."""
+    mounts: list[dict[str, Any]] = field(default_factory=list)
+    """`host_path`, `container_path`, `read_only`."""
+    files: dict[str, str] = field(default_factory=dict)
+    """Files of the pod by path, as paths of the host: /etc/hosts and the like."""
+    working_dir: str = ""
+    read_only: bool = False
+    privileged: bool = False
+    host_devices: bool = False
+    can_overlay: bool = True
+
+
+def enter(config: RootConfig) -> None:
+    """Make it and step into it; for a process in a mount namespace of its own. Raises OSError."""
+    sys.mount("", "/", "", sys.MS_REC | sys.MS_PRIVATE)
+    top = Path(config.directory)
+    root = top / "root"
+    root.mkdir(exist_ok=True)
+    # Taken before the root changes: afterwards links of the host would lead to the container's files.
+    devices = {name: sys.open_tree(f"/dev/{name}") for name in _DEVICES}
+    trees = [(_tree(entry), entry["container_path"]) for entry in _by_depth(config.mounts)]
+    files = [(sys.open_tree(source), target) for target, source in config.files.items()]
+    null = sys.open_tree("/dev/null")
+    if config.rootfs:
+        _image_root(config, top, root)
+    else:
+        _host_root(config, top, root)
+    os.chdir(root)
+    _kernel_folders(config, devices)
+    sys.pivot_root(".", ".")
+    sys.unmount(".")
+    os.chdir("/")
+    for tree, target in (*trees, *files):
+        _attach(tree, target)
+    if not config.privileged:
+        _mask(null)
+    if config.working_dir:
+        os.makedirs(os.path.realpath(config.working_dir), exist_ok=True)
+    if config.read_only:
+        sys.mount("", "/", "", sys.MS_REMOUNT | sys.MS_BIND | sys.MS_RDONLY | _flags("/"))
+
+
+def _by_depth(mounts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(mounts, key=lambda entry: entry["container_path"].rstrip("/").count("/"))
+
+
+def _tree(entry: dict[str, Any]) -> int:
+    tree = sys.open_tree(entry["host_path"])
+    if entry.get("read_only"):
+        sys.set_read_only(tree)
+    return tree
+
+
+def _attach(tree: int, target: str) -> None:
+    # Links are followed within the new root, which is the only one there is by now.
+    place = os.path.realpath("/" + target.lstrip("/"))
+    if place == "/":
+        raise OSError(22, f"a volume cannot be mounted at {target!r}")
+    is_folder = os.path.isdir(f"/proc/self/fd/{tree}")
+    if is_folder:
+        os.makedirs(place, exist_ok=True)
+    elif not os.path.exists(place):
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        os.close(os.open(place, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+    sys.move_mount(tree, place)
+    os.close(tree)
+
+
+def _image_root(config: RootConfig, top: Path, root: Path) -> None:
+    if config.can_overlay:
+        _overlay(config.rootfs, top, "image", root)
+        return
+    copy = top / "upper" / "copy"
+    if not copy.exists():
+        shutil.copytree(config.rootfs, copy, symlinks=True)
+    sys.mount(str(copy), str(root), "", sys.MS_BIND | sys.MS_REC)
+
+
+def _host_root(config: RootConfig, top: Path, root: Path) -> None:
+    # On disk, not in memory: what a container writes counts as its storage.
+    own = top / "upper" / "own"
+    own.mkdir(parents=True, exist_ok=True)
+    sys.mount(str(own), str(root), "", sys.MS_BIND | sys.MS_REC)
+    for name in _PROGRAM_FOLDERS:
+        source, place = Path("/", name), root / name
+        if source.is_symlink():
+            if not place.is_symlink():
+                place.symlink_to(os.readlink(source))
+        elif source.is_dir():
+            place.mkdir(exist_ok=True)
+            _program_folder(config, top, name, place)
+    for name, mode in _EMPTY_FOLDERS.items():
+        folder = root / name
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            folder.chmod(mode)
+    if not (root / "var/run").is_symlink():
+        (root / "var/run").symlink_to("/run")
+    _small_etc(root / "etc")
+    for program in config.programs:
+        if not any(Path("/", name) in Path(program).parents for name in _PROGRAM_FOLDERS):
+            tree = sys.open_tree(program)
+            sys.set_read_only(tree)
+            place = root / program.lstrip("/")
+            place.mkdir(parents=True, exist_ok=True)
+            sys.move_mount(tree, str(place))
+            os.close(tree)
+
+
+def _program_folder(config: RootConfig, top: Path, name: str, place: Path) -> None:
+    if not config.can_overlay:
+        tree = sys.open_tree(f"/{name}")
+        sys.set_read_only(tree)
+        sys.move_mount(tree, str(place))
+        os.close(tree)
+        return
+    for path in [entry["container_path"] for entry in config.mounts] + [config.working_dir]:
+        inside = Path("/", path.lstrip("/"))
+        # In the merged folder an ordinary user could not make them: its directories are the host's root's.
+        if Path("/", name) in inside.parents and not inside.exists() and ".." not in inside.parts:
+            (top / "upper" / name / inside.relative_to(Path("/", name))).mkdir(
+                parents=True, exist_ok=True
+            )
+    _overlay(f"/{name}", top, name, place)
+
+
+def _small_etc(etc: Path) -> None:
+    if etc.exists():
+        return
+    etc.mkdir()
+    for name, text in _ETC.items():
+        (etc / name).write_text(text)
+    for name in _SHARED_ETC:
+        source = Path("/etc", name)
+        try:
+            if source.is_symlink():
+                (etc / name).symlink_to(os.readlink(source))
+            elif source.is_dir():
+                shutil.copytree(
+                    source, etc / name, symlinks=True, ignore=shutil.ignore_patterns("private")
+                )
+            elif source.is_file():
+                shutil.copyfile(source, etc / name)
+        except (OSError, shutil.Error):
+            continue  # What this user may not read, its containers do without.
+
+
+def _overlay(lower: str, top: Path, name: str, place: Path) -> None:
+    upper, work = top / "upper" / name, top / "work" / name
+    for folder in (upper, work):
+        folder.mkdir(parents=True, exist_ok=True)
+    places = {"lowerdir": lower, "upperdir": str(upper), "workdir": str(work)}
+    data = ",".join(f"{key}={_escaped(value)}" for key, value in places.items())
+    sys.mount("overlay", str(place), "overlay", 0, f"{data},userxattr")
+
+
+def _escaped(path: str) -> str:
+    return path.replace("\\", "\\\\").replace(",", "\\,").replace(":", "\\:")
+
+
+def _kernel_folders(config: RootConfig, devices: dict[str, int]) -> None:
+    """/proc, /dev and /sys below the current directory."""
+    for name in ("proc", "dev", "sys"):
+        os.makedirs(name, exist_ok=True)
+    strict = sys.MS_NOSUID | sys.MS_NODEV | sys.MS_NOEXEC
+    sys.mount("proc", "proc", "proc", strict)
+    with contextlib.suppress(OSError):  # The network may be another user namespace's; few look.
+        sys.mount("sysfs", "sys", "sysfs", strict | (0 if config.privileged else sys.MS_RDONLY))
+    sys.mount("tmpfs", "dev", "tmpfs", sys.MS_NOSUID, "mode=755,size=64k")
+    for name, tree in devices.items():
+        Path("dev", name).touch()
+        sys.move_mount(tree, f"dev/{name}")
+        os.close(tree)
+    for folder in ("pts", "shm", "mqueue"):
+        os.mkdir(f"dev/{folder}")
+    terminals = sys.MS_NOSUID | sys.MS_NOEXEC
+    sys.mount("devpts", "dev/pts", "devpts", terminals, "newinstance,ptmxmode=0666,mode=0620")
+    sys.mount("shm", "dev/shm", "tmpfs", strict, "mode=1777,size=65536k")
+    sys.mount("mqueue", "dev/mqueue", "mqueue", strict)
+    for name, target in _LINKS.items():
+        os.symlink(target, f"dev/{name}")
+
+
+def _mask(null: int) -> None:
+    for path in _MASKED:
+        if os.path.isdir(path):
+            sys.mount("tmpfs", path, "tmpfs", sys.MS_RDONLY, "size=0k")
+        elif os.path.exists(path):
+            sys.mount("/dev/null", path, "", sys.MS_BIND)
+    os.close(null)
+    for path in _READ_ONLY:
+        if os.path.exists(path):
+            sys.mount(path, path, "", sys.MS_BIND | sys.MS_REC)
+            flags = sys.MS_REMOUNT | sys.MS_BIND | sys.MS_RDONLY
+            sys.mount("", path, "", flags | _flags(path))
+
+
+def _flags(path: str) -> int:
+    """The flags a mount has already: an ordinary user may not take them away in a remount."""
+    found = os.statvfs(path).f_flag
+    pairs = (
+        (os.ST_NOSUID, sys.MS_NOSUID),
+        (os.ST_NODEV, sys.MS_NODEV),
+        (os.ST_NOEXEC, sys.MS_NOEXEC),
+    )
+    times = ((os.ST_NOATIME, 1024), (os.ST_NODIRATIME, 2048), (os.ST_RELATIME, 1 << 21))
+    return sum(flag for bit, flag in (*pairs, *times) if found & bit)
