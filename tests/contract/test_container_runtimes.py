@@ -27,6 +27,7 @@ from controlplane.kubelet.runtimes.interface import (
     Session,
     Stream,
 )
+from controlplane.kubelet.runtimes.namespaces.runtime import NamespaceRuntime
 from controlplane.kubelet.runtimes.registry import OFFERS, RuntimeOptions
 from kvstore.base.clock import SystemClock
 
@@ -102,6 +103,8 @@ async def stage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     finally:
         for box in made.runtime.list_sandboxes():
             await made.runtime.remove_sandbox(box.id)
+        if isinstance(made.runtime, NamespaceRuntime):
+            await made.runtime.end()
         await made.runtime.close()
 
 

@@ -1,8 +1,8 @@
 """The file system of a container, put together in a mount namespace that only its own processes see.
 
 Images are directories; each container gets an overlay over one, or a copy where the kernel has no overlay for ordinary
-users. The image "" stands for the machine's own programs: an overlay over each of its program folders, a small /etc of
-our own, and nothing of its homes, state and secrets.
+users. The image "" stands for the machine's own programs: an overlay over each of its program folders, over a base with
+a small /etc, and nothing of its homes, state and secrets.
 
     <container>/upper, work       what the overlays write
     <container>/root              where the new root is put together
@@ -21,10 +21,11 @@ _PROGRAM_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "op
 _EMPTY_FOLDERS = {"tmp": 0o1777, "run": 0o755, "var/tmp": 0o1777, "var/log": 0o755, "root": 0o700}
 _EMPTY_FOLDERS |= {"home": 0o755, "mnt": 0o755, "srv": 0o755, "var/lib": 0o755, "var/cache": 0o755}
 _SHARED_ETC = (
-    "alternatives", "ca-certificates", "ca-certificates.conf", "debian_version", "ld.so.cache",
-    "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types", "os-release", "protocols", "services",
-    "ssl", "terminfo", "timezone",
+    "alternatives", "debian_version", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime",
+    "mime.types", "os-release", "protocols", "services", "ssl/certs", "ssl/openssl.cnf",
+    "terminfo", "timezone",
 )  # fmt: skip
+"""What programs of the machine read of its settings; links are copied, all else is shown read-only."""
 _ETC = {
     "passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
     "group": "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n",
@@ -50,6 +51,8 @@ class RootConfig:
     directory: str
     """The container's own folder on the host; the caller's to delete."""
     rootfs: str = ""
+    base: str = ""
+    """What `make_base` made; for the image "" only."""
     programs: list[str] = field(default_factory=list)
     """More folders of the host that stand for programs, shown read-only; for the image "" only."""
     mounts: list[dict[str, Any]] = field(default_factory=list)
@@ -59,7 +62,6 @@ class RootConfig:
     working_dir: str = ""
     read_only: bool = False
     privileged: bool = False
-    host_devices: bool = False
     can_overlay: bool = True
 
 
@@ -129,43 +131,62 @@ def _image_root(config: RootConfig, top: Path, root: Path) -> None:
     sys.mount(str(copy), str(root), "", sys.MS_BIND | sys.MS_REC)
 
 
-def _host_root(config: RootConfig, top: Path, root: Path) -> None:
-    # On disk, not in memory: what a container writes counts as its storage.
-    own = top / "upper" / "own"
-    own.mkdir(parents=True, exist_ok=True)
-    sys.mount(str(own), str(root), "", sys.MS_BIND | sys.MS_REC)
+def make_base(base: Path) -> None:
+    """The folder that the image "" stands on, made once a node: what is not one of the machine's programs."""
+    if base.exists():
+        return
+    made = base.with_name(f"{base.name}.new")
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir()
     for name in _PROGRAM_FOLDERS:
-        source, place = Path("/", name), root / name
+        source, place = Path("/", name), made / name
         if source.is_symlink():
-            if not place.is_symlink():
-                place.symlink_to(os.readlink(source))
+            place.symlink_to(os.readlink(source))
         elif source.is_dir():
-            place.mkdir(exist_ok=True)
-            _program_folder(config, top, name, place)
+            place.mkdir()
     for name, mode in _EMPTY_FOLDERS.items():
-        folder = root / name
-        if not folder.exists():
-            folder.mkdir(parents=True)
-            folder.chmod(mode)
-    if not (root / "var/run").is_symlink():
-        (root / "var/run").symlink_to("/run")
-    _small_etc(root / "etc")
+        (made / name).mkdir(parents=True)
+        (made / name).chmod(mode)
+    (made / "var/run").symlink_to("/run")
+    for name in ("dev", "proc", "sys"):
+        (made / name).mkdir()
+    _small_etc(made / "etc")
+    made.rename(base)
+
+
+def _host_root(config: RootConfig, top: Path, root: Path) -> None:
+    if config.can_overlay:
+        _overlay(config.base, top, "base", root)
+    else:
+        copy = top / "upper" / "base"
+        if not copy.exists():
+            shutil.copytree(config.base, copy, symlinks=True)
+        sys.mount(str(copy), str(root), "", sys.MS_BIND | sys.MS_REC)
+    for name in _PROGRAM_FOLDERS:
+        if not (root / name).is_symlink() and Path("/", name).is_dir():
+            _program_folder(config, top, name, root / name)
+    for name in _SHARED_ETC:
+        source = Path("/etc", name)
+        if source.exists() and not source.is_symlink():
+            _show(str(source), root / "etc" / name)
     for program in config.programs:
         if not any(Path("/", name) in Path(program).parents for name in _PROGRAM_FOLDERS):
-            tree = sys.open_tree(program)
-            sys.set_read_only(tree)
             place = root / program.lstrip("/")
             place.mkdir(parents=True, exist_ok=True)
-            sys.move_mount(tree, str(place))
-            os.close(tree)
+            _show(program, place)
+
+
+def _show(source: str, place: Path) -> None:
+    """Mount a part of the machine read-only."""
+    tree = sys.open_tree(source)
+    sys.set_read_only(tree)
+    sys.move_mount(tree, str(place))
+    os.close(tree)
 
 
 def _program_folder(config: RootConfig, top: Path, name: str, place: Path) -> None:
     if not config.can_overlay:
-        tree = sys.open_tree(f"/{name}")
-        sys.set_read_only(tree)
-        sys.move_mount(tree, str(place))
-        os.close(tree)
+        _show(f"/{name}", place)
         return
     for path in [entry["container_path"] for entry in config.mounts] + [config.working_dir]:
         inside = Path("/", path.lstrip("/"))
@@ -178,24 +199,18 @@ def _program_folder(config: RootConfig, top: Path, name: str, place: Path) -> No
 
 
 def _small_etc(etc: Path) -> None:
-    if etc.exists():
-        return
     etc.mkdir()
     for name, text in _ETC.items():
         (etc / name).write_text(text)
     for name in _SHARED_ETC:
-        source = Path("/etc", name)
-        try:
-            if source.is_symlink():
-                (etc / name).symlink_to(os.readlink(source))
-            elif source.is_dir():
-                shutil.copytree(
-                    source, etc / name, symlinks=True, ignore=shutil.ignore_patterns("private")
-                )
-            elif source.is_file():
-                shutil.copyfile(source, etc / name)
-        except (OSError, shutil.Error):
-            continue  # What this user may not read, its containers do without.
+        source, place = Path("/etc", name), etc / name
+        place.parent.mkdir(exist_ok=True)
+        if source.is_symlink():
+            place.symlink_to(os.readlink(source))
+        elif source.is_dir():
+            place.mkdir()
+        elif source.is_file():
+            place.touch()
 
 
 def _overlay(lower: str, top: Path, name: str, place: Path) -> None:

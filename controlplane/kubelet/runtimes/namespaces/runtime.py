@@ -284,7 +284,7 @@ class NamespaceRuntime:
                 "exec", exec=exec_id, container=container_id, spec=spec
             )
         except BaseException:
-            del self._exits[exec_id]
+            self._exits.pop(exec_id, None)
             raise
 
         def kill() -> None:

@@ -23,7 +23,7 @@ from typing import Any
 
 from controlplane.kubelet import syscalls
 from controlplane.kubelet.network import namespaces as network
-from controlplane.kubelet.runtimes.namespaces import wire
+from controlplane.kubelet.runtimes.namespaces import rootfs, wire
 from controlplane.kubelet.runtimes.namespaces.cgroups import Cgroups
 from controlplane.kubelet.runtimes.namespaces.containers import Container, Exec, Sandbox
 from controlplane.kubelet.runtimes.namespaces.streams import Output
@@ -208,6 +208,10 @@ class Spawner:
     def _do_start(self, message: Message, reply: Reply) -> None:
         container = self._containers[message["container"]]
         spec = message["spec"]
+        if not spec["root"]["rootfs"]:
+            base = Path(self._settings.root, "base")
+            rootfs.make_base(base)
+            spec["root"]["base"] = str(base)
         group = self._cgroups.make(container.id, spec.get("limits") or {})
         output = Output(spec["log"], self._selector, lambda: self._output_ended(container))
         status = container.start(spec, group, output, self._maps)
