@@ -9,15 +9,17 @@ from controlplane.client.events import EventRecorder
 from controlplane.client.informer import Informer
 from controlplane.client.rest import RestClient
 from controlplane.kinds.core.pod.resource import PODS
-from controlplane.kubelet.config import AgentConfig
+from controlplane.kubelet.config import KubeletConfig
 from controlplane.kubelet.images.catalog import load_catalog
 from controlplane.kubelet.network.addresses import AddressPool
+from controlplane.kubelet.network.addresses import own_network as pod_network
+from controlplane.kubelet.network.resolv import Resolver, parse
 from controlplane.kubelet.node.heartbeat import Heartbeat
 from controlplane.kubelet.node.objects import ApiObjects
 from controlplane.kubelet.node.registration import Machine, default_capacity, read_system_info
 from controlplane.kubelet.pods.manager import PodManager
-from controlplane.kubelet.pods.worker import Node
-from controlplane.kubelet.runtimes.interface import ContainerRuntime
+from controlplane.kubelet.pods.node import Names, Node
+from controlplane.kubelet.runtimes.interface import ContainerRuntime, Feature
 from controlplane.kubelet.runtimes.registry import RuntimeOptions, choose
 from controlplane.kubelet.server.server import KubeletServer, tls_context
 from controlplane.kubelet.volumes.manager import VolumeManager
@@ -38,7 +40,7 @@ class App:
 
     def __init__(
         self,
-        config: AgentConfig,
+        config: KubeletConfig,
         client: RestClient,
         clock: Clock,
         rng: random.Random,
@@ -49,14 +51,17 @@ class App:
         self._clock = clock
         self._rng = rng
         self._catalog = load_catalog(config.images_file)
-        self._addresses = AddressPool(config.pod_cidr)
         self._runtime = runtime or self._choose_runtime()
-        self._events = EventRecorder(client, "kubelet", clock, host=config.name)
+        own_network = Feature.NETWORK in self._runtime.features and runtime is None
+        self._addresses = AddressPool(
+            pod_network(config.pod_cidr) if own_network else config.pod_cidr
+        )
+        self._events = EventRecorder(client, "kubelet", clock, host=config.node_name)
         self._informer = Informer(
             client,
             PODS,
             clock,
-            field_selector=f"spec.nodeName={config.name}",
+            field_selector=f"spec.nodeName={config.node_name}",
             rng=rng,
         )
         self._heartbeat: Heartbeat | None = None
@@ -81,7 +86,7 @@ class App:
                 tls = tls_context(config.tls_cert_file, config.tls_key_file, config.client_ca_file)
                 # Before registration, which tells the port.
                 routes = KubeletServer(self._runtime, self._informer.indexer, self._clock)
-                server = await routes.serve(config.address, config.port, tls, self._set_port)
+                server = await routes.serve(config.listen_address, config.port, tls, self._set_port)
             else:
                 _log.warning("no TLS files given: neither logs nor commands are served")
             supervisor.start(self._events.run(), "events", eternal=True)
@@ -113,14 +118,14 @@ class App:
         Path(config.root_dir).mkdir(parents=True, exist_ok=True)
         capacity = {**default_capacity(config.root_dir, config.max_pods), **config.capacity}
         machine = Machine(
-            name=config.name,
+            name=config.node_name,
             ip=config.node_ip,
             port=self.port,
             capacity=capacity,
             pod_cidr=self._addresses.cidr,
             labels=config.labels,
             images=tuple(self._catalog.names),
-            info=read_system_info(config.name, self._runtime.name),
+            info=read_system_info(config.node_name, self._runtime.name),
         )
         return Heartbeat(
             self._client,
@@ -133,19 +138,26 @@ class App:
         )
 
     def _choose_runtime(self) -> ContainerRuntime:
-        options = RuntimeOptions(Path(self._config.root_dir), self._clock, _base_env())
-        choice = choose(self._config.container_runtime, options)
+        config = self._config
+        options = RuntimeOptions(
+            root=Path(config.root_dir),
+            clock=self._clock,
+            base_env=_base_env(),
+            pod_cidr=pod_network(config.pod_cidr),
+            orphan_seconds=config.orphan_seconds,
+        )
+        choice = choose(config.container_runtime, options)
         for name, why in choice.refusals.items():
             _log.warning("container runtime does not work here", runtime=name, reason=why)
         return choice.runtime
 
     def _node(self) -> Node:
         references = ApiObjects(self._client)
-        volumes = VolumeManager(
-            Path(self._config.root_dir), volume_plugins(), references, self._clock
-        )
+        config = self._config
+        volumes = VolumeManager(Path(config.root_dir), volume_plugins(), references, self._clock)
+        names = Names(config.cluster_dns, config.cluster_domain, _host_resolver())
         return Node(
-            name=self._config.name,
+            name=self._config.node_name,
             ip=self._config.node_ip,
             client=self._client,
             runtime=self._runtime,
@@ -154,9 +166,19 @@ class App:
             events=self._events,
             references=references,
             volumes=volumes,
+            names=names,
+            root=Path(config.root_dir),
+            most_pids=config.pod_max_pids,
             clock=self._clock,
             rng=self._rng,
         )
+
+
+def _host_resolver() -> Resolver:
+    try:
+        return parse(Path("/etc/resolv.conf").read_text())
+    except OSError:
+        return Resolver()
 
 
 def _base_env() -> dict[str, str]:

@@ -1,113 +1,83 @@
-"""Settings of the agent and the flags they come from."""
+"""What the kubelet can be told; flag names are upstream's where it has them, durations are Go's."""
 
-import argparse
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Literal
 
 from controlplane.kubelet.runtimes.registry import AUTO, OFFERS
-from controlplane.program.run import parse_address
-from kvstore.base.durations import parse_duration
+from controlplane.program.options import Address, option, parse_options
 
 
 @dataclass(frozen=True, slots=True)
-class AgentConfig:
-    """What the agent is told at start. Durations are seconds."""
+class KubeletConfig:
+    """Settings of one node. Durations are seconds."""
 
-    kubeconfig: str
-    root_dir: str
-    name: str
-    servers: tuple[str, ...] = ()
-    address: str = ""
-    """Where the HTTPS server listens; default the node's IP."""
-    port: int = 10250
-    tls_cert_file: str = ""
-    tls_key_file: str = ""
-    client_ca_file: str = ""
-    health_address: tuple[str, int] | None = None
-    node_ip: str = "127.0.0.1"
-    pod_cidr: str = "127.100.0.0/24"
-    images_file: str | None = None
-    container_runtime: str = AUTO
-    max_pods: int = 110
-    status_seconds: float = 300.0
-    lease_seconds: float = 40.0
-    capacity: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    log_level: str = "info"
-
-
-def parse_pairs(text: str) -> dict[str, str]:
-    """`a=1,b=2` as a dict."""
-    pairs: dict[str, str] = {}
-    for part in filter(None, text.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals or not key:
-            raise argparse.ArgumentTypeError(f"{part!r} is not NAME=VALUE")
-        pairs[key.strip()] = value.strip()
-    return pairs
-
-
-def parse_arguments(arguments: Sequence[str] | None = None) -> AgentConfig:
-    """Read the command line; exits with usage on a mistake."""
-    parser = argparse.ArgumentParser(prog="agent", description="Run the pods of one node.")
-    add = parser.add_argument
-    add("--kubeconfig", required=True, help="how to reach and authenticate to the API server")
-    add(
-        "--master",
-        default="",
-        metavar="URL[,URL...]",
-        help="API servers, in place of the kubeconfig's",
+    kubeconfig: str = option(help="how to reach and authenticate to the API server")
+    root_dir: str = option(help="where pods and logs live; one kubelet a directory")
+    name: str = option("", "name of the node; default host name", flag="--hostname-override")
+    servers: tuple[str, ...] = option(
+        (), "API servers, in place of the kubeconfig's", flag="--master", metavar="URL[,URL...]"
     )
-    add("--hostname-override", default="", help="name of the node; default host name")
-    add("--root-dir", required=True, help="where pods and logs live; one agent a directory")
-    add("--address", default="", help="where to serve logs; default the node's IP")
-    add("--port", type=int, default=10250, help="port for logs; 0 picks a free one")
-    add("--tls-cert-file", default="")
-    add("--tls-private-key-file", default="")
-    add("--client-ca-file", default="")
-    add("--healthz-bind-address", type=parse_address, default=None, metavar="HOST:PORT")
-    add("--node-ip", default="127.0.0.1")
-    add("--pod-cidr", default="127.100.0.0/24", help="addresses of pods, within 127.0.0.0/8")
-    add("--images", default=None, metavar="FILE.json", help="more images: name -> command")
-    add(
-        "--container-runtime",
-        default=AUTO,
-        metavar="NAME",
-        help=f"{', '.join(offer.name for offer in OFFERS)}, or auto: the first that works here",
+    address: str = option("", "where to serve HTTPS; default the node's IP")
+    port: int = option(10250, "port for HTTPS; 0 picks a free one")
+    tls_cert_file: str = option("", "with the two that follow: without them nothing is served")
+    tls_key_file: str = option("", "", flag="--tls-private-key-file")
+    client_ca_file: str = option("", "who may ask: callers show a certificate of this authority")
+    health_address: Address | None = option(
+        None, "where probes are answered", flag="--healthz-bind-address"
     )
-    add("--max-pods", type=int, default=110)
-    add("--node-status-update-frequency", type=parse_duration, default=300.0, metavar="DURATION")
-    add("--node-lease-duration", type=parse_duration, default=40.0, metavar="DURATION")
-    add("--capacity", type=parse_pairs, default={}, metavar="cpu=4,memory=8Gi")
-    add("--node-labels", type=parse_pairs, default={}, metavar="KEY=VALUE,...")
-    add("--log-level", default="info")
-    options = parser.parse_args(arguments)
-    tls = (options.tls_cert_file, options.tls_private_key_file, options.client_ca_file)
-    if any(tls) and not all(tls):
-        parser.error(
-            "--tls-cert-file, --tls-private-key-file and --client-ca-file go together: "
-            "logs are served to callers with a client certificate only"
-        )
-    return AgentConfig(
-        kubeconfig=options.kubeconfig,
-        root_dir=options.root_dir,
-        name=options.hostname_override or socket.gethostname().lower(),
-        servers=tuple(url for url in options.master.split(",") if url),
-        address=options.address or options.node_ip,
-        port=options.port,
-        tls_cert_file=tls[0],
-        tls_key_file=tls[1],
-        client_ca_file=tls[2],
-        health_address=options.healthz_bind_address,
-        node_ip=options.node_ip,
-        pod_cidr=options.pod_cidr,
-        images_file=options.images,
-        container_runtime=options.container_runtime,
-        max_pods=options.max_pods,
-        status_seconds=options.node_status_update_frequency,
-        lease_seconds=options.node_lease_duration,
-        capacity=options.capacity,
-        labels=options.node_labels,
-        log_level=options.log_level,
+    node_ip: str = option("127.0.0.1", "the node's address")
+    pod_cidr: str = option(
+        "127.100.0.0/24",
+        "addresses of pods: a loopback range, whose counterpart in 10.244.0.0/16 is taken where pods "
+        "have networks of their own, or a range for such pods",
     )
+    images_file: str | None = option(
+        None, "more images: name -> command", flag="--images", metavar="FILE.json"
+    )
+    container_runtime: str = option(
+        "process", f"{', '.join(offer.name for offer in OFFERS)}, or {AUTO}: the first that works"
+    )
+    orphan_seconds: float = option(
+        30.0, "how long containers that outlive the kubelet wait for the next one"
+    )
+    pod_max_pids: int = option(8192, "processes a container may have, where that can be limited")
+    cluster_dns: tuple[str, ...] = option((), "name servers of pods with dnsPolicy ClusterFirst")
+    cluster_domain: str = option("cluster.local", "the domain of the cluster's names")
+    max_pods: int = option(110, "")
+    status_seconds: float = option(
+        300.0, "how often the node's status is written", flag="--node-status-update-frequency"
+    )
+    lease_seconds: float = option(40.0, "", flag="--node-lease-duration")
+    capacity: Mapping[str, str] = option({}, "what the node has; default the whole machine")
+    labels: Mapping[str, str] = option({}, "", flag="--node-labels")
+    log_level: Literal["debug", "info", "warning", "error"] = option("info", "")
+
+    @property
+    def node_name(self) -> str:
+        """The name the node goes by."""
+        return self.name or socket.gethostname().lower()
+
+    @property
+    def listen_address(self) -> str:
+        """Where the HTTPS server listens."""
+        return self.address or self.node_ip
+
+    def problems(self) -> list[str]:
+        """What is wrong with the fields together."""
+        tls = (self.tls_cert_file, self.tls_key_file, self.client_ca_file)
+        if any(tls) and not all(tls):
+            return [
+                "--tls-cert-file, --tls-private-key-file and --client-ca-file go together: "
+                "callers are known by a client certificate only"
+            ]
+        return []
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> KubeletConfig:
+    """Read the command line. Raises OptionError."""
+    parsed = parse_options(
+        "controlplane.kubelet", "Runs the pods of one node.", (KubeletConfig,), arguments
+    )
+    return parsed.of(KubeletConfig)

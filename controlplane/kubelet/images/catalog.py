@@ -26,6 +26,10 @@ class Image:
     arguments: tuple[str, ...] = ()
     workdir: str = ""
     root: str = ""
+    """A folder of this machine to run in."""
+    rootfs: str = ""
+    """Where the image is unpacked; "" for one that stands for programs of this machine."""
+    user: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -106,4 +110,11 @@ def _read(path: str, name: str, entry: Any) -> Image:
     workdir = str(entry.get("workdir") or "")
     # An absolute workdir is a folder of this machine, used as it is.
     root = workdir if workdir.startswith("/") else ""
-    return Image(name, tuple(command or ()), tuple(arguments), "" if root else workdir, root, env)
+    return Image(
+        name,
+        tuple(command or ()),
+        tuple(arguments),
+        workdir="" if root else workdir,
+        root=root,
+        env=env,
+    )

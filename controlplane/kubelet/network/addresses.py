@@ -45,3 +45,16 @@ class AddressPool:
     def _candidates(self) -> Iterator[int]:
         yield from range(self._next, self._last + 1)
         yield from range(self._first, min(self._next, self._last + 1))
+
+
+def own_network(cidr: str) -> str:
+    """The range for pods that have a network of their own: a loopback range's counterpart in 10.244.0.0/16.
+
+    Any other range is taken as it is. So one setting names the pods of a node whatever its runtime.
+    """
+    network = ipaddress.ip_network(cidr)
+    if not network.is_loopback:
+        return str(network)
+    low = int(network.network_address) & 0xFFFF
+    base = int(ipaddress.ip_address("10.244.0.0")) | low
+    return f"{ipaddress.ip_address(base)}/{max(network.prefixlen, 16)}"

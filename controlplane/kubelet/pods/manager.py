@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from controlplane.client.informer import Informer
-from controlplane.kubelet.pods.worker import Node, PodWorker
+from controlplane.kubelet.pods.node import Node
+from controlplane.kubelet.pods.worker import PodWorker
 from kvstore.base.log import get_logger
 from kvstore.base.tasks import Supervisor
 
@@ -31,6 +32,10 @@ class PodManager:
         """Follow the pods until cancelled."""
         self._node.runtime.on_change(self._container_changed)
         self._informer.add_listener(self._added, self._updated, self._deleted)
+        for box in self._node.runtime.list_sandboxes():
+            if box.pod_uid not in self._workers:
+                # Its pod was deleted while no kubelet was there.
+                await self._node.runtime.remove_sandbox(box.id)
         await self._node.volumes.remove_orphans(self._workers)
         try:
             await self._supervisor.wait()

@@ -5,23 +5,27 @@ missing ConfigMaps and Secrets a few seconds.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from controlplane.api.errors import APIError
+from controlplane.kubelet.containers import termination
 from controlplane.kubelet.containers.command import command_line
 from controlplane.kubelet.containers.environment import container_env
 from controlplane.kubelet.containers.mounts import container_mounts
-from controlplane.kubelet.containers.references import ConfigError, References
-from controlplane.kubelet.images.catalog import Image, ImageCatalog
+from controlplane.kubelet.containers.references import ConfigError
+from controlplane.kubelet.containers.security import check_not_root, limits_of, privileges_of
+from controlplane.kubelet.images.catalog import Image
+from controlplane.kubelet.pods.node import Node
 from controlplane.kubelet.pods.plan import BACKOFF_FIRST_SECONDS, BACKOFF_MAX_SECONDS, Blocked
 from controlplane.kubelet.runtimes.interface import (
     ContainerConfig,
-    ContainerRuntime,
     ContainerRuntimeError,
+    ContainerStatus,
+    LogOptions,
+    Mount,
     Sandbox,
 )
-from kvstore.base.clock import Clock
 
 CONFIG_RETRY_SECONDS = 5.0
 
@@ -30,19 +34,16 @@ Emit = Callable[[str, str, str], None]
 """Type, reason, message."""
 
 
-@dataclass(slots=True)
 class ContainerStarter:
     """Starts the containers of one pod; remembers what is to survive an absent API server."""
 
-    runtime: ContainerRuntime
-    catalog: ImageCatalog
-    references: References
-    clock: Clock
-    emit: Emit
-    facts: dict[str, str]
-    blocked: dict[str, Blocked] = field(default_factory=dict)
-    _image_delay: dict[str, float] = field(default_factory=dict)
-    _env: dict[str, dict[str, str]] = field(default_factory=dict)
+    def __init__(self, node: Node, emit: Emit, facts: dict[str, str]) -> None:
+        self._node = node
+        self._emit = emit
+        self._facts = facts
+        self._image_delay: dict[str, float] = {}
+        self._env: dict[str, dict[str, str]] = {}
+        self.blocked: dict[str, Blocked] = {}
 
     async def start(
         self,
@@ -58,6 +59,7 @@ class ContainerStarter:
         if image is None:
             return False
         try:
+            check_not_root(pod, container, image.user)
             env = await self._environment(pod, container, image)
             config = ContainerConfig(
                 name=name,
@@ -68,36 +70,62 @@ class ContainerStarter:
                 env=env,
                 working_dir=container.get("workingDir") or image.workdir,
                 root=image.root,
-                mounts=container_mounts(container, volumes, env),
+                mounts=(
+                    *container_mounts(container, volumes, env),
+                    self._last_words_mount(pod, container, attempt),
+                ),
+                rootfs=image.rootfs,
+                image_user=image.user,
+                limits=limits_of(container, self._node.most_pids),
+                privileges=privileges_of(pod, container),
                 stdin=bool(container.get("stdin")),
                 stdin_once=bool(container.get("stdinOnce")),
                 tty=bool(container.get("tty")),
             )
-            container_id = await self.runtime.create_container(sandbox.id, config)
+            container_id = await self._node.runtime.create_container(sandbox.id, config)
         except ConfigError as problem:
             self._block(name, "CreateContainerConfigError", str(problem), CONFIG_RETRY_SECONDS)
-            self.emit("Warning", "Failed", f"Error: {problem}")
+            self._emit("Warning", "Failed", f"Error: {problem}")
             return False
         except (ContainerRuntimeError, APIError) as problem:
             self._block(name, "CreateContainerError", str(problem), CONFIG_RETRY_SECONDS)
-            self.emit("Warning", "Failed", f"Error: {problem}")
+            self._emit("Warning", "Failed", f"Error: {problem}")
             return False
-        self.emit("Normal", "Created", f"Created container: {name}")
-        await self.runtime.start_container(container_id)
+        self._emit("Normal", "Created", f"Created container: {name}")
+        await self._node.runtime.start_container(container_id)
         self.blocked.pop(name, None)
         status = next(
-            s for s in self.runtime.list_containers(sandbox.pod_uid) if s.id == container_id
+            s for s in self._node.runtime.list_containers(sandbox.pod_uid) if s.id == container_id
         )
         if status.reason == "StartError":
-            self.emit("Warning", "Failed", f"Error: {status.message}")
+            self._emit("Warning", "Failed", f"Error: {status.message}")
         else:
-            self.emit("Normal", "Started", f"Started container {name}")
+            self._emit("Normal", "Started", f"Started container {name}")
         return True
+
+    async def last_words(self, container: Object, status: ContainerStatus) -> str:
+        """What a container that has ended left as its message."""
+        words = termination.read(self._last_words_file(status.pod_uid, status.name, status.attempt))
+        wanted = container.get("terminationMessagePolicy") == "FallbackToLogsOnError"
+        if words or not wanted or status.exit_code == 0:
+            return words
+        options = LogOptions(tail_lines=termination.MAX_LOG_LINES)
+        parts = [part async for part in self._node.runtime.logs(status.id, options)]
+        return b"".join(parts)[-termination.MAX_LOG_BYTES :].decode(errors="replace")
+
+    def _last_words_mount(self, pod: Object, container: Object, attempt: int) -> Mount:
+        file = self._last_words_file(str(pod["metadata"]["uid"]), container["name"], attempt)
+        termination.prepare(file)
+        path = container.get("terminationMessagePath") or termination.DEFAULT_PATH
+        return Mount("termination-message", str(file), path)
+
+    def _last_words_file(self, uid: str, name: str, attempt: int) -> Path:
+        return self._node.root / "pods" / uid / "last-words" / f"{name}.{attempt}"
 
     async def _environment(self, pod: Object, container: Object, image: Image) -> dict[str, str]:
         name = container["name"]
         try:
-            env = await container_env(pod, container, image, self.facts, self.references)
+            env = await container_env(pod, container, image, self._facts, self._node.references)
         except APIError:
             if name not in self._env:
                 raise
@@ -107,20 +135,20 @@ class ContainerStarter:
 
     def _find_image(self, container: Object) -> Image | None:
         name, reference = container["name"], str(container.get("image", ""))
-        image = self.catalog.find(reference)
+        image = self._node.catalog.find(reference)
         policy = container.get("imagePullPolicy") or "IfNotPresent"
         if image is not None:
             self._image_delay.pop(name, None)
             if policy == "Always":
-                self.emit("Normal", "Pulling", f'Pulling image "{reference}"')
-                self.emit("Normal", "Pulled", f'Successfully pulled image "{reference}"')
+                self._emit("Normal", "Pulling", f'Pulling image "{reference}"')
+                self._emit("Normal", "Pulled", f'Successfully pulled image "{reference}"')
             else:
                 text = f'Container image "{reference}" already present on machine'
-                self.emit("Normal", "Pulled", text)
+                self._emit("Normal", "Pulled", text)
             return image
         if policy == "Never":
             text = f'Container image "{reference}" is not present with pull policy of Never'
-            self.emit("Warning", "ErrImageNeverPull", text)
+            self._emit("Warning", "ErrImageNeverPull", text)
             self._block(name, "ErrImageNeverPull", text, CONFIG_RETRY_SECONDS)
             return None
         self._image_missing(name, reference)
@@ -129,11 +157,11 @@ class ContainerStarter:
     def _image_missing(self, name: str, reference: str) -> None:
         why = (
             f'failed to pull image "{reference}": not in the catalog of this node '
-            f"(it has {', '.join(self.catalog.names)}; --images adds more)"
+            f"(it has {', '.join(self._node.catalog.names)}; --images adds more)"
         )
-        self.emit("Normal", "Pulling", f'Pulling image "{reference}"')
-        self.emit("Warning", "Failed", f'Failed to pull image "{reference}": {why}')
-        self.emit("Warning", "Failed", "Error: ErrImagePull")
+        self._emit("Normal", "Pulling", f'Pulling image "{reference}"')
+        self._emit("Warning", "Failed", f'Failed to pull image "{reference}": {why}')
+        self._emit("Warning", "Failed", "Error: ErrImagePull")
         first = name not in self._image_delay
         delay = BACKOFF_FIRST_SECONDS if first else self._image_delay[name] * 2
         self._image_delay[name] = min(delay, BACKOFF_MAX_SECONDS)
@@ -143,7 +171,7 @@ class ContainerStarter:
         else:
             text = f'Back-off pulling image "{reference}": ErrImagePull: {why}'
             self._block(name, "ImagePullBackOff", text, self._image_delay[name])
-            self.emit("Normal", "BackOff", f'Back-off pulling image "{reference}"')
+            self._emit("Normal", "BackOff", f'Back-off pulling image "{reference}"')
 
     def _block(self, name: str, reason: str, message: str, seconds: float) -> None:
-        self.blocked[name] = Blocked(reason, message, self.clock.time() + seconds)
+        self.blocked[name] = Blocked(reason, message, self._node.clock.time() + seconds)

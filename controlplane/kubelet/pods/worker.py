@@ -5,19 +5,15 @@ holds up the other containers.
 """
 
 import asyncio
-import random
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from controlplane.api import times
-from controlplane.client.events import EventRecorder
-from controlplane.client.rest import RestClient
-from controlplane.kubelet.containers.references import References
-from controlplane.kubelet.images.catalog import ImageCatalog
-from controlplane.kubelet.network.addresses import AddressPool, NoAddressLeftError
 from controlplane.kubelet.pods import plan as planning
 from controlplane.kubelet.pods.history import earlier_runs
+from controlplane.kubelet.pods.hooks import run_hook
+from controlplane.kubelet.pods.node import Node
 from controlplane.kubelet.pods.plan import (
     Outcome,
     Plan,
@@ -26,6 +22,7 @@ from controlplane.kubelet.pods.plan import (
     StopContainer,
     View,
 )
+from controlplane.kubelet.pods.sandbox import PodSandbox
 from controlplane.kubelet.pods.starter import ContainerStarter
 from controlplane.kubelet.pods.status import pod_status
 from controlplane.kubelet.pods.status_writer import StatusWriter
@@ -33,46 +30,21 @@ from controlplane.kubelet.pods.wake import Wake
 from controlplane.kubelet.probes.interface import Target
 from controlplane.kubelet.probes.prober import Prober, first_verdict, has_probes
 from controlplane.kubelet.runtimes.interface import (
-    ContainerRuntime,
+    ContainerRuntimeError,
     ContainerState,
     ContainerStatus,
-    Sandbox,
-    SandboxConfig,
 )
-from controlplane.kubelet.volumes.interface import VolumeError
-from controlplane.kubelet.volumes.manager import VolumeManager
-from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
 from kvstore.base.tasks import Supervisor
 
 _log = get_logger("worker")
 
-MOUNT_RETRY_SECONDS = 5.0
-REFRESH_SECONDS = 10.0
-"""How often volumes made of API objects are brought up to date."""
 FORCED_GRACE_SECONDS = 1.0
 """What containers of a pod get whose object is gone already."""
 KEPT_RUNS = 2
 """Runs of a container whose log is kept: this one and the one before."""
 
 Object = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """What the workers of a node share."""
-
-    name: str
-    ip: str
-    client: RestClient
-    runtime: ContainerRuntime
-    catalog: ImageCatalog
-    addresses: AddressPool
-    events: EventRecorder
-    references: References
-    volumes: VolumeManager
-    clock: Clock
-    rng: random.Random
 
 
 class PodWorker:
@@ -86,27 +58,23 @@ class PodWorker:
         self._writer = StatusWriter(node.client, pod, node.clock, node.rng)
         self._supervisor = Supervisor(f"pod {pod['metadata']['name']}")
         self._object_gone = False
-        self._sandbox: Sandbox | None = None
-        self._volumes: dict[str, str] = {}
-        self._mount_retry_at = 0.0
-        self._refreshing = False
         self._stopping: set[str] = set()
         self._backoffs: dict[str, planning.CrashBackoff] = {}
         self._backing_off: set[str] = set()
         self._probers: dict[str, tuple[Prober, asyncio.Task[None]]] = {}
         self._outcome: Outcome | None = None
+        self._last_words: dict[str, str] = {}
         now = node.clock.time()
-        self._earlier, self._rerun = earlier_runs(pod, now)
-        known = times.parse_or_none((pod.get("status") or {}).get("startTime"))
-        self._started_at = known or now
-        self._starter = ContainerStarter(
-            node.runtime,
-            node.catalog,
-            node.references,
-            node.clock,
-            self._emit,
-            {"HOST_IP": node.ip, "NODE_NAME": node.name},
-        )
+        facts = {"HOST_IP": node.ip, "NODE_NAME": node.name}
+        self._ground = PodSandbox(node, pod, self._emit, facts)
+        known = {status.name for status in node.runtime.list_containers(self._uid)}
+        earlier, rerun = earlier_runs(pod, now)
+        # What outlived the kubelet did not end with it.
+        self._earlier = {name: run for name, run in earlier.items() if name not in known}
+        self._rerun = rerun - known
+        started = times.parse_or_none((pod.get("status") or {}).get("startTime"))
+        self._started_at = started or now
+        self._starter = ContainerStarter(node, self._emit, facts)
 
     def update(self, pod: Object) -> None:
         """The watch showed a new version."""
@@ -131,10 +99,12 @@ class PodWorker:
             if (self._pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
                 await self._sit_out()
             while True:
+                await self._hear_last_words()
                 view = self._observe()
                 plan = planning.make_plan(view)
                 self._outcome = plan.outcome
                 await self._act(view, plan)
+                await self._hear_last_words()
                 after = self._observe()
                 if self._finished(after):
                     gone = True
@@ -144,7 +114,7 @@ class PodWorker:
         finally:
             await self._supervisor.stop()
             if gone:
-                await self._clean_up()
+                await self._ground.remove()
 
     async def _sit_out(self) -> None:
         """A pod that had ended before this agent started: only its deletion is left to do."""
@@ -160,9 +130,21 @@ class PodWorker:
     def _deleting(self) -> bool:
         return bool(self._pod["metadata"].get("deletionTimestamp"))
 
+    async def _hear_last_words(self) -> None:
+        """Read, once, what containers that have ended left as their message."""
+        for status in self._node.runtime.list_containers(self._uid):
+            if status.state is ContainerState.EXITED and status.id not in self._last_words:
+                spec = self._spec_of(status.name)
+                self._last_words[status.id] = await self._starter.last_words(spec, status)
+
+    def _with_last_words(self, status: ContainerStatus) -> ContainerStatus:
+        words = self._last_words.get(status.id, "")
+        return replace(status, message=words) if words and not status.message else status
+
     def _observe(self) -> View:
         newest, previous = dict(self._earlier), {}
         for status in self._node.runtime.list_containers(self._uid):
+            status = self._with_last_words(status)
             if status.name in newest:
                 previous[status.name] = newest[status.name]
             newest[status.name] = status
@@ -175,7 +157,7 @@ class PodWorker:
         return View(
             pod=self._pod,
             now=self._node.clock.time(),
-            sandbox=self._sandbox,
+            sandbox=self._ground.current,
             containers=newest,
             previous=previous,
             rerun=self._rerun,
@@ -191,8 +173,8 @@ class PodWorker:
     async def _act(self, view: View, plan: Plan) -> None:
         for action in plan.actions:
             if isinstance(action, StartSandbox):
-                if not await self._start_sandbox():
-                    plan.wake(self._mount_retry_at)
+                if not await self._ground.ensure(self._pod, self._supervisor):
+                    plan.wake(self._ground.retry_at)
                     return
             elif isinstance(action, StartContainer):
                 await self._start_container(view, plan, action)
@@ -201,69 +183,22 @@ class PodWorker:
                 self._emit("Normal", "Killing", action.message)
                 self._supervisor.start(self._stop(action), f"stop {action.name}")
             else:
-                await self._stop_sandbox()
+                await self._ground.stop()
+                self._wake.call()
         self._report_backoffs(plan)
 
-    async def _start_sandbox(self) -> bool:
-        node, meta, spec = self._node, self._pod["metadata"], self._pod["spec"]
-        if node.clock.time() < self._mount_retry_at:
-            return False
-        try:
-            if spec.get("hostNetwork"):
-                ip = node.ip
-            else:
-                before = str((self._pod.get("status") or {}).get("podIP") or "")
-                ip = node.addresses.take(self._uid, before)
-        except NoAddressLeftError as problem:
-            self._emit("Warning", "FailedCreatePodSandBox", str(problem))
-            self._mount_retry_at = node.clock.time() + MOUNT_RETRY_SECONDS
-            return False
-        self._starter.facts["POD_IP"] = ip
-        if not await self._set_up_volumes():
-            return False
-        if self._sandbox is None or not self._sandbox.ready:
-            self._sandbox = await node.runtime.run_sandbox(
-                SandboxConfig(self._uid, meta["name"], meta.get("namespace", ""), ip)
-            )
-        return True
-
-    async def _set_up_volumes(self) -> bool:
-        node = self._node
-        for volume in self._pod["spec"].get("volumes") or ():
-            name = volume["name"]
-            if name in self._volumes:
-                continue
-            try:
-                self._volumes[name] = await node.volumes.set_up(
-                    self._pod, volume, self._starter.facts
-                )
-            except VolumeError as problem:
-                text = f'MountVolume.SetUp failed for volume "{name}" : {problem}'
-                self._emit("Warning", "FailedMount", text)
-                # The address is kept; the rest is tried again with the next plan.
-                self._mount_retry_at = node.clock.time() + MOUNT_RETRY_SECONDS
-                return False
-        if self._volumes and not self._refreshing:
-            self._refreshing = True
-            self._supervisor.start(self._refresh_volumes(), "volumes")
-        return True
-
-    async def _refresh_volumes(self) -> None:
-        """Follow what ConfigMaps, Secrets and tokens become while the pod runs."""
-        while not self._deleting:
-            # By chance, so that the pods of a node do not all ask at once.
-            await self._node.clock.sleep(REFRESH_SECONDS * self._node.rng.uniform(0.8, 1.2))
-            if self._sandbox is not None and self._sandbox.ready:
-                await self._node.volumes.refresh(self._pod, self._starter.facts)
-
     async def _start_container(self, view: View, plan: Plan, action: StartContainer) -> None:
-        if self._sandbox is None:
+        box = self._ground.current
+        if box is None:
+            return
+        if not await self._ground.ensure_volumes(self._pod, self._supervisor):
+            plan.wake(self._ground.retry_at)
             return
         spec = next(
             c for c in (*view.init_containers, *view.main_containers) if c["name"] == action.name
         )
         started = await self._starter.start(
-            self._pod, spec, action.attempt, self._sandbox, self._volumes
+            self._pod, spec, action.attempt, box, self._ground.volumes
         )
         self._backing_off.discard(action.name)
         if not started:
@@ -274,6 +209,9 @@ class PodWorker:
         self._rerun -= {action.name}
         if action.backoff is not None:
             self._backoffs[action.name] = action.backoff
+        hook = (spec.get("lifecycle") or {}).get("postStart")
+        if hook:
+            self._supervisor.start(self._post_start(spec, hook), f"postStart {action.name}")
         # What runs at once may end at once, or let the next init container start.
         self._wake.call()
         await self._forget_old_runs(action.name)
@@ -292,45 +230,61 @@ class PodWorker:
             left = max(0.0, grace - (clock.monotonic() - begin))
             # Upstream grants two seconds to a container whose hook used up the grace.
             await runtime.stop_container(action.container_id, left or (2.0 if grace else 0.0))
+        except (ContainerRuntimeError, KeyError) as problem:
+            _log.debug("container not stopped", container=action.name, error=str(problem))
         finally:
             self._stopping.discard(action.name)
             self._wake.call()
 
     async def _pre_stop(self, action: StopContainer, grace: float) -> None:
         spec = self._spec_of(action.name)
-        hook = ((spec.get("lifecycle") or {}).get("preStop")) or {}
-        try:
-            if hook.get("exec") and grace > 0:
-                command = list(hook["exec"].get("command") or ())
-                await self._node.runtime.exec_sync(action.container_id, command, grace)
-            elif hook.get("sleep") and grace > 0:
-                await self._node.clock.sleep(min(grace, float(hook["sleep"].get("seconds") or 0)))
-            elif hook:
-                self._emit("Warning", "FailedPreStopHook", "PreStopHook failed: not supported here")
-        except (TimeoutError, OSError, KeyError) as problem:
+        hook = (spec.get("lifecycle") or {}).get("preStop")
+        target = self._target(spec, action.container_id)
+        if not hook or target is None or grace <= 0:
+            return
+        problem = await run_hook(target, hook, self._node.clock, grace_seconds=grace)
+        if problem is not None:
             self._emit("Warning", "FailedPreStopHook", f"PreStopHook failed: {problem}")
 
-    async def _stop_sandbox(self) -> None:
-        if self._sandbox is not None:
-            await self._node.runtime.stop_sandbox(self._sandbox.id)
-            self._sandbox = replace(self._sandbox, ready=False)
-        self._node.addresses.release(self._uid)
-        self._wake.call()
+    async def _post_start(self, spec: Object, hook: Object) -> None:
+        runs = [s for s in self._node.runtime.list_containers(self._uid) if s.name == spec["name"]]
+        target = self._target(spec, runs[-1].id) if runs else None
+        if target is None:
+            return
+        problem = await run_hook(target, hook, self._node.clock)
+        if problem is None or runs[-1].id not in {
+            s.id for s in self._node.runtime.list_containers(self._uid)
+        }:
+            return
+        self._emit("Warning", "FailedPostStartHook", f"PostStartHook failed: {problem}")
+        text = f"FailedPostStartHook: container {spec['name']} failed its postStart hook"
+        grace = planning.grace_seconds(self._pod)
+        self._stopping.add(spec["name"])
+        self._emit("Normal", "Killing", text)
+        await self._stop(StopContainer(spec["name"], runs[-1].id, grace, text))
+
+    def _target(self, spec: Object, container_id: str) -> Target | None:
+        box = self._ground.current
+        if box is None:
+            return None
+        return Target(spec, container_id, box.id, box.ip, self._node.runtime)
 
     def _sync_probers(self, newest: Mapping[str, ContainerStatus]) -> None:
         running = {s.id: s for s in newest.values() if s.state is ContainerState.RUNNING}
         for container_id in list(self._probers):
             if container_id not in running:
                 self._probers.pop(container_id)[1].cancel()
-        if self._sandbox is None or self._deleting:
+        if self._deleting:
             return
         for container_id, status in running.items():
             spec = self._spec_of(status.name)
             if container_id in self._probers or not has_probes(spec):
                 continue
-            box = self._sandbox
+            target = self._target(spec, container_id)
+            if target is None:
+                return
             prober = Prober(
-                Target(spec, container_id, box.id, box.ip, self._node.runtime),
+                target,
                 self._node.clock,
                 self._wake.call,
                 lambda reason, text: self._emit("Warning", reason, text),
@@ -367,7 +321,8 @@ class PodWorker:
 
     def _all_ended(self, view: View) -> bool:
         ended = all(s.state is ContainerState.EXITED for s in view.containers.values())
-        return ended and not self._stopping and (self._sandbox is None or not self._sandbox.ready)
+        box = self._ground.current
+        return ended and not self._stopping and (box is None or not box.ready)
 
     def _finished(self, view: View) -> bool:
         return (self._object_gone or self._writer.gone) and self._all_ended(
@@ -379,12 +334,6 @@ class PodWorker:
             self._object_gone = True
             return 0.0
         return None if plan.wake_at is None else plan.wake_at - self._node.clock.time()
-
-    async def _clean_up(self) -> None:
-        if self._sandbox is not None:
-            await self._node.runtime.remove_sandbox(self._sandbox.id)
-        await self._node.volumes.tear_down(self._uid)
-        self._node.addresses.release(self._uid)
 
     def _emit(self, kind: str, reason: str, message: str) -> None:
         _log.debug("event", pod=self._pod["metadata"]["name"], reason=reason, message=message)

@@ -211,7 +211,7 @@ class ContainerRuntime(Protocol):
     """The runtime of a node. Unknown ids raise KeyError."""
 
     name: str
-    """As it stands in container ids (`NAME://...`) and in the node's information."""
+    """As it stands in the node's information."""
     features: frozenset[Feature]
 
     async def start(self) -> int:

@@ -1,6 +1,7 @@
 """Requests to the spawner and its answers, on the kubelet's event loop."""
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -142,3 +143,18 @@ async def start_spawner(
         step = f"{answer['step']}: " if "step" in answer else ""
         raise ContainerRuntimeError(f"the node's spawner cannot start: {step}{answer['error']}")
     return Connection(wire.connect(root), on_event, on_lost)
+
+
+def end_node(root: Path, timeout_seconds: float = 10.0) -> bool:
+    """End the spawner of `root` with all it runs, and wait for that; false if there is none."""
+    try:
+        connected = wire.connect(root)
+    except OSError:
+        return False
+    with connected:
+        connected.settimeout(timeout_seconds)
+        with contextlib.suppress(OSError):
+            wire.send(connected, {"id": 0, "do": "end"})
+            while True:
+                wire.receive(connected)
+    return True

@@ -74,6 +74,7 @@ class NamespaceRuntime:
         self._cidr = cidr
         self._orphan_seconds = orphan_seconds
         self._prefix = ""
+        self._closing = False
         self._supervisor = Supervisor("namespaces runtime")
         self._connection: Connection | None = None
         self._sandboxes: dict[str, Sandbox] = {}
@@ -89,14 +90,7 @@ class NamespaceRuntime:
         if not identity.exists():
             identity.write_text(secrets.token_hex(8))
         self._prefix = identity.read_text().strip()
-        settings = {
-            "root": str(self._root.resolve()),
-            "name": self._prefix,
-            "cidr": self._cidr,
-            "orphan_seconds": self._orphan_seconds,
-        }
-        self._connection = await start_spawner(self._root, settings, self._event, self._lost)
-        self._supervisor.start(self._connection.run(), "spawner", eternal=False)
+        await self._connect()
         hello = await self._ask("hello")
         if hello["limits"]:
             self.features |= {Feature.LIMITS}
@@ -111,6 +105,16 @@ class NamespaceRuntime:
                 if part.name in ("containers", "etc", "logs"):
                     await self._ask("remove_tree", path=str(part))
         return 0
+
+    async def _connect(self) -> None:
+        settings = {
+            "root": str(self._root.resolve()),
+            "name": self._prefix,
+            "cidr": self._cidr,
+            "orphan_seconds": self._orphan_seconds,
+        }
+        self._connection = await start_spawner(self._root, settings, self._event, self._lost)
+        self._supervisor.start(self._connection.run(), "spawner")
 
     def on_change(self, listener: Callable[[str], None]) -> None:
         """See `ContainerRuntime`."""
@@ -142,7 +146,7 @@ class NamespaceRuntime:
         if sandbox is None:
             return
         self._sandboxes[sandbox_id] = replace(sandbox, ready=False)
-        await self._ask("stop_sandbox", sandbox=sandbox_id)
+        await self._ask_if_there("stop_sandbox", sandbox=sandbox_id)
         for container in self._of_pod(sandbox.pod_uid):
             if container.status.state is ContainerState.RUNNING:
                 await container.ended.wait()
@@ -153,7 +157,7 @@ class NamespaceRuntime:
         if sandbox is None:
             return
         await self.stop_sandbox(sandbox_id)
-        await self._ask("remove_sandbox", sandbox=sandbox_id)
+        await self._ask_if_there("remove_sandbox", sandbox=sandbox_id)
         for container in self._of_pod(sandbox.pod_uid):
             del self._containers[container.status.id]
         self._sandboxes.pop(sandbox_id, None)
@@ -213,7 +217,10 @@ class NamespaceRuntime:
         container = self._containers[container_id]
         if container.config is None:
             raise ContainerRuntimeError("it was made by an earlier life of the kubelet")
-        shown = await self._ask("start", container=container_id, spec=self._spec(container))
+        try:
+            shown = await self._ask("start", container=container_id, spec=self._spec(container))
+        except ContainerRuntimeError as problem:
+            shown = {"problem": str(problem)}
         now = self._clock.time()
         if shown["problem"]:
             container.status = replace(
@@ -247,7 +254,7 @@ class NamespaceRuntime:
     async def remove_container(self, container_id: str) -> None:
         """See `ContainerRuntime`."""
         container = self._containers.pop(container_id)
-        await self._ask("remove", container=container_id)
+        await self._ask_if_there("remove", container=container_id)
         await self._remove_tree(container.directory)
         remove_log(container.log)
 
@@ -337,12 +344,14 @@ class NamespaceRuntime:
 
     async def close(self) -> None:
         """See `ContainerRuntime`. Containers run on; the spawner waits some time for the next kubelet."""
+        self._closing = True
         if self._connection is not None:
             self._connection.close()
         await self._supervisor.stop()
 
     async def end(self) -> None:
         """End the node itself: the spawner and all that runs in it."""
+        self._closing = True
         if self._connection is not None:
             await self._ask("end")
             await self._connection.ended.wait()
@@ -419,12 +428,19 @@ class NamespaceRuntime:
     async def _ask_for_descriptors(self, do: str, **fields: Any) -> tuple[Message, list[int]]:
         if self._connection is None:
             raise ContainerRuntimeError("the runtime is not started")
+        if self._connection.ended.is_set() and not self._closing:
+            await self._connect()
         answer, descriptors = await self._connection.ask({"do": do, **fields})
         if answer.get("unknown"):
             raise KeyError(answer["error"])
         if "error" in answer:
             raise ContainerRuntimeError(answer["error"])
         return answer, descriptors
+
+    async def _ask_if_there(self, do: str, **fields: Any) -> None:
+        """For what a spawner that died has taken along: then there is nothing left to do."""
+        with contextlib.suppress(KeyError):
+            await self._ask(do, **fields)
 
     async def _kill_exec(self, exec_id: str) -> None:
         with contextlib.suppress(ContainerRuntimeError, KeyError):

@@ -1,4 +1,4 @@
-"""A scheduler and an agent with real processes, on an API server in process."""
+"""A scheduler and a kubelet with real processes, on an API server in process, over each runtime there is."""
 
 import asyncio
 import random
@@ -8,11 +8,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from controlplane.kinds.core.event import EVENTS
 from controlplane.kinds.core.node import NODES
 from controlplane.kinds.core.pod.resource import PODS
 from controlplane.kubelet.app import App as AgentApp
-from controlplane.kubelet.config import AgentConfig
+from controlplane.kubelet.config import KubeletConfig
+from controlplane.kubelet.runtimes.namespaces.connection import end_node
+from controlplane.kubelet.runtimes.namespaces.trial import refusal
 from controlplane.program.leading import LeadingConfig
 from controlplane.scheduler.app import App as SchedulerApp
 from controlplane.scheduler.config import SchedulerConfig
@@ -21,6 +25,7 @@ from kvstore.base.clock import SystemClock
 from kvstore.base.tasks import Supervisor
 
 CIDR = "127.231.7.0/24"
+PREFIX = {"process": "127.231.7.", "namespaces": "10.244.7."}
 
 
 def pod(name: str, container: dict[str, Any], **spec: Any) -> dict[str, Any]:
@@ -46,7 +51,8 @@ async def until(probe: Callable[[], Any], what: str, seconds: float = 60.0) -> A
 class Cluster:
     """Programs that share an API server."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, runtime: str) -> None:
+        self.runtime = runtime
         self.clock = SystemClock()
         self.api = InProcessServer(clock=self.clock)
         self.root = root
@@ -60,12 +66,13 @@ class Cluster:
 
     @asynccontextmanager
     async def agent(self, name: str = "node-1", **capacity: str) -> AsyncIterator[AgentApp]:
-        config = AgentConfig(
+        config = KubeletConfig(
             kubeconfig="",
             root_dir=str(self.root / name),
             name=name,
             pod_cidr=CIDR,
             capacity=capacity,
+            container_runtime=self.runtime,
         )
         app = AgentApp(config, self.api.client(), self.clock, random.Random(1))
         async with self._running(app.run(), name):
@@ -106,8 +113,18 @@ class Cluster:
         return {(e["reason"], e["message"]) for e in self.api.objects(EVENTS, "default")}
 
 
-async def test_a_pod_is_scheduled_runs_and_ends(tmp_path: Path) -> None:
-    async with Cluster(tmp_path) as cluster, cluster.agent(), cluster.scheduler():
+@pytest.fixture(params=list(PREFIX))
+async def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Cluster]:
+    if request.param == "namespaces" and (why := refusal(tmp_path)):
+        pytest.skip(f"no namespaces here: {why}")
+    async with Cluster(tmp_path, request.param) as made:
+        yield made
+    for node in tmp_path.iterdir():
+        end_node(node)
+
+
+async def test_a_pod_is_scheduled_runs_and_ends(cluster: Cluster) -> None:
+    async with cluster.agent(), cluster.scheduler():
         command = [
             "sh",
             "-c",
@@ -117,7 +134,7 @@ async def test_a_pod_is_scheduled_runs_and_ends(tmp_path: Path) -> None:
         await until(lambda: cluster.status("a").get("phase") == "Running", "running")
         status = cluster.status("a")
         assert {c["type"]: c["status"] for c in status["conditions"]}["Ready"] == "True"
-        assert status["podIP"].startswith("127.231.7.")
+        assert status["podIP"].startswith(PREFIX[cluster.runtime])
         assert cluster.container("a")["ready"]
         await until(
             lambda: (
@@ -126,17 +143,17 @@ async def test_a_pod_is_scheduled_runs_and_ends(tmp_path: Path) -> None:
             "events",
         )
         assert ("Scheduled", "Successfully assigned default/a to node-1") in cluster.reasons()
-        log = next(tmp_path.glob("node-1/pods/*/logs/c/0.log"))
-        assert f"stdout F hello {status['podIP']}" in log.read_text()
+        log = next(cluster.root.glob("node-1/pods/*/logs/c/0.log"))
+        await until(lambda: f"stdout F hello {status['podIP']}" in log.read_text(), "output")
 
         await cluster.api.client().delete(PODS, "a", "default")
         await until(lambda: cluster.pod("a") is None, "gone")
         assert ("Killing", "Stopping container c") in cluster.reasons()
-        await until(lambda: not list(tmp_path.glob("node-1/pods/*")), "directory removed")
+        await until(lambda: not list(cluster.root.glob("node-1/pods/*")), "directory removed")
 
 
-async def test_a_crash_is_restarted_and_then_backed_off(tmp_path: Path) -> None:
-    async with Cluster(tmp_path) as cluster, cluster.agent(), cluster.scheduler():
+async def test_a_crash_is_restarted_and_then_backed_off(cluster: Cluster) -> None:
+    async with cluster.agent(), cluster.scheduler():
         await cluster.create(pod("a", {"image": "busybox", "command": ["sh", "-c", "exit 3"]}))
         await until(
             lambda: (
@@ -150,8 +167,8 @@ async def test_a_crash_is_restarted_and_then_backed_off(tmp_path: Path) -> None:
         assert entry["lastState"]["terminated"]["exitCode"] == 3
 
 
-async def test_a_job_like_pod_succeeds(tmp_path: Path) -> None:
-    async with Cluster(tmp_path) as cluster, cluster.agent(), cluster.scheduler():
+async def test_a_job_like_pod_succeeds(cluster: Cluster) -> None:
+    async with cluster.agent(), cluster.scheduler():
         init = [{"name": "i", "image": "busybox", "command": ["sh", "-c", "exit 0"]}]
         spec = pod(
             "a",
@@ -166,20 +183,47 @@ async def test_a_job_like_pod_succeeds(tmp_path: Path) -> None:
         )
 
 
-async def test_a_restarted_agent_starts_its_pods_again(tmp_path: Path) -> None:
-    async with Cluster(tmp_path) as cluster, cluster.scheduler():
+async def test_a_restarted_kubelet_finds_its_pods_again(cluster: Cluster) -> None:
+    async with cluster.scheduler():
         async with cluster.agent():
-            await cluster.create(pod("a", {"image": "pause"}))
+            script = "echo up; while :; do sleep 0.2; echo again; done"
+            volume = {"name": "v", "emptyDir": {}}
+            spec = pod("a", {"image": "busybox", "command": ["sh", "-c", script]}, volumes=[volume])
+            await cluster.create(spec)
             await until(lambda: cluster.status("a").get("phase") == "Running", "running")
             first = cluster.container("a")["containerID"]
-        async with cluster.agent():
+        async with cluster.agent() as app:
+            if cluster.runtime == "process":
+                await until(lambda: cluster.container("a").get("restartCount") == 1, "restarted")
+                assert cluster.container("a")["containerID"] != first
+                assert cluster.container("a")["lastState"]["terminated"]["exitCode"] == 137
+                return
+            await until(lambda: app._heartbeat and app._heartbeat.registered, "registered")
+            uid = (cluster.pod("a") or {})["metadata"]["uid"]
+            [run] = app._runtime.list_containers(uid)
+            assert first.endswith(run.id)
+            result = await app._runtime.exec_sync(run.id, ["hostname"], 10)
+            assert result.output == b"a\n"
+            await app._runtime.stop_container(run.id, 0)
             await until(lambda: cluster.container("a").get("restartCount") == 1, "restarted")
-            assert cluster.container("a")["containerID"] != first
             assert cluster.container("a")["lastState"]["terminated"]["exitCode"] == 137
 
 
-async def test_containers_survive_an_absent_api_server(tmp_path: Path) -> None:
-    async with Cluster(tmp_path) as cluster, cluster.agent() as app, cluster.scheduler():
+async def test_what_a_node_ran_goes_when_the_node_does(cluster: Cluster) -> None:
+    async with cluster.agent() as app, cluster.scheduler():
+        await cluster.create(pod("a", {"image": "pause"}))
+        await until(lambda: cluster.status("a").get("phase") == "Running", "running")
+        if cluster.runtime != "namespaces":
+            return
+        assert end_node(cluster.root / "node-1")
+        await until(lambda: cluster.container("a").get("restartCount") == 1, "started anew")
+        uid = (cluster.pod("a") or {})["metadata"]["uid"]
+        assert len([b for b in app._runtime.list_sandboxes() if b.ready]) == 1
+        assert app._runtime.list_containers(uid)[-1].state.value == "running"
+
+
+async def test_containers_survive_an_absent_api_server(cluster: Cluster) -> None:
+    async with cluster.agent() as app, cluster.scheduler():
         await cluster.create(
             pod("a", {"image": "busybox", "command": ["sh", "-c", "sleep 0.5; exit 1"]})
         )
@@ -191,8 +235,8 @@ async def test_containers_survive_an_absent_api_server(tmp_path: Path) -> None:
         await until(lambda: cluster.container("a").get("restartCount") == 1, "told later")
 
 
-async def test_too_large_pod_says_why(tmp_path: Path) -> None:
-    async with Cluster(tmp_path) as cluster, cluster.agent(cpu="1"), cluster.scheduler():
+async def test_too_large_pod_says_why(cluster: Cluster) -> None:
+    async with cluster.agent(cpu="1"), cluster.scheduler():
         await until(lambda: cluster.api.object(NODES, "node-1"), "node")
         wanted = {"image": "pause", "resources": {"requests": {"cpu": "2"}}}
         await cluster.create(pod("big", wanted))
@@ -205,21 +249,25 @@ async def test_too_large_pod_says_why(tmp_path: Path) -> None:
         )
 
 
-async def test_the_web_image_answers(tmp_path: Path) -> None:
-    async with Cluster(tmp_path) as cluster, cluster.agent(), cluster.scheduler():
+async def test_the_web_image_answers(cluster: Cluster) -> None:
+    async with cluster.agent() as app, cluster.scheduler():
         probe = {"httpGet": {"path": "/", "port": 18080}, "periodSeconds": 1}
         ports = [{"containerPort": 18080}]
         await cluster.create(
             pod("web", {"image": "nginx:1.14.2", "ports": ports, "readinessProbe": probe})
         )
         await until(lambda: cluster.container("web").get("ready"), "ready")
-        url = f"http://{cluster.status('web')['podIP']}:18080/"
-        body = await asyncio.to_thread(lambda: urllib.request.urlopen(url).read())
-        assert b"<h1>web</h1>" in body
+        [box] = app._runtime.list_sandboxes()
+        connection = await app._runtime.open_socket(box.id)
+        await asyncio.get_running_loop().sock_connect(connection, (box.ip, 18080))
+        reader, writer = await asyncio.open_connection(sock=connection)
+        writer.write(b"GET / HTTP/1.0\r\n\r\n")
+        assert b"<h1>web</h1>" in await reader.read()
+        writer.close()
 
 
-async def test_unknown_image(tmp_path: Path) -> None:
-    async with Cluster(tmp_path) as cluster, cluster.agent(), cluster.scheduler():
+async def test_unknown_image(cluster: Cluster) -> None:
+    async with cluster.agent(), cluster.scheduler():
         await cluster.create(pod("a", {"image": "nosuch:1"}))
         await until(
             lambda: (

@@ -1,0 +1,46 @@
+"""What the workers of a node share."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from controlplane.client.events import EventRecorder
+from controlplane.client.rest import RestClient
+from controlplane.kubelet.containers.references import References
+from controlplane.kubelet.images.catalog import ImageCatalog
+from controlplane.kubelet.network.addresses import AddressPool
+from controlplane.kubelet.network.resolv import Resolver
+from controlplane.kubelet.runtimes.interface import ContainerRuntime
+from controlplane.kubelet.volumes.manager import VolumeManager
+from kvstore.base.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How pods of this node resolve names."""
+
+    servers: Sequence[str] = ()
+    """The cluster's name servers; without any, pods ask whom the node asks."""
+    domain: str = "cluster.local"
+    host: Resolver = field(default_factory=Resolver)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The parts of a kubelet that pods are made with."""
+
+    name: str
+    ip: str
+    client: RestClient
+    runtime: ContainerRuntime
+    catalog: ImageCatalog
+    addresses: AddressPool
+    events: EventRecorder
+    references: References
+    volumes: VolumeManager
+    names: Names
+    root: Path
+    most_pids: int
+    clock: Clock
+    rng: random.Random
