@@ -63,6 +63,7 @@ class Cgroups:
         self._tops: dict[str, Path] = {}
         try:
             self._find(f"quorate-{name}")
+            self._clear()
         except OSError as problem:
             self.problem = f"no limits: {problem}"
             self._tops = {}
@@ -87,11 +88,16 @@ class Cgroups:
 
     def close(self) -> None:
         """Remove the node's own groups."""
+        self._clear()
+        for top in dict.fromkeys(self._tops.values()):
+            _remove(top)
+
+    def _clear(self) -> None:
+        """Remove groups of containers: at the start those of an earlier life that was killed."""
         for top in dict.fromkeys(self._tops.values()):
             for folder in list(top.iterdir()) if top.is_dir() else ():
                 if folder.is_dir():
                     _remove(folder)
-            _remove(top)
 
     def _limit(self, container_id: str, limits: dict[str, int]) -> None:
         def put(kind: str, name: str, value: object) -> None:

@@ -170,7 +170,8 @@ def _host_root(config: RootConfig, top: Path, root: Path) -> None:
         if source.exists() and not source.is_symlink():
             _show(str(source), root / "etc" / name)
     for program in config.programs:
-        if not any(Path("/", name) in Path(program).parents for name in _PROGRAM_FOLDERS):
+        folders = (Path(program), *Path(program).parents)
+        if not any(Path("/", name) in folders for name in _PROGRAM_FOLDERS):
             place = root / program.lstrip("/")
             place.mkdir(parents=True, exist_ok=True)
             _show(program, place)
