@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
