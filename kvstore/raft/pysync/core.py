@@ -17,13 +17,13 @@ from kvstore.base.files import Files
 from kvstore.raft.journal import Entry, Journal
 from kvstore.raft.proposals import Pack, Proposals, decode_entry, encode_entry
 from kvstore.raft.pysync import guards
-from kvstore.raft.pysync.drivers import Shell
+from kvstore.raft.pysync.durable_sends import DurableSends
+from kvstore.raft.pysync.forwarded import Forwarded, is_pack_of
 from kvstore.raft.pysync.guards import Message
-from kvstore.raft.pysync.handed_in import HandedIn, is_pack_of
 from kvstore.raft.pysync.log_writer import LogWriter
 from kvstore.raft.pysync.overrides import GuardedSyncObj
+from kvstore.raft.pysync.ports import Shell
 from kvstore.raft.pysync.progress import Progress
-from kvstore.raft.pysync.promises import Promises
 from kvstore.raft.pysync.rejoin import Rejoin
 from kvstore.raft.pysync.snapshotting import Snapshotting
 from kvstore.raft.pysync.state import node_name
@@ -77,8 +77,8 @@ class Core:
         self._handlers: dict[str, Callable[[MemberId, Message], None]] = {
             kind: getattr(self, f"_on_{kind}") for kind in _KINDS
         }
-        self._promises = Promises(self.journal, lambda: self.sync.term(), self.send)
-        self._handed_in = HandedIn()
+        self._durable_sends = DurableSends(self.journal, lambda: self.sync.term(), self.send)
+        self._forwarded = Forwarded()
         self._forward_again_at = 0.0
         self._settled_term = 0
         self._seen_view: tuple[object, int] = (None, 0)
@@ -190,7 +190,7 @@ class Core:
         name = node_name(member)
         self.sync.disconnected(name)
         self._snapshotting.forget_sender(name)
-        self._promises.forget(name)
+        self._durable_sends.forget(name)
         if name == self.sync.leader_name():
             # Questions and refusals on that connection are lost.
             self._start_reads_over()
@@ -241,7 +241,7 @@ class Core:
             self.sync.is_leader()
             and message["term"] == self.sync.term()
             and self.transfer_target is None
-            and self._handed_in.add(member, tuple(pack), message["term"])
+            and self._forwarded.add(member, tuple(pack), message["term"])
         )
         if not accepted:
             self._refuse(member, pack, message["term"])
@@ -346,11 +346,11 @@ class Core:
 
     def _append_packs(self) -> None:
         limit = self._settings.max_pack_bytes
-        while self._handed_in or self.proposals.has_waiting:
+        while self._forwarded or self.proposals.has_waiting:
             own = self.proposals.take(limit, self.sync.term())
             packs: list[Pack] = [own] if own is not None else []
             size = sum(len(command) for command in own[3]) if own is not None else 0
-            packs.extend(self._handed_in.take(limit - size, at_least_one=own is None))
+            packs.extend(self._forwarded.take(limit - size, at_least_one=own is None))
             if packs:
                 self.sync.append(encode_entry(packs))
                 for pack in packs:
@@ -404,7 +404,7 @@ class Core:
             self._reply_read(member, question, None)
 
     def _made_durable(self) -> None:
-        self._promises.release()
+        self._durable_sends.release()
         self._tell_caught_up()
 
     def _written(self) -> None:
@@ -413,7 +413,7 @@ class Core:
             self._log_writer.is_stuck
             or self.journal.is_dirty
             or self.proposals.has_waiting
-            or self._handed_in
+            or self._forwarded
             or not self._is_caught_up
             or self.sync.may_commit()
         ):
@@ -428,7 +428,7 @@ class Core:
             self._seen_view = view
             self._start_reads_over()
             if not self.sync.is_leader():
-                for member, pack, term in self._handed_in.clear():
+                for member, pack, term in self._forwarded.clear():
                     self._refuse(member, pack, term)
                 self.transfer_target = None
             own = node_name(self._settings.member_id)
@@ -512,7 +512,7 @@ class Core:
 
     def hold(self, node_id: str, message: Message, covered: int) -> None:
         """Send once what it promises is durable."""
-        self._promises.hold(node_id, message, covered)
+        self._durable_sends.hold(node_id, message, covered)
 
     def apply_entry(self, entry: Entry) -> None:
         """A committed entry, in order, once."""

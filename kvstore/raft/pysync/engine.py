@@ -15,7 +15,6 @@ from kvstore.base.clock import Clock
 from kvstore.base.tasks import Supervisor
 from kvstore.raft.files import Files
 from kvstore.raft.pysync.core import Core
-from kvstore.raft.pysync.lanes import ExecutorLane, Lane
 from kvstore.raft.pysync.library import check_library
 from kvstore.raft.pysync.state import node_name
 from kvstore.raft.pysync.transport import (
@@ -25,6 +24,7 @@ from kvstore.raft.pysync.transport import (
     PeerTransport,
     listen_on,
 )
+from kvstore.raft.pysync.worker_threads import ExecutorThread, WorkerThread
 from kvstore.raft.replicator import (
     Applier,
     MemberId,
@@ -51,7 +51,7 @@ class PySyncReplicator:
         *,
         link_filter: LinkFilter | None = None,
         files: Files | None = None,
-        lane: type[Lane] | type[ExecutorLane] = Lane,
+        thread: type[WorkerThread] | type[ExecutorThread] = WorkerThread,
         listen: Listening = listen_on,
     ) -> None:
         if settings.member_id not in settings.peers:
@@ -64,8 +64,8 @@ class PySyncReplicator:
             settings, clock, rng, self, link_filter or AllowAll(), listen
         )
         self._supervisor = Supervisor(f"raft-{settings.member_id:x}")
-        self._make_lane = lane
-        self._lanes: dict[str, Lane | ExecutorLane] = {}
+        self._make_thread = thread
+        self._threads: dict[str, WorkerThread | ExecutorThread] = {}
         self._working = 0
         self._rested = asyncio.Event()
         self._failure: asyncio.Future[None] | None = None
@@ -125,8 +125,8 @@ class PySyncReplicator:
             self._core.proposals.fail_all(Stopped("this member failed"))
             self._core.reads.fail_all(Stopped("this member failed"))
             self._core.journal.close()
-        for lane in self._lanes.values():
-            lane.stop()
+        for thread in self._threads.values():
+            thread.stop()
 
     def propose(
         self, command: bytes, timeout_seconds: float, *, only_in_term: int = 0
@@ -291,12 +291,12 @@ class PySyncReplicator:
         self._transport.push()
 
     def offload(
-        self, lane: str, work: Callable[[], Any], done: Callable[[Any], None] | None = None
+        self, thread: str, work: Callable[[], Any], done: Callable[[Any], None] | None = None
     ) -> None:
-        """Run `work` in the thread of `lane`."""
-        if lane not in self._lanes:
-            name = f"raft-{self._settings.member_id:x}-{lane}"
-            self._lanes[lane] = self._make_lane(name, asyncio.get_running_loop())
+        """Run `work` in the thread of `thread`."""
+        if thread not in self._threads:
+            name = f"raft-{self._settings.member_id:x}-{thread}"
+            self._threads[thread] = self._make_thread(name, asyncio.get_running_loop())
         self._working += 1
 
         def ended(result: Any, error: BaseException | None) -> None:
@@ -307,7 +307,7 @@ class PySyncReplicator:
             elif done is not None and self._error is None:
                 self._guarded(lambda: done(result))
 
-        self._lanes[lane].submit(work, ended)
+        self._threads[thread].submit(work, ended)
 
     def _guarded(self, call: Callable[[], None]) -> None:
         """Run a piece of the core; an error there is the end of this member."""

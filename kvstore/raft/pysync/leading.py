@@ -2,9 +2,9 @@
 
 from kvstore.raft.journal import Entry
 from kvstore.raft.pysync import guards
+from kvstore.raft.pysync.commit_notices import CommitNotices
 from kvstore.raft.pysync.guards import Message
 from kvstore.raft.pysync.imported import Node
-from kvstore.raft.pysync.notices import Notices
 from kvstore.raft.pysync.state import LEADER, MemberState
 
 # One message of entries; more than one is sent when more waits.
@@ -92,9 +92,9 @@ class Leading(MemberState):
             progress = self.progress[name]
             if next_indexes[node] <= last_index or commit > progress.sent_commit:
                 self._send_entries(name, force=False)
-        if self._notices.due_at < float("inf"):
+        if self._commit_notices.due_at < float("inf"):
             # Those who would have to be told may be gone.
-            self._notices.expire(self._clock.monotonic())
+            self._commit_notices.expire(self._clock.monotonic())
 
     def tell_commit(self, name: str, index: int) -> None:
         """Leader: have a member know soon that `index` is committed, for somebody there waits for it."""
@@ -140,7 +140,11 @@ class Leading(MemberState):
             sent = True
         if not sent and (force or commit > progress.sent_commit):
             is_awaited = progress.sent_commit < progress.awaits_commit
-            if not force and not is_awaited and self._notices.may_wait(self._clock.monotonic()):
+            if (
+                not force
+                and not is_awaited
+                and self._commit_notices.may_wait(self._clock.monotonic())
+            ):
                 return
             position = self._position(next_indexes[node], [])
             if not force:
@@ -168,7 +172,7 @@ class Leading(MemberState):
 
     def append(self, data: bytes) -> None:
         """Leader: add an entry of this term."""
-        self._notices.followed(self._clock.monotonic())
+        self._commit_notices.followed(self._clock.monotonic())
         self._journal.append(data, self._journal.last_index + 1, self.term())
 
     def _SyncObj__getCurrentLogIndex(self) -> int:
@@ -183,6 +187,6 @@ class Leading(MemberState):
             progress.forget_ahead(self.number + 1)
             progress.sent_commit = 0
         self._SyncObj__newAppendEntriesTime = 0.0
-        self._notices = Notices()
+        self._commit_notices = CommitNotices()
         super()._SyncObj__onBecomeLeader()
         self._counting = counting

@@ -11,7 +11,7 @@ import structlog
 from kvstore.base.clock import Clock
 from kvstore.base.files import is_full
 from kvstore.raft.journal import Flush, Journal
-from kvstore.raft.pysync.drivers import Shell
+from kvstore.raft.pysync.ports import Shell
 from kvstore.raft.replicator import RaftSettings
 
 log = structlog.get_logger(__name__)

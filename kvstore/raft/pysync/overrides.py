@@ -53,7 +53,7 @@ class GuardedSyncObj(Leading):
     def next_deadline(self) -> float:
         """When `tick` must be called at the latest."""
         if self._SyncObj__raftState == LEADER:
-            return min(self._SyncObj__newAppendEntriesTime, self._notices.due_at)
+            return min(self._SyncObj__newAppendEntriesTime, self._commit_notices.due_at)
         return float(self._SyncObj__raftElectionDeadline)
 
     def _onTick(self, timeToWait: float = 0.0) -> None:

@@ -43,7 +43,7 @@ MIN_LOG_BYTES, MAX_LOG_BYTES = 16 << 20, 1 << 30
 
 class _Shell(Protocol):
     def offload(
-        self, lane: str, work: Callable[[], Any], done: Callable[[Any], None] | None = None
+        self, thread: str, work: Callable[[], Any], done: Callable[[Any], None] | None = None
     ) -> None: ...
 
     def wake(self) -> None: ...

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from kvstore.base.clock import Clock
 from kvstore.raft.journal import Journal
 from kvstore.raft.pysync import guards
-from kvstore.raft.pysync.drivers import Owner
+from kvstore.raft.pysync.commit_notices import CommitNotices
 from kvstore.raft.pysync.guards import Message
 from kvstore.raft.pysync.imported import Node, SyncObjConf, library
 from kvstore.raft.pysync.library import LibraryGlobals, LibraryJournal, LibraryTransport
-from kvstore.raft.pysync.notices import Notices
+from kvstore.raft.pysync.ports import Owner
 from kvstore.raft.pysync.progress import Progress
 from kvstore.raft.replicator import RaftSettings
 
@@ -86,7 +86,7 @@ class MemberState(library.SyncObj):  # type: ignore[misc]
         self._said_alive_at = float("-inf")
         self._reply: tuple[int, int] | None = None
         self._timeout = self._election
-        self._notices = Notices()
+        self._commit_notices = CommitNotices()
         # Logs of the members met before anybody led; None once that is over.
         self._rivals: dict[str, LogEnd] | None = {}
         names = sorted(node_name(member) for member in settings.peers)

@@ -21,8 +21,8 @@ from kvstore.base.backoff import Backoff
 from kvstore.base.clock import Clock
 from kvstore.base.tasks import Supervisor
 from kvstore.raft.pysync import guards
+from kvstore.raft.pysync.delay_line import DelayLine
 from kvstore.raft.pysync.frames import BadFrame, FrameReader, encode
-from kvstore.raft.pysync.held_back import HeldBack
 from kvstore.raft.pysync.peer_tls import PeerContexts
 from kvstore.raft.replicator import MemberId, RaftSettings
 
@@ -141,8 +141,8 @@ class _Connection(asyncio.Protocol):
         self._out: list[bytes] = []
         self._is_urgent = False
         self._transport: asyncio.Transport | None = None
-        self.held_out: HeldBack[bytes] | None = None
-        self.held_in: HeldBack[dict[str, Any]] | None = None
+        self.delayed_out: DelayLine[bytes] | None = None
+        self.delayed_in: DelayLine[dict[str, Any]] | None = None
         self.expected = expected
         self.member: MemberId | None = None
         self._loop = asyncio.get_running_loop()
@@ -166,7 +166,7 @@ class _Connection(asyncio.Protocol):
         self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for held in (self.held_out, self.held_in):
+        for held in (self.delayed_out, self.delayed_in):
             if held is not None:
                 held.drop()
         self._owner.lost(self)
@@ -284,13 +284,13 @@ class PeerTransport:
 
     def _write(self, connection: _Connection, member: MemberId, frame: bytes) -> bool:
         shaper = self._shaper
-        if shaper is None or not (shaper.is_shaping or connection.held_out):
+        if shaper is None or not (shaper.is_shaping or connection.delayed_out):
             return connection.write(frame)
         now = self.clock.monotonic()
         at = shaper.release_at(self._own, member, len(frame), now)
-        if connection.held_out is None:
-            connection.held_out = HeldBack(connection.write, SEND_BUFFER_BYTES)
-        return connection.held_out.put(frame, len(frame), at - now)
+        if connection.delayed_out is None:
+            connection.delayed_out = DelayLine(connection.write, SEND_BUFFER_BYTES)
+        return connection.delayed_out.put(frame, len(frame), at - now)
 
     def _links_changed(self) -> None:
         """Break what must not be connected, and let go what a slow link held."""
@@ -300,7 +300,7 @@ class PeerTransport:
             ):
                 connection.abort()
                 continue
-            for held in (connection.held_out, connection.held_in):
+            for held in (connection.delayed_out, connection.delayed_in):
                 if held is not None:
                     held.let_go()
 
@@ -390,17 +390,17 @@ class PeerTransport:
         if not (self._is_open or self._filter.allows_message(member, self._own, message["type"])):
             return
         shaper = self._shaper
-        if shaper is None or not (shaper.is_shaping or connection.held_in):
+        if shaper is None or not (shaper.is_shaping or connection.delayed_in):
             self._deliver(connection, member, message)
             return
         now = self.clock.monotonic()
         size = len(encode(message))
         at = shaper.release_at(member, self._own, size, now)
-        if connection.held_in is None:
-            connection.held_in = HeldBack(
+        if connection.delayed_in is None:
+            connection.delayed_in = DelayLine(
                 lambda one: self._deliver_late(connection, member, one), SEND_BUFFER_BYTES
             )
-        connection.held_in.put(message, size, at - now)
+        connection.delayed_in.put(message, size, at - now)
 
     def _deliver_late(
         self, connection: _Connection, member: MemberId, message: dict[str, Any]

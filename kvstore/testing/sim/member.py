@@ -20,7 +20,7 @@ from kvstore.machine.commands import MemberAttributes
 from kvstore.machine.machine import StateMachine
 from kvstore.mvcc.errors import StoreError
 from kvstore.raft.pysync.engine import PySyncReplicator
-from kvstore.raft.pysync.lanes import ExecutorLane
+from kvstore.raft.pysync.worker_threads import ExecutorThread
 from kvstore.raft.replicator import MemberId, RaftSettings, ReplicationError, Replicator
 from kvstore.server.app import Streams, bind
 from kvstore.server.auth import AuthServicer
@@ -139,7 +139,7 @@ class WatchedMachine(StateMachine):
         return outcomes
 
 
-class SimLane(ExecutorLane):
+class SimLane(ExecutorThread):
     """A member's worker thread in virtual time."""
 
     def submit(self, work: Callable[[], Any], ended: Any) -> None:
@@ -160,7 +160,7 @@ def pysync_replicator(
 ) -> PySyncReplicator:
     """The product's engine with small segments, so that rolling and dropping them happens all the time."""
     replicator = PySyncReplicator(
-        settings, machine, clock, rng, files=files, lane=SimLane, listen=_listen
+        settings, machine, clock, rng, files=files, thread=SimLane, listen=_listen
     )
     journal = replicator._core.journal
     journal._segment_bytes = journal._space._segment_bytes = segment_bytes

@@ -7,7 +7,7 @@ import pytest
 
 from kvstore.faults.kinds import LinkFault
 from kvstore.faults.network import NetworkFaults, UnknownPeer
-from kvstore.raft.pysync.held_back import HeldBack
+from kvstore.raft.pysync.delay_line import DelayLine
 
 PEERS = {"a": 1, "b": 2, "c": 3}
 
@@ -84,7 +84,7 @@ def test_an_unknown_peer_is_refused_and_changes_nothing(faults: NetworkFaults) -
 
 async def test_held_messages_come_late_in_order_and_at_once_when_let_go() -> None:
     got: list[int] = []
-    held = HeldBack(got.append, 100)
+    held = DelayLine(got.append, 100)
     assert not held
     assert held.put(1, 10, 0.02)
     assert held.put(2, 10, 0.0), "never before an earlier one"

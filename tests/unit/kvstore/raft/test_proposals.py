@@ -3,7 +3,7 @@
 import pytest
 
 from kvstore.raft.proposals import Pack, Proposals
-from kvstore.raft.pysync.handed_in import HandedIn
+from kvstore.raft.pysync.forwarded import Forwarded
 from kvstore.raft.read_index import ReadIndex
 from kvstore.raft.replicator import MemberId, NoLeader, NotLeader, OutcomeUnknown
 
@@ -124,7 +124,7 @@ def pack(number: int, size: int) -> Pack:
 
 
 def test_what_is_handed_in_is_bounded_and_leaves_in_order() -> None:
-    queue = HandedIn(max_bytes=100)
+    queue = Forwarded(max_bytes=100)
     assert queue.add(OTHER, pack(1, 150), 3)
     assert not queue.add(OTHER, pack(2, 1), 3)
     assert queue.take(10, at_least_one=False) == []

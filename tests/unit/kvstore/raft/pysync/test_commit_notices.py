@@ -1,9 +1,9 @@
 """When word of a commit may wait for the next entries (requirements: writes stay quick on all members)."""
 
-from kvstore.raft.pysync.notices import STREAK, WAIT_SECONDS, Notices
+from kvstore.raft.pysync.commit_notices import STREAK, WAIT_SECONDS, CommitNotices
 
 
-def rhythm(notices: Notices, gap: float, times: int, start: float = 0.0) -> float:
+def rhythm(notices: CommitNotices, gap: float, times: int, start: float = 0.0) -> float:
     """A client that writes again `gap` seconds after each commit; the time at the end."""
     now = start
     for _ in range(times):
@@ -14,13 +14,13 @@ def rhythm(notices: Notices, gap: float, times: int, start: float = 0.0) -> floa
 
 
 def test_a_first_commit_is_told_at_once() -> None:
-    notices = Notices()
+    notices = CommitNotices()
     assert not notices.may_wait(1.0)
     assert notices.due_at == float("inf")
 
 
 def test_after_a_streak_the_next_entry_is_waited_for() -> None:
-    notices = Notices()
+    notices = CommitNotices()
     now = rhythm(notices, 0.0004, STREAK)
     assert notices.may_wait(now)
     assert notices.due_at == now + WAIT_SECONDS
@@ -32,12 +32,12 @@ def test_after_a_streak_the_next_entry_is_waited_for() -> None:
 
 
 def test_one_less_than_a_streak_is_none() -> None:
-    notices = Notices()
+    notices = CommitNotices()
     assert not notices.may_wait(rhythm(notices, 0.0004, STREAK - 1))
 
 
 def test_who_waited_in_vain_is_told_in_time_and_the_streak_is_over() -> None:
-    notices = Notices()
+    notices = CommitNotices()
     now = rhythm(notices, 0.0004, 2 * STREAK)
     assert notices.may_wait(now)
     assert notices.may_wait(now + WAIT_SECONDS / 2)
@@ -48,19 +48,19 @@ def test_who_waited_in_vain_is_told_in_time_and_the_streak_is_over() -> None:
 
 
 def test_slow_writers_are_never_waited_for() -> None:
-    notices = Notices()
+    notices = CommitNotices()
     assert not notices.may_wait(rhythm(notices, 0.01, 100))
 
 
 def test_entries_that_come_late_end_a_streak() -> None:
-    notices = Notices()
+    notices = CommitNotices()
     now = rhythm(notices, 0.0004, 2 * STREAK)
     now = rhythm(notices, 0.002, 1, now)
     assert not notices.may_wait(now)
 
 
 def test_what_waits_ends_in_time_even_if_nobody_can_be_told() -> None:
-    notices = Notices()
+    notices = CommitNotices()
     now = rhythm(notices, 0.0004, 2 * STREAK)
     assert notices.may_wait(now)
     notices.expire(now + WAIT_SECONDS / 2)

@@ -7,7 +7,7 @@ from kvstore.raft.pysync import guards
 from kvstore.raft.pysync.guards import Message
 
 
-class Promises:
+class DurableSends:
     """Those of one member; `term` is the current one, and `send` sends at once."""
 
     def __init__(

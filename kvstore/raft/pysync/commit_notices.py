@@ -15,7 +15,7 @@ WAIT_SECONDS = 0.003
 STREAK = 8
 
 
-class Notices:
+class CommitNotices:
     """One leader's expectation. Times are the clock's `monotonic`, in seconds."""
 
     def __init__(self) -> None:

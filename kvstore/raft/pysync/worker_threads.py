@@ -1,6 +1,6 @@
-"""Worker threads of a member, one a lane: work in order, its outcome back on the loop.
+"""Worker threads of a member, one a thread: work in order, its outcome back on the loop.
 
-The log's lane is given work for every batch of proposals, so the hand-over counts: a queue without locks of Python's
+The log's thread is given work for every batch of proposals, so the hand-over counts: a queue without locks of Python's
 and one call on the loop, where an executor would make two futures and wake a condition for each.
 """
 
@@ -16,7 +16,7 @@ Ended = Callable[[Any, BaseException | None], None]
 _Item = tuple[Callable[[], Any], Ended]
 
 
-class Lane:
+class WorkerThread:
     """One thread. It does not keep the process from ending: a disk may hang for ever."""
 
     def __init__(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
@@ -60,7 +60,7 @@ class Lane:
                 return
 
 
-class ExecutorLane:
+class ExecutorThread:
     """The same by `loop.run_in_executor`, for loops that bring threads of their own, as a simulation's."""
 
     def __init__(self, name: str, loop: asyncio.AbstractEventLoop) -> None:

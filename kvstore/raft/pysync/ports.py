@@ -45,9 +45,9 @@ class Shell(Protocol):
         ...
 
     def offload(
-        self, lane: str, work: Callable[[], Any], done: Callable[[Any], None] | None = None
+        self, thread: str, work: Callable[[], Any], done: Callable[[Any], None] | None = None
     ) -> None:
-        """Run `work` in the thread of `lane`, in order, then `done(result)` on the loop. An error is fatal."""
+        """Run `work` in the thread of `thread`, in order, then `done(result)` on the loop. An error is fatal."""
         ...
 
     def wake(self) -> None:

@@ -12,7 +12,7 @@ from kvstore.raft.proposals import MAX_BYTES_IN_FLIGHT, Pack
 from kvstore.raft.replicator import MemberId
 
 
-class HandedIn:
+class Forwarded:
     """A queue of packs, each with its sender and the term it was handed over for."""
 
     def __init__(self, max_bytes: int = MAX_BYTES_IN_FLIGHT) -> None:

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class HeldBack(Generic[T]):
+class DelayLine(Generic[T]):
     """One direction of one connection. False while empty.
 
     Args:
