@@ -17,10 +17,11 @@ from kvstore.base.clock import SystemClock
 from kvstore.local.certificates import CertificateAuthority, Identity
 from kvstore.raft.pysync.engine import PySyncReplicator
 from kvstore.raft.pysync.frames import encode
+from kvstore.raft.pysync.messages import Hello
 from kvstore.raft.replicator import MemberId, PeerTls, RaftSettings
 
 IDS = [MemberId(1), MemberId(2), MemberId(3)]
-HELLO = encode({"type": "hello", "version": 1, "cluster": 0, "from": 3, "facts": {}})
+HELLO = encode(Hello(1, 0, 3, {}))
 
 
 class Words:

@@ -8,6 +8,7 @@ import pytest
 
 from kvstore.base.clock import ManualClock
 from kvstore.raft.pysync.core import AWAY_SECONDS, Core
+from kvstore.raft.pysync.messages import PreVote, RequestVote
 from kvstore.raft.replicator import MemberId, NoLeader
 
 Make = Callable[..., tuple[Core, Any]]
@@ -30,7 +31,7 @@ async def go_on(core: Core, clock: ManualClock, until: Callable[[], bool]) -> No
 
 
 def asked_for_votes(shell: Any) -> bool:
-    return any(one["type"] in ("pre_vote", "request_vote") for _, one in shell.sent)
+    return any(isinstance(one, PreVote | RequestVote) for _, one in shell.sent)
 
 
 def met(core_in: Make, directory: Path, clock: ManualClock) -> tuple[Core, Any]:

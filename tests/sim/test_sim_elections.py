@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 from msgspec.structs import replace
 
+from kvstore.raft.pysync.messages import StaleTerm
 from kvstore.testing.sim.schedule import make_plan
 from kvstore.testing.sim.world import World
 
@@ -79,9 +80,9 @@ def test_a_leader_that_learns_a_newer_term_waits_before_it_stands_again(stage: S
     leader = stage.core(1)
     clock = stage.world.members[0].clock
     assert leader.sync.is_leader()
-    assert leader.sync._SyncObj__raftElectionDeadline < clock.monotonic()
+    assert leader.sync.election_deadline < clock.monotonic()
     target = leader.status().member_id + 1
-    newer = {"type": "stale_term", "term": leader.sync.term() + 1}
+    newer = StaleTerm(leader.sync.term() + 1)
     context = stage.world.members[0].process.context
     stage.world.loop.call_soon(leader.receive, target, newer, context=context)
     stage.run(0.0)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kvstore.raft.pysync.core import Core
+from kvstore.raft.pysync.messages import CaughtUp, RequestVote, UnknownStore, Vote
 from kvstore.raft.pysync.rejoin import Rejoin
 from kvstore.raft.replicator import MemberId
 from kvstore.testing.sim.run import plan_of, run_plan
@@ -53,12 +54,12 @@ def test_word_of_an_empty_store_counts_only_before_it_is_filled(
     tmp_path: Path, core_in: Make
 ) -> None:
     core, _ = core_in(tmp_path)
-    core.receive(MemberId(2), {"type": "unknown_store"})
+    core.receive(MemberId(2), UnknownStore())
     assert not core.sync.may_vote
     core._rejoin.index = 1
     core.journal.set_fact("caught_up", "yes")
     core.sync.may_vote = True
-    core.receive(MemberId(3), {"type": "unknown_store"})
+    core.receive(MemberId(3), UnknownStore())
     assert core.sync.may_vote
     core.close()
 
@@ -71,8 +72,8 @@ def test_answers_of_an_emptied_member_count_when_it_says_that_it_caught_up(
     assert not core.sync.progress["2"].is_emptied
     core.connected(MemberId(2), {"store": "new", "caught_up": False})
     assert core.sync.progress["2"].is_emptied
-    assert (MemberId(2), {"type": "unknown_store"}) in shell.sent
-    core.receive(MemberId(2), {"type": "caught_up", "store": "new"})
+    assert (MemberId(2), UnknownStore()) in shell.sent
+    core.receive(MemberId(2), CaughtUp("new"))
     assert not core.sync.progress["2"].is_emptied
     assert core.journal.facts["peer:2"] == "new"
     core.close()
@@ -100,11 +101,11 @@ def test_the_leader_is_asked_once_and_again_if_the_question_is_lost() -> None:
 def emptied_core(core_in: Make, directory: Path) -> tuple[Core, Any]:
     """A member without its data that has heard what it must hold, and holds it."""
     core, shell = core_in(directory)
-    core.receive(MemberId(2), {"type": "unknown_store"})
+    core.receive(MemberId(2), UnknownStore())
     core._rejoin.index = 2
     core.sync.heard_leader("2", 5)
     core.journal.append(b"", 2, 5)
-    core.sync._set_commit(2)
+    core.sync.set_commit(2)
     core.sync.tick()
     core.turn()
     return core, shell
@@ -115,8 +116,7 @@ def hello(term: int) -> dict[str, Any]:
 
 
 def ask_for_vote(core: Core, term: int) -> None:
-    message = {"type": "request_vote", "term": term, "last_log_index": 9, "last_log_term": 9}
-    core.receive(MemberId(3), message | {"transfer": True})
+    core.receive(MemberId(3), RequestVote(term, 9, 9, transfer=True))
     core.turn()
 
 
@@ -144,9 +144,9 @@ def test_it_never_votes_again_in_a_term_in_which_it_may_have_voted(
     assert core.sync.may_vote
     assert core.sync.term() == 7
     ask_for_vote(core, 7)
-    assert not [one for _, one in shell.sent if one["type"] == "response_vote"]
+    assert not [one for _, one in shell.sent if isinstance(one, Vote)]
     ask_for_vote(core, 8)
-    assert [one["term"] for _, one in shell.sent if one["type"] == "response_vote"] == [8]
+    assert [one.term for _, one in shell.sent if isinstance(one, Vote)] == [8]
     core.close()
     again, shell = core_in(tmp_path)
     assert again.journal.term == 8
@@ -162,5 +162,5 @@ def test_what_is_forgone_outlives_a_restart(tmp_path: Path, core_in: Make) -> No
     core.close()
     again, shell = core_in(tmp_path)
     ask_for_vote(again, 7)
-    assert not [one for _, one in shell.sent if one["type"] == "response_vote"]
+    assert not [one for _, one in shell.sent if isinstance(one, Vote)]
     again.close()

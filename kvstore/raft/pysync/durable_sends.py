@@ -4,19 +4,22 @@ from collections.abc import Callable
 
 from kvstore.raft.journal import Journal
 from kvstore.raft.pysync import guards
-from kvstore.raft.pysync.guards import Message
+from kvstore.raft.pysync.messages import AppendReply, RequestVote, Vote
+
+Promise = AppendReply | RequestVote | Vote
+"""What holds only if it is not forgotten."""
 
 
 class DurableSends:
     """Those of one member; `term` is the current one, and `send` sends at once."""
 
     def __init__(
-        self, journal: Journal, term: Callable[[], int], send: Callable[[str, Message], bool]
+        self, journal: Journal, term: Callable[[], int], send: Callable[[str, Promise], bool]
     ) -> None:
         self._journal, self._term, self._send = journal, term, send
-        self._held: list[tuple[str, Message, int]] = []
+        self._held: list[tuple[str, Promise, int]] = []
 
-    def hold(self, node_id: str, message: Message, covered: int) -> None:
+    def hold(self, node_id: str, message: Promise, covered: int) -> None:
         """Send once term, vote and the log up to `covered` are durable; never if the term passes before."""
         if self._may_leave(message, covered):
             self._send(node_id, message)
@@ -37,8 +40,8 @@ class DurableSends:
         """The connection is gone; what is held for it is worth nothing on the next."""
         self._held = [held for held in self._held if held[0] != node_id]
 
-    def _may_leave(self, message: Message, covered: int) -> bool | None:
+    def _may_leave(self, message: Promise, covered: int) -> bool | None:
         journal = self._journal
         return guards.may_leave(
-            covered, message["term"], self._term(), journal.durable_index, journal.is_vote_durable
+            covered, message.term, self._term(), journal.durable_index, journal.is_vote_durable
         )

@@ -16,6 +16,7 @@ from kvstore.base.tasks import Supervisor
 from kvstore.raft.files import Files
 from kvstore.raft.pysync.core import Core
 from kvstore.raft.pysync.library import check_library
+from kvstore.raft.pysync.messages import Message
 from kvstore.raft.pysync.state import node_name
 from kvstore.raft.pysync.transport import (
     AllowAll,
@@ -174,7 +175,7 @@ class PySyncReplicator:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiter = (node_name(target), future)
         self._transfers.append(waiter)
-        core.begin_transfer(target)
+        core.transfer.begin(target)
         try:
             async with asyncio.timeout(timeout_seconds):
                 await future
@@ -182,7 +183,7 @@ class PySyncReplicator:
             raise TransferFailed(f"{target:x} did not take over in {timeout_seconds} s") from None
         finally:
             self._transfers.remove(waiter)
-            core.end_transfer()
+            core.transfer.end()
 
     def leadership(self) -> tuple[MemberId, int]:
         """The leader this member knows, 0 for none, and the term."""
@@ -282,7 +283,7 @@ class PySyncReplicator:
 
     # Shell of the core
 
-    def send(self, member: MemberId, message: dict[str, Any]) -> bool:
+    def send(self, member: MemberId, message: Message) -> bool:
         """Send to a connected member."""
         return self._transport.send(member, message)
 
@@ -293,7 +294,7 @@ class PySyncReplicator:
     def offload(
         self, thread: str, work: Callable[[], Any], done: Callable[[Any], None] | None = None
     ) -> None:
-        """Run `work` in the thread of `thread`."""
+        """Run `work` in the thread so named."""
         if thread not in self._threads:
             name = f"raft-{self._settings.member_id:x}-{thread}"
             self._threads[thread] = self._make_thread(name, asyncio.get_running_loop())
@@ -332,7 +333,7 @@ class PySyncReplicator:
         if not self._stopping and self._error is None:
             self._guarded(lambda: self._core.disconnected(member))
 
-    def received(self, member: MemberId, message: dict[str, Any]) -> None:
+    def received(self, member: MemberId, message: Message) -> None:
         """A message arrived."""
         if not self._stopping and self._error is None:
             try:

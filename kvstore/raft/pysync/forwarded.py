@@ -5,8 +5,6 @@ and what does not fit is refused, for the sender to keep and offer again.
 """
 
 from collections import deque
-from collections.abc import Sequence
-from typing import Any
 
 from kvstore.raft.proposals import MAX_BYTES_IN_FLIGHT, Pack
 from kvstore.raft.replicator import MemberId
@@ -55,18 +53,9 @@ class Forwarded:
         return packs
 
 
-def is_pack_of(pack: Sequence[Any], member: MemberId) -> bool:
-    """Whether `pack` is well formed and its sender's own."""
-    return (
-        len(pack) == 4
-        and pack[0] == member
-        and isinstance(pack[1], int)
-        and isinstance(pack[2], list)
-        and isinstance(pack[3], list)
-        and len(pack[2]) == len(pack[3])
-        and all(isinstance(number, int) for number in pack[2])
-        and all(isinstance(command, bytes) for command in pack[3])
-    )
+def is_pack_of(pack: Pack, member: MemberId) -> bool:
+    """Whether `pack` is its sender's own, and has a number for each command."""
+    return pack[0] == member and len(pack[2]) == len(pack[3])
 
 
 def _size(pack: Pack) -> int:

@@ -1,20 +1,19 @@
-"""Peer frames: a length and a msgpack map. Sans-IO; limits are enforced before anything is decoded."""
+"""Peer frames: a length and a message. Sans-IO; limits are enforced before anything is decoded."""
 
 import struct
-from typing import Any
 
-import msgspec
+from kvstore.raft.pysync import messages
+from kvstore.raft.pysync.messages import BadMessage, Message
 
 _LENGTH = struct.Struct(">I")
-_decode = msgspec.msgpack.Decoder().decode
-_encode = msgspec.msgpack.Encoder().encode
+_encode = messages.encode
 
 
 class BadFrame(ValueError):
     """The peer sent what no member sends."""
 
 
-def encode(message: dict[str, Any]) -> bytes:
+def encode(message: Message) -> bytes:
     """`message` as one frame."""
     body = _encode(message)
     return _LENGTH.pack(len(body)) + body
@@ -28,7 +27,7 @@ class FrameReader:
         self._buffer = bytearray()
         self._needed = 0
 
-    def feed(self, data: bytes) -> list[Any]:
+    def feed(self, data: bytes) -> list[Message]:
         """The messages that are complete now. Raises BadFrame."""
         buffer = self._buffer
         # Nearly always what arrives is whole frames, which need not be copied to be read.
@@ -37,7 +36,7 @@ class FrameReader:
             if len(buffer) < self._needed:
                 return []
             data = bytes(buffer)
-        messages: list[Any] = []
+        found: list[Message] = []
         start, available = 0, len(data)
         with memoryview(data) as view:
             while available - start >= _LENGTH.size:
@@ -49,11 +48,11 @@ class FrameReader:
                     self._needed = end - start
                     break
                 try:
-                    messages.append(_decode(view[start + _LENGTH.size : end]))
-                except (msgspec.DecodeError, RecursionError, ValueError) as error:
+                    found.append(messages.decode(view[start + _LENGTH.size : end]))
+                except BadMessage as error:
                     raise BadFrame(f"a frame is no message ({error})") from error
                 start = end
         if available - start < _LENGTH.size:
             self._needed = 0
         buffer[:] = data[start:]
-        return messages
+        return found

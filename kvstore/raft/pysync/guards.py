@@ -6,81 +6,13 @@ may be shown. `overrides` applies them. The name of a rule says what it upholds.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-Entry = tuple[bytes, int, int]
-"""(data, index, term)"""
-
-Message = dict[str, Any]
+from kvstore.raft.journal import Entry
+from kvstore.raft.pysync.messages import PreVote
 
 
 class SafetyViolated(RuntimeError):
     """What was heard contradicts what is committed here. The process must end; nothing may be repaired."""
-
-
-# Fields a message must have, with their types; what is not listed is refused (row 18, row 19).
-_SHAPES: dict[str, dict[str, type | tuple[type, ...]]] = {
-    "append_entries": {"term": int, "commit_index": int, "seq": int},
-    "next_node_idx": {
-        "term": int,
-        "seq": int,
-        "next_node_idx": int,
-        "reset": bool,
-        "success": bool,
-    },
-    "request_vote": {"term": int, "last_log_index": int, "last_log_term": int, "transfer": bool},
-    "response_vote": {"term": int},
-    "pre_vote": {"term": int, "last_log_index": int, "last_log_term": int},
-    "pre_vote_reply": {"term": int},
-    "stale_term": {"term": int},
-    "timeout_now": {"term": int},
-    "unknown_store": {},
-    "caught_up": {"store": str},
-    "forward": {"term": int, "pack": list},
-    "forward_refused": {"term": int, "numbers": list, "nonce": int},
-    "read_request": {"question": int},
-    "read_reply": {"question": int, "index": (int, type(None))},
-    "snapshot": {
-        "term": int,
-        "seq": int,
-        "index": int,
-        "snapshot_term": int,
-        "size": int,
-        "offset": int,
-        "data": bytes,
-    },
-    "snapshot_ack": {"term": int, "seq": int, "index": int, "offset": int},
-}
-
-
-def is_known_message(message: object) -> bool:
-    """Rows 18, 19: only known types with all their fields get further than the transport."""
-    if not isinstance(message, dict):
-        return False
-    kind = message.get("type")
-    if not isinstance(kind, str) or (shape := _SHAPES.get(kind)) is None:
-        return False
-    for name, expected in shape.items():
-        if not isinstance(message.get(name), expected):
-            return False
-    return kind != "append_entries" or _is_append(message)
-
-
-def _is_append(message: Message) -> bool:
-    if "prevLogIdx" not in message:
-        return True
-    index, entries = message["prevLogIdx"], message.get("entries")
-    if not isinstance(index, int) or not isinstance(message.get("prevLogTerm"), int):
-        return False
-    if not isinstance(entries, list):
-        return False
-    for entry in entries:
-        index += 1
-        if not (isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], bytes)):
-            return False
-        if entry[1] != index or not isinstance(entry[2], int):
-            return False
-    return True
 
 
 def log_end(said: object) -> tuple[int, int] | None:
@@ -159,9 +91,9 @@ def _start_of_term(index: int, term_at: Callable[[int], int | None], commit_inde
     return index
 
 
-def ack_counts(message: Message, current_term: int) -> bool:
+def ack_counts(term: int, current_term: int) -> bool:
     """Row 3: an acknowledgement counts only in the term it was given for."""
-    return bool(message["term"] == current_term)
+    return term == current_term
 
 
 def reset_counts(sequence: int, rewound_at: int) -> bool:
@@ -174,21 +106,19 @@ def may_vote_now(is_transfer: bool, leader_is_alive: bool) -> bool:
     return is_transfer or not leader_is_alive
 
 
-def is_up_to_date(
-    last_log_index: int, last_log_term: int, own_last_index: int, own_last_term: int
-) -> bool:
+def is_up_to_date(last_index: int, last_term: int, own_last_index: int, own_last_term: int) -> bool:
     """A candidate must hold at least what this member holds (Raft paper 5.4.1)."""
-    return (last_log_term, last_log_index) >= (own_last_term, own_last_index)
+    return (last_term, last_index) >= (own_last_term, own_last_index)
 
 
 def grants_pre_vote(
-    message: Message, current_term: int, own_last: tuple[int, int], leader_is_alive: bool
+    message: PreVote, current_term: int, own_last: tuple[int, int], leader_is_alive: bool
 ) -> bool:
     """Row 14: would this member vote for the sender, were there an election? `own_last` = (index, term)."""
     return (
-        message["term"] > current_term
+        message.term > current_term
         and not leader_is_alive
-        and is_up_to_date(message["last_log_index"], message["last_log_term"], *own_last)
+        and is_up_to_date(message.last_index, message.last_term, *own_last)
     )
 
 

@@ -1,11 +1,11 @@
 """What a leader does beyond the library: entries ahead of acknowledgements, counting these, telling of commits."""
 
-from kvstore.raft.journal import Entry
 from kvstore.raft.pysync import guards
 from kvstore.raft.pysync.commit_notices import CommitNotices
-from kvstore.raft.pysync.guards import Message
-from kvstore.raft.pysync.imported import Node
-from kvstore.raft.pysync.state import LEADER, MemberState
+from kvstore.raft.pysync.library_state import LEADER
+from kvstore.raft.pysync.messages import AppendEntries, AppendReply
+from kvstore.raft.pysync.progress import Progress
+from kvstore.raft.pysync.state import MemberState
 
 # One message of entries; more than one is sent when more waits.
 APPEND_BYTES = 1 << 20
@@ -16,54 +16,50 @@ class Leading(MemberState):
 
     def _count_commits(self) -> None:
         journal = self._journal
-        commit = self._SyncObj__raftCommitIndex
+        commit = self.raft_commit
         own = guards.countable_index(journal.last_index, journal.durable_index)
         if own <= commit:
             return
         index = guards.committed(
-            self._SyncObj__raftMatchIndex.values(), own, commit, self.term(), journal.term_at
+            self.match_indexes.values(), own, commit, self.raft_term, journal.term_at
         )
         if index > commit:
-            self._SyncObj__leaderCommitIndex = index
-            self._set_commit(index)
+            self.told_commit = index
+            self.set_commit(index)
 
     def may_commit(self) -> bool:
         """Leader: whether what was written now may be committed by what others have acknowledged."""
-        if self._SyncObj__raftState != LEADER:
+        if self.raft_role != LEADER:
             return False
-        matched = self._SyncObj__raftMatchIndex.values()
-        return not matched or max(matched) > self._SyncObj__raftCommitIndex
+        matched = self.match_indexes.values()
+        return not matched or max(matched) > self.raft_commit
 
-    def _set_commit(self, index: int) -> None:
-        self._SyncObj__raftCommitIndex = index
-        self._SyncObj__raftLog.setRaftCommitIndex(index)
-
-    def _on_next_node_idx(self, node: Node, message: Message) -> None:
-        if not self.is_leader() or not guards.ack_counts(message, self.term()):
+    def on_append_reply(self, progress: Progress, message: AppendReply) -> None:
+        """A follower holds more, or has to be sent what it lacks."""
+        if not self.is_leader() or not guards.ack_counts(message.term, self.raft_term):
             return
-        name = node.id
-        progress = self.progress[name]
-        next_index = message["next_node_idx"]
-        matched: int = self._SyncObj__raftMatchIndex[node]
-        if message["reset"]:
-            if not guards.reset_counts(message["seq"], progress.rewound_at):
-                message = {**message, "reset": False}
-            else:
-                message = {**message, "next_node_idx": max(next_index, matched + 1)}
+        next_index, is_reset = message.next_index, message.reset
+        matched = progress.match_index
+        if is_reset:
+            if guards.reset_counts(message.number, progress.rewound_at):
+                next_index = max(next_index, matched + 1)
                 progress.forget_ahead(self.number + 1)
-        if message["success"] and next_index - 1 > self._journal.last_index:
-            raise guards.SafetyViolated(f"{name} acknowledged entry {next_index - 1}, unknown here")
-        next_indexes = self._SyncObj__raftNextIndex
-        if message["reset"]:
-            next_indexes[node] = message["next_node_idx"]
+            else:
+                is_reset = False
+        if message.success and next_index - 1 > self._journal.last_index:
+            raise guards.SafetyViolated(
+                f"{progress.name} acknowledged entry {next_index - 1}, unknown here"
+            )
+        if is_reset:
+            progress.next_index = next_index
         if not progress.is_emptied:
-            self._SyncObj__lastResponseTime[node] = self._clock.monotonic()
-        if message["success"]:
+            progress.answered(self._clock.monotonic())
+        if message.success:
             if next_index - 1 > matched and not progress.is_emptied:
-                self._SyncObj__raftMatchIndex[node] = next_index - 1
+                progress.match_index = next_index - 1
             # The library would send again what is on its way; what is ahead stays ahead.
-            if next_index > next_indexes[node]:
-                next_indexes[node] = next_index
+            if next_index > progress.next_index:
+                progress.next_index = next_index
             progress.note_matched(next_index - 1)
             transfer = progress.transfer
             # Delivered, even if the log was compacted past it meanwhile: then the next one follows.
@@ -72,26 +68,22 @@ class Leading(MemberState):
             ):
                 progress.end_transfer()
         if not progress.is_emptied:
-            self._owner.answered(name, message["seq"])
+            self._owner.answered(progress.name, message.number)
 
     def is_news(self, name: str) -> bool:
         """Leader: whether there is something to do after an acknowledgement of that member."""
-        node = self._nodes[name]
-        commit = self._SyncObj__raftCommitIndex
-        return bool(
-            self._SyncObj__raftMatchIndex.get(node, 0) > commit < self._journal.durable_index
-            or self._SyncObj__raftNextIndex.get(node, 0) <= self._journal.last_index
+        progress = self.progress[name]
+        return (
+            progress.match_index > self.raft_commit < self._journal.durable_index
+            or progress.next_index <= self._journal.last_index
         )
 
     def replicate(self) -> None:
         """Leader: send what is new to each member that is ready for it."""
-        commit = self._SyncObj__raftCommitIndex
-        last_index = self._journal.last_index
-        next_indexes = self._SyncObj__raftNextIndex
-        for name, node in self._nodes.items():
-            progress = self.progress[name]
-            if next_indexes[node] <= last_index or commit > progress.sent_commit:
-                self._send_entries(name, force=False)
+        commit, last_index = self.raft_commit, self._journal.last_index
+        for progress in self.progress.values():
+            if progress.next_index <= last_index or commit > progress.sent_commit:
+                self._send_entries(progress, force=False)
         if self._commit_notices.due_at < float("inf"):
             # Those who would have to be told may be gone.
             self._commit_notices.expire(self._clock.monotonic())
@@ -104,38 +96,46 @@ class Leading(MemberState):
     def confirm_leadership(self) -> int:
         """Leader: ask all members for an answer now; the number of the first message that asks."""
         first = self.number + 1
-        for name in self._nodes:
-            self._send_entries(name, force=True)
+        for progress in self.progress.values():
+            self._send_entries(progress, force=True)
         return first
 
-    def _SyncObj__sendAppendEntries(self) -> None:
+    def send_heartbeats(self) -> None:
+        """Leader: entries to all that are ready, and signs of life to all when these are due."""
         now = self._clock.monotonic()
-        due = now >= self._SyncObj__newAppendEntriesTime
+        due = now >= self.heartbeat_deadline
         if due:
-            self._SyncObj__newAppendEntriesTime = now + self._heartbeat
-        for name in self._nodes:
-            self._send_entries(name, force=due)
+            self.heartbeat_deadline = now + self._heartbeat
+        for progress in self.progress.values():
+            self._send_entries(progress, force=due)
 
-    def _send_entries(self, name: str, *, force: bool) -> None:
-        progress = self.progress[name]
+    def _send_entries(self, progress: Progress, *, force: bool) -> None:
         if not progress.connected:
             return
-        node = self._nodes[name]
         journal = self._journal
-        next_indexes: dict[Node, int] = self._SyncObj__raftNextIndex
-        if next_indexes[node] <= journal.base_index:
+        next_index = progress.next_index
+        if next_index <= journal.base_index:
             if force:
-                self._send_append(name, {})
-            self._owner.send_snapshot(name, progress)
+                self._send_sign_of_life(progress)
+            self._owner.send_snapshot(progress.name, progress)
             return
-        commit = self._SyncObj__raftCommitIndex
+        commit = self.raft_commit
         sent = False
-        while next_indexes[node] <= journal.last_index and progress.may_send:
-            entries = journal.slice(next_indexes[node], APPEND_BYTES)
-            if not self._send_append(name, self._position(next_indexes[node], entries)):
+        while next_index <= journal.last_index and progress.may_send:
+            entries = journal.slice(next_index, APPEND_BYTES)
+            previous = next_index - 1
+            message = AppendEntries(
+                self.raft_term,
+                self.next_number(),
+                commit,
+                previous,
+                journal.term_at(previous),
+                entries,
+            )
+            if not self._owner.send(progress.name, message):
                 break
             last = entries[-1][1]
-            next_indexes[node] = last + 1
+            next_index = progress.next_index = last + 1
             progress.note_sent(last, sum(len(entry[0]) for entry in entries))
             sent = True
         if not sent and (force or commit > progress.sent_commit):
@@ -146,47 +146,48 @@ class Leading(MemberState):
                 and self._commit_notices.may_wait(self._clock.monotonic())
             ):
                 return
-            position = self._position(next_indexes[node], [])
-            if not force:
+            previous = next_index - 1
+            message = AppendEntries(
+                self.raft_term,
+                self.next_number(),
+                commit,
+                previous,
+                journal.term_at(previous),
+                [],
                 # Only the commit index is news: nobody waits for an answer to it.
-                position["quiet"] = True
-            sent = self._send_append(name, position)
+                quiet=not force,
+            )
+            sent = self._owner.send(progress.name, message)
         if sent:
             progress.sent_commit = commit
 
-    def _position(self, next_index: int, entries: list[Entry]) -> Message:
-        previous = next_index - 1
-        term = self._journal.term_at(previous)
-        return {"prevLogIdx": previous, "prevLogTerm": term, "entries": entries}
+    def _send_sign_of_life(self, progress: Progress) -> None:
+        self._owner.send(progress.name, AppendEntries(self.raft_term, self.next_number(), 0))
 
-    def _send_append(self, name: str, position: Message) -> bool:
-        commit = self.commit_index() if position else 0
-        return self.send_numbered(
-            name, {"type": "append_entries", "commit_index": commit, **position}
-        )
-
-    def send_numbered(self, name: str, message: Message) -> bool:
-        """Leader: send with term and the next number, so that the answer proves leadership too."""
+    def next_number(self) -> int:
+        """Leader: the number of the next message, so that its answer proves leadership, too."""
         self.number += 1
-        return self._owner.send(name, {**message, "term": self.term(), "seq": self.number})
+        return self.number
 
     def append(self, data: bytes) -> None:
         """Leader: add an entry of this term."""
         self._commit_notices.followed(self._clock.monotonic())
-        self._journal.append(data, self._journal.last_index + 1, self.term())
+        self._journal.append(data, self._journal.last_index + 1, self.raft_term)
 
-    def _SyncObj__getCurrentLogIndex(self) -> int:
+    def log_end_index(self) -> int:
+        """Where the log ends; in a leader's tick, what its own disk holds."""
         if self._counting and self.is_leader():
             return guards.countable_index(self._journal.last_index, self._journal.durable_index)
         return self._journal.last_index
 
-    def _SyncObj__onBecomeLeader(self) -> None:
+    def leadership_won(self) -> None:
+        """A majority voted for this member: forget what a former leader, perhaps itself, sent."""
         counting, self._counting = self._counting, False
         for progress in self.progress.values():
             progress.end_transfer()
             progress.forget_ahead(self.number + 1)
             progress.sent_commit = 0
-        self._SyncObj__newAppendEntriesTime = 0.0
+        self.heartbeat_deadline = 0.0
         self._commit_notices = CommitNotices()
-        super()._SyncObj__onBecomeLeader()
+        self.become_leader()
         self._counting = counting

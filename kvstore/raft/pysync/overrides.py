@@ -8,13 +8,29 @@ already; a turn while no deadline has come - needs nothing of the library, and d
 All of it fits one version of the library, which `library.check_library` compares by hash.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from kvstore.raft.pysync import guards
-from kvstore.raft.pysync.guards import Message
 from kvstore.raft.pysync.imported import Node, library
 from kvstore.raft.pysync.leading import Leading
-from kvstore.raft.pysync.state import CANDIDATE, FOLLOWER, LEADER, LogEnd
+from kvstore.raft.pysync.library_state import CANDIDATE, FOLLOWER, LEADER
+from kvstore.raft.pysync.messages import (
+    AppendEntries,
+    AppendReply,
+    Message,
+    PreVote,
+    PreVoteReply,
+    RequestVote,
+    StaleTerm,
+    TimeoutNow,
+    Vote,
+    append_for_library,
+    sign_of_life_for_library,
+    vote_for_library,
+)
+from kvstore.raft.pysync.progress import Progress
+from kvstore.raft.pysync.state import LogEnd
 
 # Applying pauses after this long, so that heartbeats go on while a long log is replayed.
 APPLY_SLICE_SECONDS = 0.02
@@ -22,6 +38,19 @@ APPLY_SLICE_SECONDS = 0.02
 
 class GuardedSyncObj(Leading):
     """One member's SyncObj; every entry from outside is `tick`, `deliver` or one of the small methods below."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._handlers: dict[type[Message], Callable[[Progress, Any], None]] = {
+            AppendEntries: self.on_append_entries,
+            AppendReply: self.on_append_reply,
+            RequestVote: self.on_request_vote,
+            Vote: self.on_vote,
+            PreVote: self.on_pre_vote,
+            PreVoteReply: self.on_pre_vote_reply,
+            StaleTerm: self.on_stale_term,
+            TimeoutNow: self.on_timeout_now,
+        }
 
     # Time
 
@@ -32,34 +61,34 @@ class GuardedSyncObj(Leading):
         """
         self.more_to_apply = False
         now = self._clock.monotonic()
-        if self._SyncObj__raftState == LEADER:
-            if now <= self._SyncObj__newAppendEntriesTime:
+        if self.raft_role == LEADER:
+            if now <= self.heartbeat_deadline:
                 self._count_commits()
-                self._SyncObj__applyLogEntries()
+                self.apply_entries()
                 return
-        elif now <= self._SyncObj__raftElectionDeadline:
-            self._SyncObj__applyLogEntries()
+        elif now <= self.election_deadline:
+            self.apply_entries()
             return
         self.doTick(0.0)
 
     def was_away(self, now: float) -> None:
         """This member was held up until now: whoever it would take for gone had no chance to be heard."""
-        if self._SyncObj__raftState == LEADER:
-            for node in self._nodes.values():
-                self._SyncObj__lastResponseTime[node] = now
-        elif 0.0 < self._SyncObj__raftElectionDeadline < now:
+        if self.raft_role == LEADER:
+            for progress in self.progress.values():
+                progress.answered(now)
+        elif 0.0 < self.election_deadline < now:
             self._set_election_deadline(now)
 
     def next_deadline(self) -> float:
         """When `tick` must be called at the latest."""
-        if self._SyncObj__raftState == LEADER:
-            return min(self._SyncObj__newAppendEntriesTime, self._commit_notices.due_at)
-        return float(self._SyncObj__raftElectionDeadline)
+        if self.raft_role == LEADER:
+            return min(self.heartbeat_deadline, self._commit_notices.due_at)
+        return self.election_deadline
 
     def _onTick(self, timeToWait: float = 0.0) -> None:
         library.monotonicTime = self._clock.monotonic
         now = self._clock.monotonic()
-        if not self.is_leader() and self._SyncObj__raftElectionDeadline < now:
+        if not self.is_leader() and self.election_deadline < now:
             self._hold_campaign(now)
         self._counting = True
         try:
@@ -73,25 +102,20 @@ class GuardedSyncObj(Leading):
         """Row 14: campaign only after a majority said it would vote for this member."""
         if not self.may_vote:
             self._set_election_deadline(now)
-        elif self._campaign_allowed or not self._nodes:
+        elif self._campaign_allowed or not self.progress:
             self._campaign_allowed = False
             self._pre_votes = None
             self._votes = set()
         else:
             self._set_election_deadline(now)
-            self._SyncObj__raftLeader = None
+            self.raft_leader = None
             self._pre_votes = set()
-            message = {
-                "type": "pre_vote",
-                "term": self.term() + 1,
-                "last_log_index": self._journal.last_index,
-                "last_log_term": self._journal.last_term,
-            }
-            for name in self._nodes:
+            message = PreVote(self.raft_term + 1, self._journal.last_index, self._journal.last_term)
+            for name in self.progress:
                 self._owner.send(name, message)
 
     def _set_election_deadline(self, now: float) -> None:
-        self._SyncObj__raftElectionDeadline = now + self._SyncObj__generateRaftTimeout()
+        self.election_deadline = now + self.draw_timeout()
 
     # Connections
 
@@ -105,12 +129,10 @@ class GuardedSyncObj(Leading):
         progress.end_transfer()
         progress.forget_ahead(self.number + 1)
         progress.sent_commit = 0
-        node = self._nodes[name]
-        self._SyncObj__connectedNodes.add(node)
-        self._SyncObj__raftMatchIndex[node] = 0
-        self._SyncObj__raftNextIndex[node] = self._journal.last_index + 1
+        self.connected_nodes.add(progress.node)
+        progress.match_index, progress.next_index = 0, self._journal.last_index + 1
         if self.is_leader():
-            self._send_entries(name, force=True)
+            self._send_entries(progress, force=True)
         elif self._rivals is not None and log_end is not None:
             self._rivals[name] = log_end
             self._stand_first(self._rivals)
@@ -122,23 +144,24 @@ class GuardedSyncObj(Leading):
         """
         if len(rivals) + 1 < self.majority() or not self.may_vote:
             return
-        own = self._own_node.id
+        own = str(self._own_node.id)
         ends = {**rivals, own: (self._journal.last_term, self._journal.last_index)}
         longest = max(ends.values())
         if own == min((one for one in ends if ends[one] == longest), key=lambda one: int(one, 16)):
             self._rivals = None
-            self._SyncObj__raftElectionDeadline = 0.0
+            self.election_deadline = 0.0
 
     def disconnected(self, name: str) -> None:
         """The connection to a member ended. A leader that is gone is not waited for as long as a silent one."""
-        self.progress[name].connected = False
-        self.progress[name].end_transfer()
+        progress = self.progress[name]
+        progress.connected = False
+        progress.end_transfer()
         if self._rivals is not None:
             self._rivals.pop(name, None)
-        self._SyncObj__connectedNodes.discard(self._nodes[name])
+        self.connected_nodes.discard(progress.node)
         if name == self.leader_name():
             soon = self._clock.monotonic() + self._election * self._rng.uniform(0.1, 0.4)
-            self._SyncObj__raftElectionDeadline = min(self._SyncObj__raftElectionDeadline, soon)
+            self.election_deadline = min(self.election_deadline, soon)
 
     def _leader_is_alive(self) -> bool:
         if self.is_leader():
@@ -152,92 +175,79 @@ class GuardedSyncObj(Leading):
 
     def deliver(self, name: str, message: Message) -> None:
         """Show the library a message of a connected member, as far as the guards let it."""
-        self._handlers[message["type"]](self._nodes[name], message)
+        self._handlers[type(message)](self.progress[name], message)
 
-    def _pass_on(self, node: Node, message: Message) -> None:
+    def _pass_on(self, progress: Progress, message: dict[str, Any]) -> None:
         library.monotonicTime = self._clock.monotonic
-        self._SyncObj__onMessageReceived(node, message)
+        self.receive(progress.node, message)
 
-    def _follows(self, node: Node, term: int) -> bool:
-        """Whether `node` is the leader this member follows in `term`, so that hearing it changes nothing."""
-        return bool(
-            self._SyncObj__raftState == FOLLOWER
-            and self._SyncObj__raftLeader is node
-            and self._SyncObj__raftCurrentTerm == term
-            and not self._SyncObj__transferInProgress
+    def _follows(self, progress: Progress, term: int) -> bool:
+        """Whether that member is the leader followed in `term`, so that hearing it changes nothing."""
+        return (
+            self.raft_role == FOLLOWER
+            and self.raft_leader is progress.node
+            and self.raft_term == term
+            and not self.is_transfer_target
         )
 
-    def _on_append_entries(self, node: Node, message: Message) -> None:
-        term = message["term"]
-        if term < self._SyncObj__raftCurrentTerm:
-            self.refuse_term(node.id)
+    def on_append_entries(self, progress: Progress, message: AppendEntries) -> None:
+        """A leader lives, and may have entries."""
+        term, name = message.term, progress.name
+        if term < self.raft_term:
+            self.refuse_term(name)
             return
-        self.heard_leader(node.id, term)
-        number = message["seq"]
-        if "prevLogIdx" not in message:
-            self._alive(node, number)
+        self.heard_leader(name, term)
+        entries, previous_index = message.entries, message.previous_index
+        if entries is None or previous_index is None or message.previous_term is None:
+            self._alive(name, message.number)
             return
-        self.leader_commit = message["commit_index"]
+        self.leader_commit = message.commit_index
         journal = self._journal
         last_index = journal.last_index
         plan = guards.plan_append(
-            message["prevLogIdx"],
-            message["prevLogTerm"],
-            [(entry[0], entry[1], entry[2]) for entry in message["entries"]],
+            previous_index,
+            message.previous_term,
+            entries,
             journal.term_at,
             journal.base_index,
             last_index,
-            self._SyncObj__raftCommitIndex,
+            self.raft_commit,
         )
         if plan.rewind_to is not None:
-            self._acknowledge(node, number, plan.rewind_to, reset=True)
+            self._acknowledge(name, message.number, plan.rewind_to, reset=True)
             return
-        is_quiet = message.get("quiet") is True
-        if plan.previous_index == last_index and self._follows(node, term):
-            self._append_behind(node, message, plan, is_quiet)
+        if plan.previous_index == last_index and self._follows(progress, term):
+            self._append_behind(name, message, plan)
         else:
-            self._reply = None if is_quiet else (number, plan.covered)
+            self._reply = None if message.quiet else (message.number, plan.covered)
             self._pass_on(
-                node,
-                {
-                    "type": "append_entries",
-                    "term": term,
-                    "commit_index": min(message["commit_index"], plan.covered),
-                    "entries": plan.entries,
-                    "prevLogIdx": plan.previous_index,
-                    "prevLogTerm": plan.previous_term,
-                },
+                progress,
+                append_for_library(
+                    term,
+                    min(message.commit_index, plan.covered),
+                    plan.previous_index,
+                    plan.previous_term,
+                    plan.entries,
+                ),
             )
             self._reply = None
-        if plan.covered > journal.durable_index and not is_quiet:
+        if plan.covered > journal.durable_index and not message.quiet:
             # The acknowledgement waits for the disk; that this member is there need not.
             now = self._clock.monotonic()
-            if not message["entries"] or now - self._said_alive_at > self._heartbeat / 2:
+            if not entries or now - self._said_alive_at > self._heartbeat / 2:
                 self._said_alive_at = now
-                self._alive(node, number)
+                self._alive(name, message.number)
 
-    def _append_behind(
-        self, node: Node, message: Message, plan: guards.AppendPlan, is_quiet: bool
-    ) -> None:
+    def _append_behind(self, name: str, message: AppendEntries, plan: guards.AppendPlan) -> None:
         """What the library makes of entries that follow the log's end, from the leader it follows already."""
         for data, index, term in plan.entries:
             self._journal.append(data, index, term)
-        commit = min(message["commit_index"], plan.covered)
-        if commit > self._SyncObj__raftCommitIndex:
-            self._set_commit(commit)
-        if not is_quiet:
-            self._owner.hold(
-                node.id,
-                {
-                    "type": "next_node_idx",
-                    "term": message["term"],
-                    "seq": message["seq"],
-                    "next_node_idx": plan.covered + 1,
-                    "reset": False,
-                    "success": True,
-                },
-                plan.covered,
-            )
+        commit = min(message.commit_index, plan.covered)
+        if commit > self.raft_commit:
+            self.set_commit(commit)
+        if not message.quiet:
+            reply = AppendReply(message.term, message.number, plan.covered + 1, False, True)
+            self._owner.hold(name, reply, plan.covered)
 
     def heard_leader(self, name: str, term: int) -> None:
         """Row 1: tell the library that a leader lives, with nothing to commit and no log position."""
@@ -245,54 +255,28 @@ class GuardedSyncObj(Leading):
         self._heard_leader_at = now
         self._rivals = None
         self._pre_votes = None
-        if not self._transfer_election or term > self.term():
+        if not self._transfer_election or term > self.raft_term:
             self._campaign_allowed = self._transfer_election = False
-        node = self._nodes[name]
-        if self._follows(node, term):
+        progress = self.progress[name]
+        if self._follows(progress, term):
             # Only an election draws a new time; until then the last one does.
-            self._SyncObj__raftElectionDeadline = now + self._timeout
+            self.election_deadline = now + self._timeout
             return
-        self._pass_on(node, {"type": "append_entries", "term": term, "commit_index": 0})
+        self._pass_on(progress, sign_of_life_for_library(term))
 
-    def _alive(self, node: Node, number: int) -> None:
-        self._acknowledge(node, number, self._journal.last_index + 1, success=False)
+    def _alive(self, name: str, number: int) -> None:
+        self._acknowledge(name, number, self._journal.last_index + 1)
 
-    def _acknowledge(
-        self,
-        node: Node,
-        number: int,
-        next_index: int,
-        *,
-        reset: bool = False,
-        success: bool = False,
-    ) -> None:
-        self._owner.send(
-            node.id,
-            {
-                "type": "next_node_idx",
-                "term": self.term(),
-                "seq": number,
-                "next_node_idx": next_index,
-                "reset": reset,
-                "success": success,
-            },
-        )
+    def _acknowledge(self, name: str, number: int, next_index: int, *, reset: bool = False) -> None:
+        self._owner.send(name, AppendReply(self.raft_term, number, next_index, reset, False))
 
     def acknowledge_snapshot(self, name: str, index: int) -> None:
         """Row 4: what a snapshot covers is acknowledged, and nothing behind it."""
-        self._reply = (0, index)
-        self._outgoing(
-            self._nodes[name], {"type": "next_node_idx", "reset": False, "success": True}
-        )
-        self._reply = None
+        self._owner.hold(name, AppendReply(self.raft_term, 0, index + 1, False, True), index)
 
     def refuse_term(self, name: str) -> None:
         """Tell a sender of an old term the current one."""
-        self._owner.send(name, {"type": "stale_term", "term": self.term()})
-
-    def answer(self, name: str, message: Message) -> None:
-        """Send now."""
-        self._owner.send(name, message)
+        self._owner.send(name, StaleTerm(self.raft_term))
 
     def forgo_votes(self, until_term: int) -> None:
         """Never vote in `until_term` or an earlier term: a vote there may have been given, and forgotten."""
@@ -301,103 +285,101 @@ class GuardedSyncObj(Leading):
         if until_term > self.term():
             self._learn_term(until_term)
         if self._journal.vote is None:
-            self._SyncObj__setCurrentTerm(self.term(), self._own_node.id)
+            self.set_term(self.raft_term, self._own_node.id)
 
-    def _on_stale_term(self, node: Node, message: Message) -> None:
-        self._learn_term(message["term"])
+    def on_stale_term(self, progress: Progress, message: StaleTerm) -> None:
+        """Somebody knows a later term."""
+        self._learn_term(message.term)
 
     def _learn_term(self, term: int) -> None:
         if term > self.term():
             if self.is_leader():
                 # A leader's deadline is long past: it would stand at once against whom it hands over to.
                 self._set_election_deadline(self._clock.monotonic())
-            self._SyncObj__setCurrentTerm(term, None)
-            self._SyncObj__setState(FOLLOWER)
-            self._SyncObj__raftLeader = None
+            self.set_term(term, None)
+            self.step_down()
+            self.raft_leader = None
             self._pre_votes = None
 
-    def _on_request_vote(self, node: Node, message: Message) -> None:
-        if message["term"] < self.term():
-            self.refuse_term(node.id)
+    def on_request_vote(self, progress: Progress, message: RequestVote) -> None:
+        """A candidate asks for a vote."""
+        if message.term < self.raft_term:
+            self.refuse_term(progress.name)
             return
-        if self.may_vote and guards.may_vote_now(message["transfer"], self._leader_is_alive()):
-            self._pass_on(node, message)
+        if self.may_vote and guards.may_vote_now(message.transfer, self._leader_is_alive()):
+            self._pass_on(progress, vote_for_library(message))
 
-    def _on_response_vote(self, node: Node, message: Message) -> None:
-        members = {name for name, progress in self.progress.items() if not progress.is_emptied}
-        if guards.vote_counts(node.id, self._votes, message["term"], self.term(), members):
-            self._votes.add(node.id)
-            self._pass_on(node, message)
+    def on_vote(self, progress: Progress, message: Vote) -> None:
+        """A vote for this member, in the term it names."""
+        members = {name for name, one in self.progress.items() if not one.is_emptied}
+        name = progress.name
+        if guards.vote_counts(name, self._votes, message.term, self.raft_term, members):
+            self._votes.add(name)
+            self._pass_on(progress, vote_for_library(message))
 
-    def _on_pre_vote(self, node: Node, message: Message) -> None:
-        if message["term"] <= self.term():
-            self.refuse_term(node.id)
+    def on_pre_vote(self, progress: Progress, message: PreVote) -> None:
+        """Somebody asks whether it would get a vote."""
+        if message.term <= self.raft_term:
+            self.refuse_term(progress.name)
             return
         own_last = (self._journal.last_index, self._journal.last_term)
         alive = self._leader_is_alive()
-        if self.may_vote and guards.grants_pre_vote(message, self.term(), own_last, alive):
-            self._owner.send(node.id, {"type": "pre_vote_reply", "term": message["term"]})
+        if self.may_vote and guards.grants_pre_vote(message, self.raft_term, own_last, alive):
+            self._owner.send(progress.name, PreVoteReply(message.term))
 
-    def _on_pre_vote_reply(self, node: Node, message: Message) -> None:
-        if self._pre_votes is None or message["term"] != self.term() + 1 or self.is_leader():
+    def on_pre_vote_reply(self, progress: Progress, message: PreVoteReply) -> None:
+        """Somebody would vote for this member."""
+        if self._pre_votes is None or message.term != self.raft_term + 1 or self.is_leader():
             return
-        if self.progress[node.id].is_emptied:
+        if progress.is_emptied:
             return
-        self._pre_votes.add(node.id)
+        self._pre_votes.add(progress.name)
         if len(self._pre_votes) + 1 >= self.majority():
             self._pre_votes = None
             self._campaign_allowed = True
-            self._SyncObj__raftElectionDeadline = 0.0
+            self.election_deadline = 0.0
 
-    def _on_timeout_now(self, node: Node, message: Message) -> None:
-        if message["term"] == self.term() and self.leader_name() == node.id and self.may_vote:
+    def on_timeout_now(self, progress: Progress, message: TimeoutNow) -> None:
+        """The leader asks this member to take over."""
+        if message.term == self.raft_term and self.raft_leader is progress.node and self.may_vote:
             self._campaign_allowed = True
             self._transfer_election = True
-            self._pass_on(node, message)
+            self._pass_on(progress, vote_for_library(message))
 
     # Messages out
 
-    def _outgoing(self, node: Node, message: Message) -> None:
+    def _outgoing(self, node: Node, message: dict[str, Any]) -> None:
         """What the library sends, with what the other side's guards need."""
-        kind = message["type"]
+        kind, name = message["type"], node.id
         if kind == "request_vote":
-            full = {**message, "transfer": self._transfer_election}
             # The library asks in a tick, where its log seems to end at what is durable.
-            full["last_log_index"] = self._journal.last_index
-            self._owner.hold(node.id, full, 0)
+            last_index = self._journal.last_index
+            asked = RequestVote(
+                message["term"], last_index, message["last_log_term"], self._transfer_election
+            )
+            self._owner.hold(name, asked, 0)
         elif kind == "response_vote":
-            self._owner.hold(node.id, message, 0)
+            self._owner.hold(name, Vote(message["term"]), 0)
         elif kind == "next_node_idx" and self._reply is not None:
             number, covered = self._reply
-            full = {**message, "term": self.term(), "seq": number, "next_node_idx": covered + 1}
-            self._owner.hold(node.id, full, covered)
+            reply = AppendReply(
+                self.raft_term, number, covered + 1, message["reset"], message["success"]
+            )
+            self._owner.hold(name, reply, covered)
 
     # Log
 
-    def _SyncObj__applyLogEntries(self) -> bool:
-        index: int = self._SyncObj__raftLastApplied
-        commit: int = self._SyncObj__raftCommitIndex
+    def apply_entries(self) -> None:
+        """Apply what is committed, for a while."""
+        index, commit = self.raft_applied, self.raft_commit
         if index >= commit:
-            return False
+            return
         until = self._clock.monotonic() + APPLY_SLICE_SECONDS
         base = self._journal.base_index
         while index < commit:
             index += 1
             self._owner.apply_entry(self._journal.entries[index - base])
-            self._SyncObj__raftLastApplied = index
+            self.raft_applied = index
             if self._clock.monotonic() > until:
                 self.more_to_apply = index < commit
                 break
-        return False
-
-    def _checkCommandsToApply(self) -> None:
-        """Commands reach the log by `append` only."""
-
-    def _SyncObj__tryLogCompaction(self) -> None:
-        """Snapshots are ours."""
-
-    def _SyncObj__doApplyCommand(self, command: bytes) -> None:
-        raise RuntimeError("entries are applied by their owner")
-
-    def _SyncObj__loadDumpFile(self, clearJournal: bool) -> None:
-        raise RuntimeError("snapshots are loaded by their owner")

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from kvstore.raft.journal import Entry
-from kvstore.raft.pysync.guards import Message
+from kvstore.raft.pysync.durable_sends import Promise
+from kvstore.raft.pysync.messages import Message
 from kvstore.raft.pysync.progress import Progress
 from kvstore.raft.replicator import MemberId
 
@@ -16,7 +17,7 @@ class Owner(Protocol):
         """Send at once; False if it was not taken."""
         ...
 
-    def hold(self, node_id: str, message: Message, covered: int) -> None:
+    def hold(self, node_id: str, message: Promise, covered: int) -> None:
         """Send when term, vote and the log up to `covered` are durable."""
         ...
 
@@ -47,7 +48,7 @@ class Shell(Protocol):
     def offload(
         self, thread: str, work: Callable[[], Any], done: Callable[[Any], None] | None = None
     ) -> None:
-        """Run `work` in the thread of `thread`, in order, then `done(result)` on the loop. An error is fatal."""
+        """Run `work` in the thread so named, in order, then `done(result)` on the loop. An error is fatal."""
         ...
 
     def wake(self) -> None:

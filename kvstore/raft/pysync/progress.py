@@ -1,9 +1,15 @@
-"""What a leader knows of one other member beside the library's match and next index."""
+"""What a leader knows of one other member.
+
+Match and next index and the time of the last answer are the library's, which counts by them. Of them and of what is
+sent ahead is true while this member leads: `match_index` < `next_index`, or equal when a reset answered late; entries
+from `next_index` on were not sent; those from `match_index` + 1 to before it are `ahead`, or lost with a connection.
+"""
 
 from collections import deque
 from dataclasses import dataclass, field
 from typing import IO
 
+from kvstore.raft.pysync.imported import Node
 from kvstore.raft.snapshots import Snapshot
 
 # Bounds of what is sent ahead of acknowledgements to one member; enough to fill a LAN, small against a frozen peer.
@@ -26,19 +32,49 @@ class SnapshotTransfer:
 
 @dataclass(slots=True)
 class Progress:
-    """`rewound_at`: answers to messages before it cannot rewind again. `sent_commit`: told commit index."""
+    """One other member, by its name."""
 
+    name: str
+    node: Node
+    """The same, as the library's object."""
+    _match: dict[Node, int]
+    _next: dict[Node, int]
+    _answered: dict[Node, float]
     connected: bool = False
     is_emptied: bool = False
     """It lost its disk and has not caught up: nothing it says counts (`rejoin`)."""
     awaits_commit: int = 0
     """Somebody there waits for this index to be applied: word of its commit is not put off."""
     rewound_at: int = 0
+    """Answers to messages before this number cannot rewind again."""
     sent_commit: int = 0
+    """The commit index it was told."""
     ahead: deque[tuple[int, int]] = field(default_factory=deque)
     """(last index, bytes) of each message with entries that is not acknowledged."""
     bytes_ahead: int = 0
     transfer: SnapshotTransfer | None = None
+
+    @property
+    def match_index(self) -> int:
+        """How far its log is known to be equal, and durable there."""
+        return self._match.get(self.node, 0)
+
+    @match_index.setter
+    def match_index(self, index: int) -> None:
+        self._match[self.node] = index
+
+    @property
+    def next_index(self) -> int:
+        """The entry to send to it next."""
+        return self._next.get(self.node, 0)
+
+    @next_index.setter
+    def next_index(self, index: int) -> None:
+        self._next[self.node] = index
+
+    def answered(self, now: float) -> None:
+        """It was heard in this term; a leader that hears no majority steps down by these times."""
+        self._answered[self.node] = now
 
     def note_sent(self, last_index: int, size: int) -> None:
         """A message with entries left."""

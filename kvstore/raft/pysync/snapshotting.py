@@ -14,7 +14,7 @@ from kvstore.base.clock import Clock
 from kvstore.base.files import is_full
 from kvstore.raft.journal import Journal
 from kvstore.raft.pysync import guards
-from kvstore.raft.pysync.guards import Message
+from kvstore.raft.pysync.messages import Message, SnapshotPiece, SnapshotReply
 from kvstore.raft.pysync.overrides import GuardedSyncObj
 from kvstore.raft.pysync.progress import (
     SNAPSHOT_PIECE_BYTES,
@@ -61,9 +61,11 @@ class Snapshotting:
         journal: Journal,
         sync: GuardedSyncObj,
         shell: _Shell,
+        send_message: Callable[[str, Message], bool],
     ) -> None:
         self._settings, self._applier, self._clock = settings, applier, clock
         self._store, self._journal, self._sync, self._shell = store, journal, sync, shell
+        self._send_message = send_message
         self._snapshot_index = 1
         self._not_before = 0.0
         self._writing: SnapshotWriter | None = None
@@ -213,32 +215,32 @@ class Snapshotting:
     def _send_piece(self, name: str, transfer: SnapshotTransfer) -> bool:
         transfer.file.seek(transfer.sent)
         data = transfer.file.read(SNAPSHOT_PIECE_BYTES)
-        if not self._sync.send_numbered(
-            name,
-            {
-                "type": "snapshot",
-                "index": transfer.snapshot.index,
-                "snapshot_term": transfer.snapshot.term,
-                "size": transfer.snapshot.size,
-                "offset": transfer.sent,
-                "data": data,
-            },
-        ):
+        piece = SnapshotPiece(
+            self._sync.term(),
+            self._sync.next_number(),
+            transfer.snapshot.index,
+            transfer.snapshot.term,
+            transfer.snapshot.size,
+            transfer.sent,
+            data,
+        )
+        if not self._send_message(name, piece):
             return False
         transfer.sent += len(data)
         return True
 
-    def _on_ack(self, name: str, message: Message) -> None:
+    def on_reply(self, name: str, message: SnapshotReply) -> None:
+        """How far a member has what it was sent."""
         progress = self._sync.progress[name]
         transfer = progress.transfer
         if (
             not self._sync.is_leader()
-            or not guards.ack_counts(message, self._sync.term())
+            or not guards.ack_counts(message.term, self._sync.term())
             or transfer is None
-            or transfer.snapshot.index != message["index"]
+            or transfer.snapshot.index != message.index
         ):
             return
-        offset = message["offset"]
+        offset = message.offset
         if offset < transfer.acknowledged:
             transfer.sent = offset
         transfer.acknowledged = offset
@@ -248,18 +250,16 @@ class Snapshotting:
 
     # Receiving
 
-    def receive(self, name: str, message: Message) -> None:
-        """A piece from a leader, or a member's answer to one."""
-        if message["type"] == "snapshot_ack":
-            self._on_ack(name, message)
-        elif message["term"] < self._sync.term():
+    def on_piece(self, name: str, message: SnapshotPiece) -> None:
+        """A piece from a leader."""
+        if message.term < self._sync.term():
             self._sync.refuse_term(name)
         else:
-            self._sync.heard_leader(name, message["term"])
-            self._on_piece(name, message)
+            self._sync.heard_leader(name, message.term)
+            self._take(name, message)
 
-    def _on_piece(self, name: str, message: Message) -> None:
-        index, term = message["index"], message["snapshot_term"]
+    def _take(self, name: str, message: SnapshotPiece) -> None:
+        index, term = message.index, message.snapshot_term
         if not guards.snapshot_is_news(index, self._sync.last_applied()):
             self._sync.acknowledge_snapshot(name, index)
             return
@@ -270,19 +270,19 @@ class Snapshotting:
             return
         receiver = self._receiving
         same = receiver is not None and (receiver.index, receiver.term) == (index, term)
-        if receiver is None or not same or self._receiving_from != name or message["offset"] == 0:
+        if receiver is None or not same or self._receiving_from != name or message.offset == 0:
             if receiver is not None:
                 receiver.abort()
             self._receiving = None
             try:
-                receiver = self._store.receiver(index, term, message["size"])
+                receiver = self._store.receiver(index, term, message.size)
             except OSError as error:
                 self._put_off(error)
                 return
             self._receiving = receiver
             self._receiving_from = name
         try:
-            receiver.add(message["offset"], message["data"])
+            receiver.add(message.offset, message.data)
         except OSError as error:
             # No answer: the leader begins again after a while.
             receiver.abort()
@@ -293,17 +293,9 @@ class Snapshotting:
         if receiver.is_complete:
             self._install(receiver, name)
 
-    def _acknowledge(self, name: str, message: Message, offset: int) -> None:
-        self._sync.answer(
-            name,
-            {
-                "type": "snapshot_ack",
-                "term": self._sync.term(),
-                "seq": message["seq"],
-                "index": message["index"],
-                "offset": offset,
-            },
-        )
+    def _acknowledge(self, name: str, message: SnapshotPiece, offset: int) -> None:
+        reply = SnapshotReply(self._sync.term(), message.number, message.index, offset)
+        self._send_message(name, reply)
 
     def forget_sender(self, name: str) -> None:
         """The connection to `name` ended: what it was sending starts again at 0 (row 5)."""

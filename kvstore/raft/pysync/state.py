@@ -1,37 +1,21 @@
-"""SyncObj as one member's state: how it is built with stand-ins, and what of its private state is read by name.
-
-The library keeps its state in attributes with mangled names. They are named here and in `leading` and `overrides`
-only; everybody else asks by method.
-"""
+"""One member's SyncObj: how it is built with stand-ins, and what of its state others may ask."""
 
 import random
-from collections.abc import Callable
+from typing import Any
 
 from kvstore.base.clock import Clock
 from kvstore.raft.journal import Journal
 from kvstore.raft.pysync import guards
 from kvstore.raft.pysync.commit_notices import CommitNotices
-from kvstore.raft.pysync.guards import Message
-from kvstore.raft.pysync.imported import Node, SyncObjConf, library
+from kvstore.raft.pysync.imported import Node, SyncObjConf
 from kvstore.raft.pysync.library import LibraryGlobals, LibraryJournal, LibraryTransport
+from kvstore.raft.pysync.library_state import LEADER, LibraryState
 from kvstore.raft.pysync.ports import Owner
 from kvstore.raft.pysync.progress import Progress
 from kvstore.raft.replicator import RaftSettings
 
-FOLLOWER, CANDIDATE, LEADER = 0, 1, 2
 # Where a log ends: (term, index). Logs compare as their ends do.
 LogEnd = tuple[int, int]
-# Messages of the protocol proper, each with its handler.
-_KINDS = (
-    "append_entries",
-    "next_node_idx",
-    "request_vote",
-    "response_vote",
-    "pre_vote",
-    "pre_vote_reply",
-    "stale_term",
-    "timeout_now",
-)
 
 
 def node_name(member_id: int) -> str:
@@ -55,7 +39,7 @@ class _Members(dict[_Member, None]):
         return self
 
 
-class MemberState(library.SyncObj):  # type: ignore[misc]
+class MemberState(LibraryState):
     """One member's SyncObj, not yet guarded."""
 
     def __init__(
@@ -71,9 +55,8 @@ class MemberState(library.SyncObj):  # type: ignore[misc]
         self._journal = journal
         self._heartbeat = settings.heartbeat_interval_seconds
         self._election = settings.election_timeout_seconds
-        self._SyncObj__newAppendEntriesTime: float = 0.0
+        self.heartbeat_deadline = 0.0
         self.number = 0
-        self.progress: dict[str, Progress] = {}
         self.more_to_apply = False
         self.may_vote = True
         self.leader_commit = 0
@@ -92,9 +75,8 @@ class MemberState(library.SyncObj):  # type: ignore[misc]
         names = sorted(node_name(member) for member in settings.peers)
         own = node_name(settings.member_id)
         nodes = {name: _Member(name) for name in names}
-        self._nodes = {name: node for name, node in nodes.items() if name != own}
+        others = [node for name, node in nodes.items() if name != own]
         self._own_node = nodes[own]
-        self.progress = {name: Progress() for name in self._nodes}
         transport = LibraryTransport()
         conf = SyncObjConf(
             autoTick=False,
@@ -107,57 +89,60 @@ class MemberState(library.SyncObj):  # type: ignore[misc]
             dynamicMembershipChange=False,
         )
         with LibraryGlobals(LibraryJournal(journal), clock):
-            super().__init__(nodes[own], list(self._nodes.values()), conf, transport=transport)
+            super().__init__(nodes[own], others, conf, transport=transport)
         transport.outlet = self._outgoing
-        self._SyncObj__otherNodes = _Members.fromkeys(self._nodes.values())
-        self._handlers: dict[str, Callable[[Node, Message], None]] = {
-            kind: getattr(self, f"_on_{kind}") for kind in _KINDS
+        self.others = _Members.fromkeys(others)
+        self.progress: dict[str, Progress] = {
+            str(node.id): Progress(
+                str(node.id), node, self.match_indexes, self.next_indexes, self.response_times
+            )
+            for node in others
         }
         # A first election need not wait long: PreVote keeps a restarted member from disturbing a leader.
-        first = 0.0 if not self._nodes else self._election * rng.uniform(0.3, 1.0)
-        self._SyncObj__raftElectionDeadline = clock.monotonic() + first
+        first = 0.0 if not others else self._election * rng.uniform(0.3, 1.0)
+        self.election_deadline = clock.monotonic() + first
 
     def role(self) -> int:
         """FOLLOWER, CANDIDATE or LEADER."""
-        return int(self._SyncObj__raftState)
+        return self.raft_role
 
     def is_leader(self) -> bool:
         """Whether this member leads, as far as it knows."""
-        return bool(self._SyncObj__raftState == LEADER)
+        return self.raft_role == LEADER
 
     def leader_name(self) -> str | None:
         """The node id of the leader known here."""
-        leader = self._SyncObj__raftLeader
+        leader = self.raft_leader
         return None if leader is None else str(leader.id)
 
     def leader_and_term(self) -> tuple[object, int]:
         """Whom this member takes for the leader, as the library's own object, and the term."""
-        return self._SyncObj__raftLeader, self._SyncObj__raftCurrentTerm
+        return self.raft_leader, self.raft_term
 
     def term(self) -> int:
         """The current term."""
-        return int(self._SyncObj__raftCurrentTerm)
+        return self.raft_term
 
     def commit_index(self) -> int:
         """How far the log is known to be committed."""
-        return int(self._SyncObj__raftCommitIndex)
+        return self.raft_commit
 
     def last_applied(self) -> int:
         """How far the log is applied."""
-        return int(self._SyncObj__raftLastApplied)
+        return self.raft_applied
 
     def match_index(self, name: str) -> int:
         """Leader: how far a member's log is known to be equal."""
-        return int(self._SyncObj__raftMatchIndex.get(self._nodes[name], 0))
+        return self.progress[name].match_index
 
     def has_committed_own_term(self) -> bool:
         """Leader: whether the entry that began its term is committed, so that its commit index is current."""
-        noop = self._SyncObj__noopIDx
+        noop = self.noop_index
         return self.is_leader() and noop is not None and self.commit_index() >= noop
 
     def majority(self) -> int:
         """Members needed for a decision."""
-        return (len(self._nodes) + 1) // 2 + 1
+        return (len(self.progress) + 1) // 2 + 1
 
     def state_replaced(self, index: int, term: int) -> None:
         """The state is now that of a snapshot after `index`; the journal fits it or is made to."""
@@ -165,13 +150,14 @@ class MemberState(library.SyncObj):  # type: ignore[misc]
             self._journal.compact(index)
         else:
             self._journal.reset(index, term)
-        self._SyncObj__raftLastApplied = index
-        self._SyncObj__raftCommitIndex = max(self.commit_index(), index)
+        self.raft_applied = index
+        self.raft_commit = max(self.commit_index(), index)
 
-    def _SyncObj__generateRaftTimeout(self) -> float:
+    def draw_timeout(self) -> float:
+        """Between one and two election timeouts, by this member's own dice."""
         self._timeout = self._election * self._rng.uniform(1.0, 2.0)
         return self._timeout
 
-    def _outgoing(self, node: Node, message: Message) -> None:
+    def _outgoing(self, node: Node, message: dict[str, Any]) -> None:
         """What the library sends."""
         raise NotImplementedError

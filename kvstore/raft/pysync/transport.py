@@ -20,9 +20,9 @@ from kvstore.base.accepting import Acceptor, bind
 from kvstore.base.backoff import Backoff
 from kvstore.base.clock import Clock
 from kvstore.base.tasks import Supervisor
-from kvstore.raft.pysync import guards
 from kvstore.raft.pysync.delay_line import DelayLine
 from kvstore.raft.pysync.frames import BadFrame, FrameReader, encode
+from kvstore.raft.pysync.messages import KIND, AppendEntries, Hello, Message, Ping
 from kvstore.raft.pysync.peer_tls import PeerContexts
 from kvstore.raft.replicator import MemberId, RaftSettings
 
@@ -129,7 +129,7 @@ class TransportEvents(Protocol):
         """It ended."""
         ...
 
-    def received(self, member: MemberId, message: dict[str, Any]) -> None:
+    def received(self, member: MemberId, message: Message) -> None:
         """A known message arrived on the live connection."""
         ...
 
@@ -142,7 +142,7 @@ class _Connection(asyncio.Protocol):
         self._is_urgent = False
         self._transport: asyncio.Transport | None = None
         self.delayed_out: DelayLine[bytes] | None = None
-        self.delayed_in: DelayLine[dict[str, Any]] | None = None
+        self.delayed_in: DelayLine[Message] | None = None
         self.expected = expected
         self.member: MemberId | None = None
         self._loop = asyncio.get_running_loop()
@@ -216,7 +216,7 @@ class _Connection(asyncio.Protocol):
 
 
 class PeerTransport:
-    """See the module."""
+    """All connections of one member. `start`, then `send`; what arrives goes to `events`, on the loop."""
 
     def __init__(
         self,
@@ -231,7 +231,6 @@ class PeerTransport:
         self._listen = listen
         self._settings, self._rng, self._events = settings, rng, events
         self._filter = link_filter
-        self._is_open = isinstance(link_filter, AllowAll)
         self._shaper = link_filter if isinstance(link_filter, LinkShaper) else None
         if self._shaper is not None:
             self._shaper.on_change(self._links_changed)
@@ -271,21 +270,24 @@ class PeerTransport:
         for connection in self._live.values():
             connection.push()
 
-    def send(self, member: MemberId, message: dict[str, Any]) -> bool:
+    def send(self, member: MemberId, message: Message) -> bool:
         """Send to a connected member; False if there is no connection or its buffer is full."""
         connection = self._live.get(member)
         if connection is None:
             return False
-        if self._is_open:
-            return connection.write(encode(message), is_urgent="quiet" not in message)
-        if not self._filter.allows_message(self._own, member, message["type"]):
+        kind = type(message)
+        if not self._filter.allows_message(self._own, member, KIND[kind]):
+            # It is lost on its way: who sends cannot know.
             return True
-        return self._write(connection, member, encode(message))
+        is_urgent = kind is not AppendEntries or not message.quiet  # type: ignore[attr-defined]
+        return self._write(connection, member, encode(message), is_urgent)
 
-    def _write(self, connection: _Connection, member: MemberId, frame: bytes) -> bool:
+    def _write(
+        self, connection: _Connection, member: MemberId, frame: bytes, is_urgent: bool
+    ) -> bool:
         shaper = self._shaper
         if shaper is None or not (shaper.is_shaping or connection.delayed_out):
-            return connection.write(frame)
+            return connection.write(frame, is_urgent=is_urgent)
         now = self.clock.monotonic()
         at = shaper.release_at(self._own, member, len(frame), now)
         if connection.delayed_out is None:
@@ -331,7 +333,7 @@ class PeerTransport:
             await self.clock.sleep(pause)
 
     async def _watch_silence(self) -> None:
-        ping = encode({"type": "ping"})
+        ping = encode(Ping())
         silence = max(SILENCE_SECONDS, 4 * self._settings.election_timeout_seconds)
         while True:
             began = self.clock.monotonic()
@@ -350,7 +352,7 @@ class PeerTransport:
                 elif now - connection.sent_at >= PING_SECONDS and self._filter.allows_message(
                     self._own, connection.member, "ping"
                 ):
-                    self._write(connection, connection.member, ping)
+                    self._write(connection, connection.member, ping, True)
 
     # Called by connections
 
@@ -368,16 +370,10 @@ class PeerTransport:
         strangers = [one for one in self._open if one.member is None and one.expected is None]
         if len(strangers) > STRANGERS_COUNT:
             strangers[0].abort()
-        hello = {
-            "type": "hello",
-            "version": PROTOCOL_VERSION,
-            "cluster": self._settings.cluster_id,
-            "from": self._own,
-            "facts": self._events.hello(),
-        }
+        hello = Hello(PROTOCOL_VERSION, self._settings.cluster_id, self._own, self._events.hello())
         connection.write(encode(hello))
 
-    def arrived(self, connection: _Connection, message: Any) -> None:
+    def arrived(self, connection: _Connection, message: Message) -> None:
         """A frame arrived. Raises BadFrame for what no member sends."""
         if connection.member is None:
             self._meet(connection, message)
@@ -385,9 +381,7 @@ class PeerTransport:
         member = connection.member
         if self._live.get(member) is not connection:
             return
-        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-            raise BadFrame("no message")
-        if not (self._is_open or self._filter.allows_message(member, self._own, message["type"])):
+        if not self._filter.allows_message(member, self._own, KIND[type(message)]):
             return
         shaper = self._shaper
         if shaper is None or not (shaper.is_shaping or connection.delayed_in):
@@ -402,31 +396,30 @@ class PeerTransport:
             )
         connection.delayed_in.put(message, size, at - now)
 
-    def _deliver_late(
-        self, connection: _Connection, member: MemberId, message: dict[str, Any]
-    ) -> None:
+    def _deliver_late(self, connection: _Connection, member: MemberId, message: Message) -> None:
         try:
             if self._live.get(member) is connection:
                 self._deliver(connection, member, message)
         except BadFrame as error:
             connection.refuse(error)
 
-    def _deliver(self, connection: _Connection, member: MemberId, message: dict[str, Any]) -> None:
+    def _deliver(self, connection: _Connection, member: MemberId, message: Message) -> None:
         connection.heard_at = self.clock.monotonic()
-        if message["type"] == "ping":
+        kind = type(message)
+        if kind is Ping:
             return
-        if not guards.is_known_message(message):
-            raise BadFrame(f"message {message['type']!r} is unknown or lacks a field")
+        if kind is Hello:
+            raise BadFrame("a second hello")
         self._events.received(member, message)
 
-    def _meet(self, connection: _Connection, message: Any) -> None:
-        if not isinstance(message, dict) or message.get("type") != "hello":
+    def _meet(self, connection: _Connection, message: Message) -> None:
+        if not isinstance(message, Hello):
             raise BadFrame("no hello")
-        if message.get("version") != PROTOCOL_VERSION:
-            raise BadFrame(f"protocol version {message.get('version')!r}")
-        if message.get("cluster") != self._settings.cluster_id:
-            raise BadFrame(f"cluster {message.get('cluster')!r} is not this one")
-        claimed, facts = message.get("from"), message.get("facts")
+        if message.version != PROTOCOL_VERSION:
+            raise BadFrame(f"protocol version {message.version!r}")
+        if message.cluster != self._settings.cluster_id:
+            raise BadFrame(f"cluster {message.cluster!r} is not this one")
+        claimed, facts = message.sender, message.facts
         if not isinstance(claimed, int) or claimed not in self._settings.peers:
             raise BadFrame(f"{claimed!r} is no member")
         member = MemberId(claimed)

@@ -1,4 +1,4 @@
-"""Worker threads of a member, one a thread: work in order, its outcome back on the loop.
+"""Worker threads of a member: work in order, its outcome back on the loop.
 
 The log's thread is given work for every batch of proposals, so the hand-over counts: a queue without locks of Python's
 and one call on the loop, where an executor would make two futures and wake a condition for each.

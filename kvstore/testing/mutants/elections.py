@@ -3,44 +3,48 @@
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from kvstore.raft.pysync import (
-    core,
     guards,
+    messages,
     overrides,
     progress,
+    recovery,
     rejoin,
 )
 from kvstore.testing.mutants.mutant import BUSY, Mutant, Patch
 
 
 def _vote_for_anybody() -> Sequence[Patch]:
-    original = _Sync._on_request_vote
+    original = _Sync.on_request_vote
 
-    def on_request_vote(self: Any, node: Any, message: Any) -> None:
-        original(self, node, {**message, "last_log_index": 1 << 40, "last_log_term": 1 << 40})
+    def on_request_vote(self: Any, progress: Any, message: Any) -> None:
+        original(self, progress, replace(message, last_index=1 << 40, last_term=1 << 40))
 
     grants = guards.grants_pre_vote
 
     def grants_pre_vote(message: Any, *rest: Any) -> bool:
-        return grants({**message, "last_log_index": 1 << 40, "last_log_term": 1 << 40}, *rest)
+        return grants(replace(message, last_index=1 << 40, last_term=1 << 40), *rest)
 
     return [
-        (_Sync, "_on_request_vote", on_request_vote),
+        (_Sync, "on_request_vote", on_request_vote),
         (guards, "grants_pre_vote", grants_pre_vote),
     ]
 
 
 def _votes_by_message() -> Sequence[Patch]:
-    def on_response_vote(self: Any, node: Any, message: Any) -> None:
-        if message["term"] == self.term():
-            self._pass_on(node, message)
-            self._pass_on(node, message)
+    def on_vote(self: Any, progress: Any, message: Any) -> None:
+        if message.term == self.term():
+            vote = messages.vote_for_library(message)
+            self._pass_on(progress, vote)
+            self._pass_on(progress, vote)
 
-    return [(_Sync, "_on_response_vote", on_response_vote)]
+    return [(_Sync, "on_vote", on_vote)]
 
 
 def _lose_vote(self: Any, member: Any, message: Any) -> None:
-    self.sync.may_vote = False
+    self._sync.may_vote = False
     self._rejoin.is_emptied = True
 
 
@@ -64,7 +68,7 @@ ELECTIONS_MUTANTS: dict[str, Mutant] = {
     ),
     "emptied-member-votes": Mutant(
         "a member that lost its data votes before it has it again",
-        lambda: [(core.Core, "_on_unknown_store", lambda self, member, message: None)],
+        lambda: [(recovery.Recovery, "on_unknown_store", lambda self, member, message: None)],
         ("voted-twice",),
         4.0,
         {"members": 5, "think_seconds": 0.8, "traffic": ("put", "get")},
@@ -85,7 +89,7 @@ ELECTIONS_MUTANTS: dict[str, Mutant] = {
     ),
     "late-word-takes-vote": Mutant(
         "late word of an empty store takes the vote from a member that caught up, for good",
-        lambda: [(core.Core, "_on_unknown_store", _lose_vote)],
+        lambda: [(recovery.Recovery, "on_unknown_store", _lose_vote)],
         ("wipe", "slow-network"),
         0.8,
         {"members": 3} | BUSY,

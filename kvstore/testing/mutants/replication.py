@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from kvstore.raft import proposals, read_index
 from kvstore.raft.pysync import (
-    core,
+    forwarding,
     guards,
     leading,
+    messages,
     overrides,
+    reads_remote,
     state,
 )
 from kvstore.testing.mutants.disk import forget_votes, skip_sync
@@ -16,24 +20,21 @@ from kvstore.testing.mutants.mutant import BUSY, SNAPSHOTS, SPLITS, Mutant, Patc
 
 
 def _commit_from_any_heartbeat() -> Sequence[Patch]:
-    original = _Sync._on_append_entries
-    send = _Sync._send_append
+    original = _Sync.on_append_entries
 
-    def on_append_entries(self: Any, node: Any, message: Any) -> None:
-        original(self, node, message)
-        if message["term"] == self.term() and "prevLogIdx" not in message:
-            position = {"type": "append_entries", "term": message["term"]}
-            self._pass_on(node, {**position, "commit_index": message["commit_index"]})
+    def on_append_entries(self: Any, progress: Any, message: Any) -> None:
+        original(self, progress, message)
+        if message.term == self.term() and message.previous_index is None:
+            position = messages.sign_of_life_for_library(message.term)
+            self._pass_on(progress, {**position, "commit_index": message.commit_index})
 
-    def send_append(self: Any, name: str, position: Any) -> bool:
-        if position:
-            return bool(send(self, name, position))
-        message = {"type": "append_entries", "commit_index": self.commit_index()}
-        return bool(self.send_numbered(name, message))
+    def send_sign_of_life(self: Any, progress: Any) -> None:
+        message = messages.AppendEntries(self.term(), self.next_number(), self.commit_index())
+        self._owner.send(progress.name, message)
 
     return [
-        (_Sync, "_on_append_entries", on_append_entries),
-        (leading.Leading, "_send_append", send_append),
+        (_Sync, "on_append_entries", on_append_entries),
+        (leading.Leading, "_send_sign_of_life", send_sign_of_life),
     ]
 
 
@@ -75,12 +76,12 @@ def _read_from_leader_without_asking() -> Sequence[Patch]:
 
 
 def _read_here_without_asking() -> Sequence[Patch]:
-    def begin_reads(self: Any) -> None:
-        if self.reads.has_new:
-            question = self.reads.ask()
-            self.reads.told(question, self.sync.last_applied(), self.sync.last_applied())
+    def begin(self: Any) -> None:
+        if self._reads.has_new:
+            question = self._reads.ask()
+            self._reads.told(question, self._sync.last_applied(), self._sync.last_applied())
 
-    return [(core.Core, "_begin_reads", begin_reads)]
+    return [(reads_remote.RemoteReads, "begin", begin)]
 
 
 def _read_before_own_term() -> Sequence[Patch]:
@@ -97,12 +98,12 @@ def _old_answers_prove_leadership() -> Sequence[Patch]:
 
 
 def _accept_any_hand_over() -> Sequence[Patch]:
-    original = core.Core._on_forward
+    original = forwarding.Forwarding.on_forward
 
     def on_forward(self: Any, member: Any, message: Any) -> None:
-        original(self, member, {**message, "term": self.sync.term()})
+        original(self, member, replace(message, term=self._sync.term()))
 
-    return [(core.Core, "_on_forward", on_forward)]
+    return [(forwarding.Forwarding, "on_forward", on_forward)]
 
 
 def _propose_again_too_early() -> Sequence[Patch]:

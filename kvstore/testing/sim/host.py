@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from kvstore.machine.machine import StateMachine
+from kvstore.raft.pysync.messages import KIND, Message, RequestVote, Vote
 from kvstore.raft.replicator import DamagedData, MemberId, RaftSettings, RaftStatus
 from kvstore.testing.sim.disk import SimDisk, SimFiles
 from kvstore.testing.sim.loop import Killed, Process, SimLoop
@@ -167,28 +168,28 @@ class SimMember:
         received = replicator.received
         rng = self.world.rng(f"copies/{self.name}/{self.boots}")
 
-        def copying(member: MemberId, message: dict[str, Any]) -> None:
+        def copying(member: MemberId, message: Message) -> None:
             received(member, message)
             if self.late_copies and self._may_copy(message) and rng.random() < self.late_copies:
                 self.world.loop.call_later(rng.uniform(0.0, 3.0), received, member, message)
 
         replicator.received = copying
 
-    def _may_copy(self, message: dict[str, Any]) -> bool:
-        kind = message["type"]
+    def _may_copy(self, message: Message) -> bool:
+        kind = KIND[type(message)]
         return kind == self.copied if self.copied else kind in COPIED
 
     def _watch_votes(self, replicator: Any) -> None:
         """Note whom each vote that leaves is for: one a term, whatever happens in between."""
         send = replicator.send
 
-        def watched(member: MemberId, message: dict[str, Any]) -> bool:
-            if message["type"] == "response_vote":
-                self.world.votes(self.name, message["term"], member_name(member))
-            elif message["type"] == "request_vote":
-                self.world.votes(self.name, message["term"], self.name)
+        def watched(member: MemberId, message: Message) -> bool:
+            if isinstance(message, Vote):
+                self.world.votes(self.name, message.term, member_name(member))
+            elif isinstance(message, RequestVote):
+                self.world.votes(self.name, message.term, self.name)
             taken = bool(send(member, message))
-            if message["type"] == self.dies_at_message:
+            if KIND[type(message)] == self.dies_at_message:
                 self.dies_at_message = ""
                 self.world.later(0.0, self.on_message_sent)
             return taken

@@ -139,7 +139,7 @@ class WatchedMachine(StateMachine):
         return outcomes
 
 
-class SimLane(ExecutorThread):
+class SimThread(ExecutorThread):
     """A member's worker thread in virtual time."""
 
     def submit(self, work: Callable[[], Any], ended: Any) -> None:
@@ -160,7 +160,7 @@ def pysync_replicator(
 ) -> PySyncReplicator:
     """The product's engine with small segments, so that rolling and dropping them happens all the time."""
     replicator = PySyncReplicator(
-        settings, machine, clock, rng, files=files, thread=SimLane, listen=_listen
+        settings, machine, clock, rng, files=files, thread=SimThread, listen=_listen
     )
     journal = replicator._core.journal
     journal._segment_bytes = journal._space._segment_bytes = segment_bytes

@@ -7,22 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvstore.raft.pysync.frames import BadFrame, FrameReader, encode
+from kvstore.raft.pysync.messages import AppendEntries, Forward, Message, Ping
 
-MESSAGES = [
-    {"type": "ping"},
-    {"type": "append_entries", "term": 3, "entries": [[b"x" * 300, 7, 3]]},
-    {"type": "forward", "pack": [1, 2, [3], [b""]]},
+MESSAGES: list[Message] = [
+    Ping(),
+    AppendEntries(3, 9, 7, 6, 3, [(b"x" * 300, 7, 3)]),
+    Forward(3, (1, 2, [3], [b""])),
 ]
 
 
 @given(st.lists(st.sampled_from(MESSAGES), max_size=8), st.data())
 def test_any_cut_of_the_stream_gives_the_same_messages(
-    messages: list[dict[str, object]], data: st.DataObject
+    messages: list[Message], data: st.DataObject
 ) -> None:
     stream = b"".join(encode(message) for message in messages)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
     reader = FrameReader(1 << 20)
-    found = []
+    found: list[Message] = []
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         found += reader.feed(stream[start:end])
     assert found == messages

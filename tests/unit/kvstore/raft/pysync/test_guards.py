@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from kvstore.raft.pysync import guards
 from kvstore.raft.pysync.guards import SafetyViolated, plan_append
+from kvstore.raft.pysync.messages import PreVote
 
 LOG = {1: 0, 2: 1, 3: 1, 4: 2, 5: 2}
 
@@ -52,8 +53,8 @@ def test_contradicting_what_is_committed_is_fatal(
 
 
 def test_acknowledgements_count_only_in_their_term() -> None:
-    assert guards.ack_counts({"term": 3}, 3)
-    assert not guards.ack_counts({"term": 2}, 3)
+    assert guards.ack_counts(3, 3)
+    assert not guards.ack_counts(2, 3)
 
 
 def test_resets_older_than_the_last_rewind_do_not_count() -> None:
@@ -77,7 +78,7 @@ def test_promises_leave_after_the_disk_and_never_in_a_later_term() -> None:
 
 
 def test_pre_votes_need_a_silent_leader_and_a_full_log() -> None:
-    asked = {"term": 4, "last_log_index": 5, "last_log_term": 2}
+    asked = PreVote(4, 5, 2)
     assert guards.grants_pre_vote(asked, 3, (5, 2), False)
     assert not guards.grants_pre_vote(asked, 3, (5, 2), True)
     assert not guards.grants_pre_vote(asked, 3, (6, 2), False)
@@ -94,33 +95,6 @@ def test_a_sticky_member_votes_only_for_a_transfer() -> None:
 def test_a_leader_counts_only_what_is_durable() -> None:
     assert guards.countable_index(9, 7) == 7
     assert guards.countable_index(7, 9) == 7
-
-
-APPEND = {
-    "type": "append_entries",
-    "term": 1,
-    "commit_index": 1,
-    "seq": 1,
-    "prevLogIdx": 3,
-    "prevLogTerm": 1,
-    "entries": [[b"", 4, 1]],
-}
-
-
-@pytest.mark.parametrize(
-    ("message", "known"),
-    [
-        pytest.param(APPEND, True, id="append"),
-        pytest.param({**APPEND, "entries": [[b"", 5, 1]]}, False, id="gap_in_entries"),
-        pytest.param({**APPEND, "entries": ["x"]}, False, id="entry_is_no_entry"),
-        pytest.param({**APPEND, "term": "1"}, False, id="term_is_text"),
-        pytest.param({"type": "apply_command", "command": b""}, False, id="library_forwarding"),
-        pytest.param({"type": ["append_entries"]}, False, id="type_is_a_list"),
-        pytest.param([], False, id="no_map"),
-    ],
-)
-def test_only_known_messages_pass(message: object, known: bool) -> None:
-    assert guards.is_known_message(message) is known
 
 
 @pytest.mark.parametrize(
