@@ -16,15 +16,10 @@ from kvstore.base.tasks import Supervisor
 from kvstore.raft.files import Files
 from kvstore.raft.pysync.core import Core
 from kvstore.raft.pysync.library import check_library
+from kvstore.raft.pysync.links import AllowAll, LinkFilter
 from kvstore.raft.pysync.messages import Message
 from kvstore.raft.pysync.state import node_name
-from kvstore.raft.pysync.transport import (
-    AllowAll,
-    LinkFilter,
-    Listening,
-    PeerTransport,
-    listen_on,
-)
+from kvstore.raft.pysync.transport import Listening, PeerTransport, listen_on
 from kvstore.raft.pysync.worker_threads import ExecutorThread, WorkerThread
 from kvstore.raft.replicator import (
     Applier,

@@ -11,7 +11,7 @@ import asyncio
 import random
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import structlog
 
@@ -20,8 +20,10 @@ from kvstore.base.accepting import Acceptor, bind
 from kvstore.base.backoff import Backoff
 from kvstore.base.clock import Clock
 from kvstore.base.tasks import Supervisor
+from kvstore.raft.pysync.connection import SEND_BUFFER_BYTES, Connection
 from kvstore.raft.pysync.delay_line import DelayLine
-from kvstore.raft.pysync.frames import BadFrame, FrameReader, encode
+from kvstore.raft.pysync.frames import BadFrame, encode
+from kvstore.raft.pysync.links import LinkFilter, LinkShaper
 from kvstore.raft.pysync.messages import KIND, AppendEntries, Hello, Message, Ping
 from kvstore.raft.pysync.peer_tls import PeerContexts
 from kvstore.raft.replicator import MemberId, RaftSettings
@@ -29,9 +31,7 @@ from kvstore.raft.replicator import MemberId, RaftSettings
 log = structlog.get_logger(__name__)
 
 PROTOCOL_VERSION = 1
-HELLO_LIMIT_BYTES = 4096
 HELLO_SECONDS = 5.0
-SEND_BUFFER_BYTES = 64 << 20
 PING_SECONDS = 0.5
 SILENCE_SECONDS = 2.0
 REDIAL_CAP_SECONDS = 0.5
@@ -72,48 +72,6 @@ async def listen_on(
     )
 
 
-class LinkFilter(Protocol):
-    """Asked for every connection and message; both sides ask their own."""
-
-    def allows_connect(self, source: MemberId, target: MemberId) -> bool:
-        """Whether `source` may connect to `target`."""
-        ...
-
-    def allows_message(self, source: MemberId, target: MemberId, kind: str) -> bool:
-        """Whether a message of type `kind` gets through."""
-        ...
-
-
-@runtime_checkable
-class LinkShaper(LinkFilter, Protocol):
-    """A filter that can make links slow, too."""
-
-    @property
-    def is_shaping(self) -> bool:
-        """Whether any message has to wait."""
-        ...
-
-    def release_at(self, source: MemberId, target: MemberId, size_bytes: int, now: float) -> float:
-        """When a message that enters the link `now` comes out; never before an earlier one."""
-        ...
-
-    def on_change(self, callback: Callable[[], None]) -> None:
-        """Call when connections may have to be broken, and what is held may go."""
-        ...
-
-
-class AllowAll:
-    """The filter of a healthy network."""
-
-    def allows_connect(self, source: MemberId, target: MemberId) -> bool:
-        """Always."""
-        return True
-
-    def allows_message(self, source: MemberId, target: MemberId, kind: str) -> bool:
-        """Always."""
-        return True
-
-
 class TransportEvents(Protocol):
     """Who is told what arrives."""
 
@@ -132,87 +90,6 @@ class TransportEvents(Protocol):
     def received(self, member: MemberId, message: Message) -> None:
         """A known message arrived on the live connection."""
         ...
-
-
-class _Connection(asyncio.Protocol):
-    def __init__(self, owner: "PeerTransport", expected: MemberId | None) -> None:
-        self._owner = owner
-        self._reader = FrameReader(HELLO_LIMIT_BYTES)
-        self._out: list[bytes] = []
-        self._is_urgent = False
-        self._transport: asyncio.Transport | None = None
-        self.delayed_out: DelayLine[bytes] | None = None
-        self.delayed_in: DelayLine[Message] | None = None
-        self.expected = expected
-        self.member: MemberId | None = None
-        self._loop = asyncio.get_running_loop()
-        self.closed: asyncio.Future[None] = self._loop.create_future()
-        self.opened_at = self.heard_at = self.sent_at = owner.clock.monotonic()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]
-        self._owner.opened(self)
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            messages = self._reader.feed(data)
-            for message in messages:
-                self._owner.arrived(self, message)
-        except BadFrame as error:
-            self.refuse(error)
-
-    def refuse(self, error: BadFrame) -> None:
-        log.warning("peer connection refused", reason=str(error), member=self.member)
-        self.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        for held in (self.delayed_out, self.delayed_in):
-            if held is not None:
-                held.drop()
-        self._owner.lost(self)
-        if not self.closed.done():
-            self.closed.set_result(None)
-
-    def certificate(self) -> Any:
-        """What the other side's verified certificate says; None without TLS."""
-        return None if self._transport is None else self._transport.get_extra_info("peercert")
-
-    def trust(self, member: MemberId, limit_bytes: int) -> None:
-        self.member = member
-        self._reader.limit_bytes = limit_bytes
-
-    def write(self, frame: bytes, *, is_urgent: bool = True) -> bool:
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return False
-        if transport.get_write_buffer_size() > SEND_BUFFER_BYTES:
-            return False
-        # What one turn sends leaves in one system call, and what is not urgent after the answers of that turn.
-        if is_urgent:
-            if not self._is_urgent:
-                self._is_urgent = True
-                self._loop.call_soon(self.flush)
-        elif not self._out:
-            self._loop.call_soon(self._loop.call_soon, self.flush)
-        self._out.append(frame)
-        return True
-
-    def flush(self) -> None:
-        """Send what waits."""
-        out, self._out, self._is_urgent = self._out, [], False
-        transport = self._transport
-        if out and transport is not None and not transport.is_closing():
-            self.sent_at = self._owner.clock.monotonic()
-            transport.write(out[0] if len(out) == 1 else b"".join(out))
-
-    def push(self) -> None:
-        """Send what waits, if any of it is urgent."""
-        if self._is_urgent:
-            self.flush()
-
-    def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
 
 
 class PeerTransport:
@@ -236,8 +113,8 @@ class PeerTransport:
             self._shaper.on_change(self._links_changed)
         self._own = settings.member_id
         self._frame_limit = 2 * settings.max_pack_bytes + (4 << 20)
-        self._live: dict[MemberId, _Connection] = {}
-        self._open: dict[_Connection, None] = {}
+        self._live: dict[MemberId, Connection] = {}
+        self._open: dict[Connection, None] = {}
         self._servers: list[Closing] = []
         self._closing = False
         self._tls = PeerContexts(settings.tls)
@@ -246,7 +123,7 @@ class PeerTransport:
         """Listen and begin to dial. Raises OSError if an address cannot be bound."""
         for host, port in self._settings.listen or (self._settings.peers[self._own],):
             self._servers.append(
-                await self._listen(lambda: _Connection(self, None), host, port, self._tls.server)
+                await self._listen(lambda: Connection(self, None), host, port, self._tls.server)
             )
         for member in self._settings.peers:
             if member > self._own:
@@ -283,7 +160,7 @@ class PeerTransport:
         return self._write(connection, member, encode(message), is_urgent)
 
     def _write(
-        self, connection: _Connection, member: MemberId, frame: bytes, is_urgent: bool
+        self, connection: Connection, member: MemberId, frame: bytes, is_urgent: bool
     ) -> bool:
         shaper = self._shaper
         if shaper is None or not (shaper.is_shaping or connection.delayed_out):
@@ -314,7 +191,7 @@ class PeerTransport:
             # Asked every time: the address may be updated.
             host, port = self._settings.peers[member]
             if self._filter.allows_connect(self._own, member):
-                connection = _Connection(self, member)
+                connection = Connection(self, member)
                 try:
                     async with asyncio.timeout(HELLO_SECONDS):
                         await loop.create_connection(
@@ -356,7 +233,7 @@ class PeerTransport:
 
     # Called by connections
 
-    def opened(self, connection: _Connection) -> None:
+    def opened(self, connection: Connection) -> None:
         """A socket is connected: say hello."""
         if self._closing:
             connection.abort()
@@ -373,7 +250,7 @@ class PeerTransport:
         hello = Hello(PROTOCOL_VERSION, self._settings.cluster_id, self._own, self._events.hello())
         connection.write(encode(hello))
 
-    def arrived(self, connection: _Connection, message: Message) -> None:
+    def arrived(self, connection: Connection, message: Message) -> None:
         """A frame arrived. Raises BadFrame for what no member sends."""
         if connection.member is None:
             self._meet(connection, message)
@@ -396,14 +273,14 @@ class PeerTransport:
             )
         connection.delayed_in.put(message, size, at - now)
 
-    def _deliver_late(self, connection: _Connection, member: MemberId, message: Message) -> None:
+    def _deliver_late(self, connection: Connection, member: MemberId, message: Message) -> None:
         try:
             if self._live.get(member) is connection:
                 self._deliver(connection, member, message)
         except BadFrame as error:
             connection.refuse(error)
 
-    def _deliver(self, connection: _Connection, member: MemberId, message: Message) -> None:
+    def _deliver(self, connection: Connection, member: MemberId, message: Message) -> None:
         connection.heard_at = self.clock.monotonic()
         kind = type(message)
         if kind is Ping:
@@ -412,7 +289,7 @@ class PeerTransport:
             raise BadFrame("a second hello")
         self._events.received(member, message)
 
-    def _meet(self, connection: _Connection, message: Message) -> None:
+    def _meet(self, connection: Connection, message: Message) -> None:
         if not isinstance(message, Hello):
             raise BadFrame("no hello")
         if message.version != PROTOCOL_VERSION:
@@ -439,7 +316,7 @@ class PeerTransport:
         self._live[member] = connection
         self._events.connected(member, facts)
 
-    def lost(self, connection: _Connection) -> None:
+    def lost(self, connection: Connection) -> None:
         """A socket closed."""
         self._open.pop(connection, None)
         member = connection.member
