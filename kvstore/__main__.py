@@ -1,4 +1,4 @@
-"""The program `kvstore`: one member of the store, started with etcd's flags.
+"""The program `kvstore`: one member of the store, started with etcd's flags, and the tools that read its files.
 
 Exit codes: 0 stopped by SIGTERM or SIGINT, 1 refused settings or a failure while starting or running, 2 a command line
 that cannot be read. They are etcd's, but for 0: a stopped etcd ends by the signal itself.
@@ -23,6 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Importing makes much and drops little; `program` lets the collector work once the member is up.
         gc.disable()
     words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] in ("dump-log", "dump-snapshot"):
+        from kvstore.dump.command import run as dump
+
+        return dump(words)
     flags = parse(words, os.environ)
     # Heavy imports wait until they are needed: `--version` is asked for by programs that want an answer at once.
     if not flags.usage and flags.boolean("help"):
@@ -53,6 +57,12 @@ _USAGE = """Usage:
 
   kvstore [flags]
     Start a member of the store.
+
+  kvstore dump-log [--start-index N] [--entry-type TYPES] PATH...
+    Show the records of a member's log.
+
+  kvstore dump-snapshot [--start-revision N] [--entry-type TYPES] PATH
+    Show the records of a member's snapshot.
 
   kvstore -h | --help
     Show all flags.

@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -161,6 +162,48 @@ def read_chunks(snapshot: Snapshot) -> Iterator[bytes]:
         count = file.read(_COUNT.size + 1)
         if len(count) != _COUNT.size or crc != whole or _COUNT.unpack(count)[0] != frames:
             raise DamagedData(path, offset, "the trailer does not match what stands before it")
+
+
+class Frame(NamedTuple):
+    """One piece of a file as it stands there, for tools that look at damaged files. `problem` is empty if it checks."""
+
+    offset: int
+    chunk: bytes
+    problem: str
+
+
+def scan_frames(path: Path) -> Iterator[Frame]:
+    """All frames that can be told apart, header and trailer included, damaged ones too; ends where nothing follows."""
+    with path.open("rb") as file:
+        head = file.read(_HEADER.size)
+        is_whole = len(head) == _HEADER.size
+        is_good = is_whole and head[: len(_MAGIC)] == _MAGIC
+        is_good = is_good and _HEADER.unpack(head)[3] == zlib.crc32(head[:-4])
+        yield Frame(0, head, "" if is_good else "the header does not match its checksum")
+        offset, whole, frames = len(head), zlib.crc32(head), 0
+        while is_whole:
+            mark = file.read(_FRAME.size)
+            if len(mark) < _FRAME.size:
+                yield Frame(offset, mark, "the file is cut short")
+                return
+            length, crc = _FRAME.unpack(mark)
+            if length == _TRAILER_MARK:
+                rest = file.read(_COUNT.size + 1)
+                is_good = crc == whole and rest == _COUNT.pack(frames)
+                problem = "" if is_good else "the trailer does not match what stands before it"
+                yield Frame(offset, mark + rest, problem)
+                return
+            if length > MAX_FRAME_BYTES:
+                yield Frame(offset, mark, f"a chunk claims {length} bytes")
+                return
+            chunk = file.read(length)
+            if len(chunk) != length:
+                yield Frame(offset, chunk, "the file is cut short")
+                return
+            is_good = zlib.crc32(chunk) == crc
+            yield Frame(offset, chunk, "" if is_good else "a chunk does not match its checksum")
+            whole = zlib.crc32(chunk, zlib.crc32(mark, whole))
+            offset, frames = offset + len(mark) + length, frames + 1
 
 
 class SnapshotStore:
