@@ -28,7 +28,7 @@ _SETTLE_PAUSE_SECONDS = 0.002
 
 
 class Upkeep:
-    """See the module."""
+    """What a member does for itself beside serving: alarms, space, digests and old files; `run` it."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Upkeep:
             group.create_task(self.reclaimer.run(), name="reclaimer")
 
     async def _settle(self) -> None:
-        """Hash what was written, a little at a time, so that whoever asks for a digest finds it made."""
+        """Hash what was written, a little at a time, so that a digest is ready when it is asked for."""
         while True:
             await self._clock.sleep(_SETTLE_SECONDS)
             while self._machine.settle(_SETTLED_AT_ONCE):

@@ -77,7 +77,7 @@ class AuthState(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Identity(NamedTuple):
-    """Who asks, and at which auth revision that was found out; 0 = nobody was."""
+    """The user that asks, and the auth revision at which it was identified; 0 = it was not."""
 
     user: str = ""
     revision: int = 0

@@ -58,7 +58,7 @@ class Tokens(Protocol):
         ...
 
     async def identify(self, token: str, revision: int) -> Identity | None:
-        """Who shows `token`, with `revision` as the current one; None if it is worth nothing."""
+        """The user whose token this is, if it is valid at auth revision `revision`; None if it is not."""
         ...
 
 
@@ -112,7 +112,7 @@ class SimpleTokens:
                     waiter.set_result(None)
 
     async def identify(self, token: str, revision: int) -> Identity | None:
-        """Who shows `token`, which lives longer by that. Waits a while if this member lags behind the login."""
+        """The user whose token this is; its use prolongs it. Waits a while if this member lags behind the login."""
         prefix, dot, text = token.rpartition(".")
         if not dot or not prefix or not (text.isascii() and text.isdigit()) or len(text) > 20:
             return None
@@ -154,7 +154,7 @@ class JwtTokens:
         self._clock = clock
 
     def new_prefix(self) -> str:
-        """Empty: nobody has to remember these."""
+        """Empty: such tokens are checked by their signature, no member keeps them."""
         return ""
 
     def issue(self, user: str, revision: int) -> str:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Election(InLine):
-    """See the module."""
+    """One election; `campaign` until elected, then `proclaim` and `resign`, or `observe` the leaders."""
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Lock(InLine):
-    """See the module; not reentrant, but it can be taken again after its release."""
+    """One lock of one client. Not reentrant; it can be taken again after its release."""
 
     def __init__(
         self,

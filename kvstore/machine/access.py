@@ -104,7 +104,7 @@ def _op(auth: AuthStore, lessor: Lessor, who: Identity, op: Op) -> AuthError | N
     range_end = op.range_end if isinstance(op, DeleteRange) else b""
     found = auth.check_range(who, op.key, range_end, is_write=True)
     if found is None and isinstance(op, Put) and op.lease:
-        # Whoever may hang a key on a lease decides with it how long the lease's other keys live.
+        # Who may put keys on a lease may end it, and so delete its other keys: all of them must be writable.
         found = lease_keys_refusal(auth, lessor, who, op.lease, is_write=True)
     if found is None and op.prev_kv:
         found = auth.check_range(who, op.key, range_end)

@@ -48,7 +48,7 @@ def _authenticate(auth: AuthStore, command: Authenticate, index: int) -> _Result
         return refusal, ()
     if not command.prefix:
         return AuthenticateReply("", auth.revision), ()
-    # Compat: etcd's form. Whoever is shown the token knows from it what to have applied first.
+    # Compat: etcd's form. A member that is shown the token reads from it which index it must have applied first.
     token = f"{command.prefix}.{index}"
     return AuthenticateReply(token, auth.revision), (TokenAssigned(token, command.name),)
 

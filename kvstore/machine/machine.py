@@ -205,7 +205,7 @@ class StateMachine:
         return self._store.reclaim(limit_events)
 
     def snapshot(self) -> Iterator[bytes]:
-        """The state at this call in chunks of at most 1 MiB, made while they are taken; later applies do not show."""
+        """The state at this call in chunks of at most 1 MiB, made while they are taken; later changes are not in it."""
         return snapshot.write(
             snapshot.State(
                 self._applied_index,

@@ -140,7 +140,7 @@ class TokenAssigned(msgspec.Struct, frozen=True):
 
 
 class TokensVoid(msgspec.Struct, frozen=True):
-    """Effect: tokens of `user` are worth nothing from now on; an empty name means everybody's."""
+    """Effect: tokens of `user` are no longer valid; an empty name means the tokens of all users."""
 
     user: str = ""
 

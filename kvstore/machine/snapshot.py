@@ -136,7 +136,7 @@ def _records(
     for slice_ in _sliced(written, lambda kvs: sum(len(kv.value) + len(kv.key) for kv in kvs)):
         revision_count += len(slice_)
         yield _encode(("revs", slice_))
-    # Whoever frames the records adds the checksum.
+    # `_chunks` adds the checksum, which covers the records with their lengths.
     yield Tail(base_count, revision_count)
 
 

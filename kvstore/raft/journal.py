@@ -26,7 +26,7 @@ Entry = tuple[bytes, int, int]
 SEGMENT_BYTES = 16 << 20
 # The first segment of a new log: its zeros are written while a start waits for them.
 FIRST_SEGMENT_BYTES = 4 << 20
-# Index 1 is an entry that every log has and nobody writes: PySyncObj counts from it.
+# PySyncObj counts from an entry 1 that every log has. It is never written; the base stands for it.
 FIRST_BASE = (1, 0)
 _TERM_HEAD = struct.Struct("<8sII")
 _TERM_MAGIC = b"QUORTRM1"
@@ -57,7 +57,7 @@ class _Queue(msgspec.Struct):
 
 
 class Journal:
-    """See the module. Open with `open`; `entries[0]` is the base, a stand-in without data."""
+    """Entries in memory and on disk. Call `open` first; `entries[0]` is the base, a stand-in without data."""
 
     def __init__(
         self, directory: Path, files: Files | None = None, segment_bytes: int = SEGMENT_BYTES

@@ -134,7 +134,7 @@ class Proposals:
 
     def _queue_again(self, number: int, pending: _Pending) -> None:
         if pending.only_in_term:
-            # Whoever leads now may know better than who asked for it.
+            # What a leader decides by its clock may be wrong in a later term.
             self._fail(number, _term_over(pending))
             return
         pending.handed_term = 0
@@ -169,7 +169,7 @@ class Proposals:
     def expire(self) -> float | None:
         """Fail what is past its deadline; the next deadline, None if nothing waits."""
         soonest = self._expire_due(self._monotonic())
-        # Without a leader nobody takes from the queue, and it must not keep what has ended.
+        # Without a leader nothing is taken from the queue: numbers that are answered already are removed here.
         while self._waiting and self._waiting[0] not in self._pending:
             self._waiting.popleft()
         return soonest

@@ -168,7 +168,7 @@ class Replicator(Protocol):
     def propose(
         self, command: bytes, timeout_seconds: float, *, only_in_term: int = 0
     ) -> Awaitable[Any]:
-        """Replicate and apply `command`; the applier's result for it. See the module's guarantees.
+        """Replicate and apply `command`; the applier's result for it (guarantee 1 above).
 
         With `only_in_term`, a term that this member leads, it enters the log in that term or not at all: NotLeader.
         For what only a leader may decide, and only as long as it is one.

@@ -137,7 +137,7 @@ class KVService:
     async def put(self, cmd: Put, caller: Caller | None = None) -> Answer[PutReply]:
         """Write one key."""
         if self._guard.is_enabled:
-            # Nobody else may make a nearly full store raise its alarm.
+            # Only a write that may be made counts against the quota: a refused one must not raise the alarm.
             caller = await self._guard.require_user(caller)
         if not self._quota.has_room(len(cmd.key) + len(cmd.value) + _PER_WRITE_BYTES):
             await self._quota.check(cmd)

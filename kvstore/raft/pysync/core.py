@@ -52,7 +52,7 @@ from kvstore.raft.replicator import (
 )
 from kvstore.raft.snapshots import Snapshot, SnapshotStore, read_chunks
 
-# How much longer callers wait who would have been given up while this member was held up.
+# After this process was held up, callers whose time ran out meanwhile are given so much more.
 AWAY_SECONDS = 0.5
 # Deadlines of callers need no more precision than this.
 EXPIRY_SECONDS = 0.02
@@ -228,7 +228,7 @@ class Core:
         self._shell.wake()
 
     def _is_news(self, name: str) -> bool:
-        """Whether an acknowledgement gives a turn something to do; the second of two seldom does."""
+        """Whether an acknowledgement gives a turn something to do; of two the second seldom does."""
         return (
             self.sync.is_news(name)
             or self.reads.has_rounds
@@ -258,7 +258,7 @@ class Core:
             sync.replicate()
             self.transfer.drive()
             if self.journal.is_dirty:
-                # Others are to write while this member does.
+                # Entries leave before the own write begins, so that followers write at the same time.
                 self._shell.push()
         self._log_writer.write()
         now = self._clock.monotonic()
@@ -274,9 +274,10 @@ class Core:
         return self._due_at
 
     def _was_away(self, now: float) -> None:
-        """This member was held up: frozen, or the whole machine was.
+        """This process was held up: it was stopped, or the whole machine was.
 
-        What came meanwhile waits in its sockets, and is heard after this turn. So nobody is given up in this one.
+        Messages that came meanwhile are still in the sockets and are read after this turn. So in this turn neither the
+        leader nor a follower nor a caller is given up.
         """
         self.sync.was_away(now)
         self._expire_at = max(self._expire_at, now + AWAY_SECONDS)

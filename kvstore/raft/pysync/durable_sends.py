@@ -37,7 +37,7 @@ class DurableSends:
                 self._held.append((node_id, message, covered))
 
     def forget(self, node_id: str) -> None:
-        """The connection is gone; what is held for it is worth nothing on the next."""
+        """The connection is gone. What is held for it is not sent on the next one, where the leader begins anew."""
         self._held = [held for held in self._held if held[0] != node_id]
 
     def _may_leave(self, message: Promise, covered: int) -> bool | None:

@@ -72,7 +72,7 @@ class GuardedSyncObj(Leading):
         self.doTick(0.0)
 
     def was_away(self, now: float) -> None:
-        """This member was held up until now: whoever it would take for gone had no chance to be heard."""
+        """This process was held up until `now`: silence of the others before that says nothing."""
         if self.raft_role == LEADER:
             for progress in self.progress.values():
                 progress.answered(now)
@@ -232,7 +232,7 @@ class GuardedSyncObj(Leading):
             )
             self._reply = None
         if plan.covered > journal.durable_index and not message.quiet:
-            # The acknowledgement waits for the disk; that this member is there need not.
+            # The acknowledgement waits for the disk. A sign of life need not: it proves that the leader is heard.
             now = self._clock.monotonic()
             if not entries or now - self._said_alive_at > self._heartbeat / 2:
                 self._said_alive_at = now

@@ -1,4 +1,4 @@
-"""What the protocol asks of whoever drives it, level by level: the library of the core, the core of the shell."""
+"""What each level asks of the one around it: the guarded library of the core, the core of the shell."""
 
 from collections.abc import Callable
 from typing import Any, Protocol

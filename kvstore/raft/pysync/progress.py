@@ -44,7 +44,7 @@ class Progress:
     is_emptied: bool = False
     """It lost its disk and has not caught up: nothing it says counts (`rejoin`)."""
     awaits_commit: int = 0
-    """Somebody there waits for this index to be applied: word of its commit is not put off."""
+    """A caller on that member waits for this index to be applied: its commit is told at once."""
     rewound_at: int = 0
     """Answers to messages before this number cannot rewind again."""
     sent_commit: int = 0

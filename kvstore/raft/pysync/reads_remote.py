@@ -69,7 +69,7 @@ class RemoteReads:
     def on_request(self, member: MemberId, message: ReadRequest) -> None:
         """Another member asks."""
         if self._sync.is_leader():
-            # Its answer is worth nothing there before the entry is applied.
+            # The answer is an index that the asking member must apply first, so it is told of the commit at once.
             self._reads.submit_remote(member, message.question)
             self._sync.tell_commit(self._names[member], self._journal.last_index)
         else:

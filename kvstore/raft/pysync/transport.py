@@ -218,7 +218,7 @@ class PeerTransport:
             self._tls.reload_if_changed()
             now = self.clock.monotonic()
             if now - began > 3 * PING_SECONDS:
-                # Held up, and the others perhaps with this member: what they said waits in the sockets.
+                # This process was held up: what the others sent is still in the sockets, so silence says nothing.
                 continue
             for connection in list(self._open):
                 if connection.member is None:

@@ -28,7 +28,7 @@ class WorkerThread:
 
     def submit(self, work: Callable[[], Any], ended: Ended) -> None:
         """Run `work` after all that was submitted before."""
-        # Once this turn is over: until then the thread would only wait for the interpreter's lock.
+        # After this turn of the loop: until then the thread could not run, for the loop holds the interpreter's lock.
         if not self._delayed:
             self._loop.call_soon(self._put_delayed)
         self._delayed.append((work, ended))
@@ -56,7 +56,7 @@ class WorkerThread:
             try:
                 self._loop.call_soon_threadsafe(ended, result, error)
             except RuntimeError:
-                # The loop is closed: nobody waits.
+                # The loop is closed: there is nobody left to tell.
                 return
 
 

@@ -321,7 +321,7 @@ class BatchSender:
         try:
             refused = writer.send([shared.target for shared in streams], messages)
         except Exception as error:
-            # Nobody knows who has got what: these streams must begin anew.
+            # Some streams may have got it and some not: all of them end, and their clients resume where they were.
             for shared in streams:
                 shared.stream.fail(error)
             return

@@ -66,7 +66,7 @@ class Whole:
 
 @dataclass(slots=True)
 class Facts:
-    """See the module's text."""
+    """What a history says for certain, for checkers to build on."""
 
     start: StartRecord
     operations: list[Operation]

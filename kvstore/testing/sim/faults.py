@@ -13,7 +13,7 @@ Undo = Callable[[], None]
 
 
 class Nemesis:
-    """See the module."""
+    """Begins each fault of a schedule at its time and undoes it when it has lasted."""
 
     def __init__(self, world: Stage) -> None:
         self._world = world

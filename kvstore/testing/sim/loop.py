@@ -92,7 +92,7 @@ class _Handle:
 
 
 class SimLoop(asyncio.BaseEventLoop):
-    """See the module.
+    """The event loop of a whole simulated world: callbacks by virtual time, one after the other.
 
     Args:
         job_seconds: (how long until a job in a thread begins, a function for how long it took after it ran).

@@ -14,7 +14,7 @@ from kvstore.testing.sim.stage import Stage
 
 
 class Promises(Scene):
-    """See the module; `kinds` is what the nemesis calls."""
+    """The plays by the names of their faults (`kinds`); each returns what undoes it."""
 
     def __init__(self, world: Stage) -> None:
         super().__init__(world)

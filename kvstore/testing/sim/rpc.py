@@ -283,7 +283,7 @@ class _Direct:
 
 
 class SimChannel:
-    """See the module."""
+    """A channel from one host to another as gRPC's client code uses it; calls go over the simulated network."""
 
     def __init__(self, world: RpcWorld, source: str, target: str) -> None:
         self.world, self.source, self.target = world, source, target

@@ -82,7 +82,7 @@ class _Applied:
 
 
 class World:
-    """See the module. `run` once."""
+    """Everything in one simulation; `run` once."""
 
     def __init__(
         self,
