@@ -33,3 +33,10 @@ def test_package_init_holds_only_a_docstring(path: Path) -> None:
     if path.name == "__init__.py":
         body = ast.parse(path.read_text(encoding="utf-8")).body
         assert len(body) == 1, "meaning, no code"
+
+
+def test_the_stores_unit_tests_lie_as_its_tree_does() -> None:
+    tests = ROOT / "tests" / "unit" / "kvstore"
+    folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
+    assert not [str(one) for one in sorted(folders) if not (ROOT / "kvstore" / one).is_dir()]
+    assert not list((ROOT / "tests" / "unit").glob("kvstore_*")), "they have a folder of their own"
