@@ -15,7 +15,8 @@ async def _run(config: SchedulerConfig) -> None:
     from controlplane.scheduler.app import App
 
     client = RestClient.from_kubeconfig(config.leading.kubeconfig, config.leading.servers)
-    await until_signal("scheduler", App(config, client, SystemClock(), random.Random()).run())
+    app = App(config, client, SystemClock(), random.Random(), config.configuration())
+    await until_signal("scheduler", app.run())
 
 
 def main() -> int:

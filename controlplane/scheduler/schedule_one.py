@@ -16,16 +16,19 @@ from controlplane.client.leader import NotLeader
 from controlplane.client.rest import STRATEGIC_MERGE_PATCH, RestClient
 from controlplane.kinds.core.pod.resource import PODS
 from controlplane.scheduler.cache import SchedulerCache
+from controlplane.scheduler.framework import events
 from controlplane.scheduler.framework.cycle_state import CycleState
 from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
 from controlplane.scheduler.framework.runtime import Framework
-from controlplane.scheduler.framework.status import Diagnosis
+from controlplane.scheduler.framework.status import Code, Diagnosis, Status, error
 from controlplane.scheduler.queue import QueuedPod, SchedulingQueue
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
 from kvstore.base.tasks import Supervisor
 
 _log = get_logger("scheduler")
+
+DEFAULT_NAME = "default-scheduler"
 
 PodLookup = Callable[[str, str], Mapping[str, Any] | None]
 """Name and namespace to the pod as the watch last showed it."""
@@ -40,10 +43,14 @@ class Decision:
 
 
 def choose(
-    framework: Framework, pod: PodInfo, nodes: Sequence[NodeInfo], rng: random.Random
+    framework: Framework,
+    pod: PodInfo,
+    nodes: Sequence[NodeInfo],
+    rng: random.Random,
+    state: CycleState | None = None,
 ) -> Decision:
-    """The best node for a pod; equals are drawn by lot. Pure but for `rng`."""
-    state = CycleState()
+    """The best node for a pod; equals are drawn by lot. Pure but for `rng` and the cycle's `state`."""
+    state = state or CycleState()
     feasible, diagnosis = framework.find_feasible(state, pod, nodes)
     if not feasible:
         return Decision(None, diagnosis)
@@ -56,6 +63,25 @@ def choose(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Cycle:
+    """One pod's way through the points."""
+
+    queued: QueuedPod
+    framework: Framework
+    state: CycleState
+    node_name: str
+
+    @property
+    def pod(self) -> PodInfo:
+        return self.queued.pod
+
+
+def scheduler_of(pod: PodInfo) -> str:
+    """The scheduler name a pod asks for."""
+    return str(pod.spec.get("schedulerName") or DEFAULT_NAME)
+
+
 class Scheduler:
     """Runs cycles for ever; needs to be run by the leader only."""
 
@@ -63,25 +89,30 @@ class Scheduler:
         self,
         *,
         client: RestClient,
-        framework: Framework,
+        frameworks: Mapping[str, Framework],
         cache: SchedulerCache,
         queue: SchedulingQueue,
-        events: EventRecorder,
+        recorder: EventRecorder,
         lookup: PodLookup,
         clock: Clock,
         rng: random.Random,
         max_bindings: int = 100,
     ) -> None:
         self._client = client
-        self._framework = framework
+        self._frameworks = frameworks
         self._cache = cache
         self._queue = queue
-        self._events = events
+        self._events = recorder
         self._lookup = lookup
         self._clock = clock
         self._rng = rng
         self._max_bindings = max_bindings
         self._bindings = 0
+        self._nodes: Sequence[NodeInfo] = ()
+
+    def snapshot(self) -> Sequence[NodeInfo]:
+        """The nodes the current cycle decides on."""
+        return self._nodes
 
     async def run(self) -> None:
         """Schedule until cancelled; bindings under way are cancelled too, and undone."""
@@ -99,13 +130,24 @@ class Scheduler:
         if not self._still_wanted(pod):
             self._queue.done(queued)
             return
-        decision = choose(self._framework, pod, self._cache.snapshot(), self._rng)
+        framework, state = self._frameworks[scheduler_of(pod)], CycleState()
+        self._nodes = self._cache.snapshot()
+        decision = choose(framework, pod, self._nodes, self._rng, state)
         if decision.node_name is None:
-            await self._no_node(queued, decision.diagnosis)
+            await self._no_node(_Cycle(queued, framework, state, ""), decision.diagnosis)
             return
-        self._cache.assume(pod, decision.node_name)
+        cycle = _Cycle(queued, framework, state, decision.node_name)
+        self._cache.assume(pod, cycle.node_name)
+        status = framework.reserve(state, pod, cycle.node_name)
+        if status.ok:
+            status = framework.permit(state, pod, cycle.node_name)
+            if status.refused or status.code is Code.ERROR:
+                framework.unreserve(state, pod, cycle.node_name)
+        if status.refused or status.code is Code.ERROR:
+            self._undo(cycle, status)
+            return
         self._bindings += 1
-        binding = self._bind(queued, decision.node_name)
+        binding = self._bind(cycle)
         if self._bindings >= self._max_bindings:
             await binding  # The API server is slow: do not decide further ahead of it.
         else:
@@ -119,32 +161,51 @@ class Scheduler:
             return False
         return not self._cache.is_assumed(pod.uid)
 
-    async def _bind(self, queued: QueuedPod, node_name: str) -> None:
-        pod = queued.pod
-        bound = False
+    async def _bind(self, cycle: _Cycle) -> None:
+        pod, node_name = cycle.pod, cycle.node_name
+        status = error("cancelled")
         try:
-            status = await self._framework.bind(pod, node_name)
-            bound = status.ok
-            if bound:
-                self._queue.done(queued)
-                self._events.event(
-                    dict(pod.object),
-                    "Normal",
-                    "Scheduled",
-                    f"Successfully assigned {pod.key} to {node_name}",
-                )
-                _log.info("pod scheduled", pod=pod.key, node=node_name)
-            else:
-                _log.warning("binding failed", pod=pod.key, node=node_name, why=status.reasons)
+            status = await self._run_binding(cycle)
         finally:
             self._bindings -= 1
-            if not bound:
-                self._cache.forget(pod)
-                self._queue.failed(queued, frozenset(), error=True)
+            if not status.ok:
+                cycle.framework.unreserve(cycle.state, pod, node_name)
+                self._undo(cycle, status)
+        if status.ok:
+            self._queue.done(cycle.queued)
+            message = f"Successfully assigned {pod.key} to {node_name}"
+            self._events.event(dict(pod.object), "Normal", "Scheduled", message)
+            _log.info("pod scheduled", pod=pod.key, node=node_name)
+            cycle.framework.post_bind(cycle.state, pod, node_name)
 
-    async def _no_node(self, queued: QueuedPod, diagnosis: Diagnosis) -> None:
-        pod, message = queued.pod, diagnosis.text()
-        self._queue.failed(queued, diagnosis.plugins)
+    async def _run_binding(self, cycle: _Cycle) -> Status:
+        framework, state, pod, name = cycle.framework, cycle.state, cycle.pod, cycle.node_name
+        status = await framework.wait_on_permit(pod)
+        if status.ok:
+            status = await framework.pre_bind(state, pod, name)
+        return await framework.bind(state, pod, name) if status.ok else status
+
+    def _undo(self, cycle: _Cycle, status: Status) -> None:
+        """Take the pod off the node again; a refusal waits for an event, a failure for the delay."""
+        pod = cycle.pod
+        _log.warning("not bound", pod=pod.key, node=cycle.node_name, why=status.reasons)
+        self._cache.forget(pod)
+        refused_by = frozenset({status.plugin}) if status.refused else frozenset()
+        self._queue.failed(cycle.queued, refused_by, error=not status.refused)
+        if status.refused:
+            # Only a plugin's verdict: a failed call is tried again and would only fill the log of events.
+            message = ", ".join(status.reasons)
+            self._events.event(dict(pod.object), "Warning", "FailedScheduling", message)
+        # What the assumed pod took is free again.
+        self._queue.move_all(events.POD_REMOVED, pod.object, None)
+
+    async def _no_node(self, cycle: _Cycle, diagnosis: Diagnosis) -> None:
+        pod = cycle.pod
+        result = await cycle.framework.post_filter(cycle.state, pod, self._nodes, diagnosis)
+        if result is not None:
+            diagnosis.preemption = ", ".join(result.status.reasons)
+        message = diagnosis.text()
+        self._queue.failed(cycle.queued, diagnosis.plugins)
         _log.info(
             "no node fits",
             pod=pod.key,
@@ -152,6 +213,9 @@ class Scheduler:
         )
         self._events.event(dict(pod.object), "Warning", "FailedScheduling", message)
         patch = unschedulable_patch(self._lookup(pod.name, pod.namespace), message, self._clock)
+        if result is not None and result.nominated_node:
+            patch = patch or {"metadata": {"uid": pod.uid}, "status": {}}
+            patch["status"]["nominatedNodeName"] = result.nominated_node
         if patch is None:
             return
         try:

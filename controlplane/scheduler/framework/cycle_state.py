@@ -1,6 +1,9 @@
 """Scratch space of one scheduling cycle: what a plugin computes once and reads for every node."""
 
+from collections.abc import Iterable
 from typing import Generic, TypeVar, cast
+
+from controlplane.scheduler.framework.status import SUCCESS, Status
 
 T = TypeVar("T")
 
@@ -20,6 +23,19 @@ class CycleState:
         self.skip_filter: set[str] = set()
         """Plugins whose PreFilter said that their Filter has nothing to say on this pod."""
         self.skip_score: set[str] = set()
+
+        self._only: frozenset[str] | None = None
+        self._outside = SUCCESS
+
+    def restrict_to(self, names: Iterable[str], refusal: Status) -> None:
+        """Leave all other nodes out of this cycle, with `refusal`; several restrictions hold together."""
+        wanted = frozenset(names)
+        self._only = wanted if self._only is None else self._only & wanted
+        self._outside = refusal
+
+    def outside(self, name: str) -> Status | None:
+        """The refusal of a node that is left out, None for the others."""
+        return None if self._only is None or name in self._only else self._outside
 
     def put(self, key: StateKey[T], value: T) -> None:
         """Keep a value for the rest of the cycle."""

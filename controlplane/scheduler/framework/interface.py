@@ -1,30 +1,28 @@
 """The extension points, one Protocol each; a plugin implements those it needs.
 
-Order of a cycle: PreFilter once, Filter per node, PreScore once, Score per node, then Bind. A plugin keeps nothing
-between cycles; what it computes in PreFilter goes into the `CycleState`.
+    PreEnqueue   may the pod be tried at all            QueueSort   which pod is tried first
+    PreFilter    once a cycle; SKIP leaves Filter out   Filter      may it run on this node
+    PostFilter   no node was found: make room?          PreScore    once; SKIP leaves Score out
+    Score        rank the nodes, then bring the ranks to 0..100, times the plugin's weight
+    Reserve      count what the pod takes; undone by unreserve when anything later fails
+    Permit       allow, refuse or wait                  PreBind     what must be so before the binding
+    Bind         write the decision                     PostBind    the pod has its node
+
+A cycle decides (PreFilter to Permit, synchronous but for PostFilter) on one snapshot; PreBind to PostBind run beside
+the next decision. A plugin keeps nothing between cycles but what it was built with; what it computes for a pod goes
+into the `CycleState`. It answers with a `Status` and never raises for "does not fit".
 """
 
-import enum
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from controlplane.scheduler.framework.cycle_state import CycleState
+from controlplane.scheduler.framework.events import Wake
 from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
-from controlplane.scheduler.framework.status import Status
+from controlplane.scheduler.framework.status import Diagnosis, Status
 
 MAX_SCORE = 100
-
-
-class ClusterEvent(enum.Enum):
-    """What can happen that may make a refused pod fit."""
-
-    NODE_ADDED = "NodeAdd"
-    NODE_LABELS = "NodeLabelsChange"
-    NODE_TAINTS = "NodeTaintsChange"
-    NODE_ALLOCATABLE = "NodeAllocatableChange"
-    POD_ADDED = "AssignedPodAdd"
-    POD_REMOVED = "AssignedPodDelete"
-    POD_CHANGED = "AssignedPodUpdate"
 
 
 @runtime_checkable
@@ -37,8 +35,26 @@ class Plugin(Protocol):
         ...
 
     @property
-    def events(self) -> frozenset[ClusterEvent]:
+    def events(self) -> Sequence[Wake]:
         """Events after which a pod this plugin refused is worth another try."""
+        ...
+
+
+@runtime_checkable
+class PreEnqueuePlugin(Plugin, Protocol):
+    """Keeps pods out of the queue; asked when a pod appears, changes, or is to be tried again."""
+
+    def pre_enqueue(self, pod: PodInfo) -> Status:
+        """SUCCESS, or why the pod must not be tried; then it waits without a FailedScheduling event."""
+        ...
+
+
+@runtime_checkable
+class QueueSortPlugin(Plugin, Protocol):
+    """Orders the queue; a profile has exactly one, all profiles the same."""
+
+    def sort_key(self, pod: PodInfo, added_at: float) -> tuple[float, ...]:
+        """Smaller comes first; `added_at` is monotonic seconds of the pod's arrival."""
         ...
 
 
@@ -47,7 +63,7 @@ class PreFilterPlugin(Plugin, Protocol):
     """Computes once per pod; SKIP switches the plugin's Filter off for this cycle."""
 
     def pre_filter(self, state: CycleState, pod: PodInfo, nodes: Sequence[NodeInfo]) -> Status:
-        """Refuse the pod as a whole, or prepare."""
+        """Refuse the pod as a whole, or prepare; `state.restrict_to` leaves all other nodes out."""
         ...
 
 
@@ -57,6 +73,25 @@ class FilterPlugin(Plugin, Protocol):
 
     def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status:
         """SUCCESS, or a refusal with reasons."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PostFilterResult:
+    """What a PostFilter achieved: SUCCESS with the node where room will be, or a refusal with reasons."""
+
+    status: Status
+    nominated_node: str = ""
+
+
+@runtime_checkable
+class PostFilterPlugin(Plugin, Protocol):
+    """Asked when no node passed the filters; the first success ends the round."""
+
+    async def post_filter(
+        self, state: CycleState, pod: PodInfo, nodes: Sequence[NodeInfo], diagnosis: Diagnosis
+    ) -> PostFilterResult:
+        """Try to make room."""
         ...
 
 
@@ -83,11 +118,59 @@ class ScorePlugin(Plugin, Protocol):
 
 
 @runtime_checkable
+class ReservePlugin(Plugin, Protocol):
+    """Counts what a decided pod takes before the API server knows."""
+
+    def reserve(self, state: CycleState, pod: PodInfo, node_name: str) -> Status:
+        """Take it; a refusal ends the cycle."""
+        ...
+
+    def unreserve(self, state: CycleState, pod: PodInfo, node_name: str) -> None:
+        """Give it back. Also called for plugins whose `reserve` was not reached; must not fail."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """SUCCESS, a refusal, or WAIT for at most `timeout_seconds`."""
+
+    status: Status
+    timeout_seconds: float = 0.0
+
+
+@runtime_checkable
+class PermitPlugin(Plugin, Protocol):
+    """Holds the binding back, for pods that start together or not at all."""
+
+    def permit(self, state: CycleState, pod: PodInfo, node_name: str) -> Permission:
+        """May it be bound now?"""
+        ...
+
+
+@runtime_checkable
+class PreBindPlugin(Plugin, Protocol):
+    """Makes true what the binding stands on (volumes, claims)."""
+
+    async def pre_bind(self, state: CycleState, pod: PodInfo, node_name: str) -> Status:
+        """A refusal undoes the decision."""
+        ...
+
+
+@runtime_checkable
 class BindPlugin(Plugin, Protocol):
     """Writes the decision."""
 
-    async def bind(self, pod: PodInfo, node_name: str) -> Status:
-        """Make the API server record the node; ERROR undoes the assumption."""
+    async def bind(self, state: CycleState, pod: PodInfo, node_name: str) -> Status:
+        """Make the API server record the node; SKIP leaves it to the next; ERROR undoes the assumption."""
+        ...
+
+
+@runtime_checkable
+class PostBindPlugin(Plugin, Protocol):
+    """Hears of bound pods."""
+
+    def post_bind(self, state: CycleState, pod: PodInfo, node_name: str) -> None:
+        """Tidy up."""
         ...
 
 

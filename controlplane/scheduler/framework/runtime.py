@@ -1,47 +1,126 @@
-"""Runs the lists of plugins of a profile: filters until the first refusal, weighted sums of scores."""
+"""Runs the lists of plugins of a profile: filters until the first refusal, weighted sums of scores, undo in reverse."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from controlplane.api.meta import View
 from controlplane.scheduler.framework.cycle_state import CycleState
+from controlplane.scheduler.framework.events import ClusterEvent
 from controlplane.scheduler.framework.interface import (
     BindPlugin,
-    ClusterEvent,
     FilterPlugin,
+    PermitPlugin,
     Plugin,
+    PostBindPlugin,
+    PostFilterPlugin,
+    PostFilterResult,
+    PreBindPlugin,
+    PreEnqueuePlugin,
     PreFilterPlugin,
     PreScorePlugin,
+    QueueSortPlugin,
+    ReservePlugin,
     ScorePlugin,
 )
 from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
-from controlplane.scheduler.framework.status import SUCCESS, Code, Diagnosis, Status, error
+from controlplane.scheduler.framework.status import (
+    SUCCESS,
+    WAIT,
+    Code,
+    Diagnosis,
+    Status,
+    error,
+)
+from controlplane.scheduler.framework.waiting import WaitingPods
+
+# As upstream: however long a plugin wants to wait, nobody waits longer.
+MAX_PERMIT_SECONDS = 900.0
+
+
+POINTS = frozenset(
+    {
+        "bind", "filter", "permit", "postBind", "postFilter", "preBind", "preEnqueue", "preFilter",
+        "preScore", "queueSort", "reserve", "score",
+    }
+)  # fmt: skip
+"""The extension points by the names configuration files have for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Enabled:
-    """A plugin and the weight of its score."""
+    """A plugin, the weight of its score, and the points at which it is asked."""
 
     plugin: Plugin
     weight: int = 1
+    points: frozenset[str] = POINTS
 
 
 class Framework:
     """The plugins of one profile, sorted by extension point."""
 
-    def __init__(self, enabled: Sequence[Enabled]) -> None:
-        plugins = [entry.plugin for entry in enabled]
-        self._pre_filters = [p for p in plugins if isinstance(p, PreFilterPlugin)]
-        self._filters = [p for p in plugins if isinstance(p, FilterPlugin)]
-        self._pre_scores = [p for p in plugins if isinstance(p, PreScorePlugin)]
-        self._scores = [
-            (e.plugin, e.weight) for e in enabled if isinstance(e.plugin, ScorePlugin) and e.weight
-        ]
-        self._binders = [p for p in plugins if isinstance(p, BindPlugin)]
-        self._events = {plugin.name: plugin.events for plugin in plugins}
+    def __init__(self, enabled: Sequence[Enabled], waiting: WaitingPods | None = None) -> None:
+        def at(point: str) -> list[Plugin]:
+            return [entry.plugin for entry in enabled if point in entry.points]
 
-    def worth_a_try(self, event: ClusterEvent, refused_by: frozenset[str]) -> bool:
-        """Whether `event` can change the verdict of any of these plugins; an empty set: always."""
-        return not refused_by or any(event in self._events.get(name, ()) for name in refused_by)
+        self._pre_enqueues = [p for p in at("preEnqueue") if isinstance(p, PreEnqueuePlugin)]
+        self._sorters = [p for p in at("queueSort") if isinstance(p, QueueSortPlugin)]
+        self._pre_filters = [p for p in at("preFilter") if isinstance(p, PreFilterPlugin)]
+        self._filters = [p for p in at("filter") if isinstance(p, FilterPlugin)]
+        self._post_filters = [p for p in at("postFilter") if isinstance(p, PostFilterPlugin)]
+        self._pre_scores = [p for p in at("preScore") if isinstance(p, PreScorePlugin)]
+        self._scores = [
+            (e.plugin, e.weight)
+            for e in enabled
+            if "score" in e.points and e.weight and isinstance(e.plugin, ScorePlugin)
+        ]
+        self._reservers = [p for p in at("reserve") if isinstance(p, ReservePlugin)]
+        self._permits = [p for p in at("permit") if isinstance(p, PermitPlugin)]
+        self._pre_binds = [p for p in at("preBind") if isinstance(p, PreBindPlugin)]
+        self._binders = [p for p in at("bind") if isinstance(p, BindPlugin)]
+        self._post_binds = [p for p in at("postBind") if isinstance(p, PostBindPlugin)]
+        self._wakes = {entry.plugin.name: entry.plugin.events for entry in enabled}
+        self._waiting = waiting
+
+    def problems(self) -> list[str]:
+        """What a profile lacks."""
+        found = []
+        if len(self._sorters) != 1:
+            found.append(f"exactly one queue sort plugin is needed, not {len(self._sorters)}")
+        if not self._binders:
+            found.append("at least one bind plugin is needed")
+        return found
+
+    @property
+    def resources(self) -> set[str]:
+        """The resources some plugin wants to hear of."""
+        return {wake.event.resource for wakes in self._wakes.values() for wake in wakes}
+
+    def worth_a_try(
+        self,
+        pod: PodInfo,
+        refused_by: frozenset[str],
+        event: ClusterEvent,
+        old: View | None = None,
+        new: View | None = None,
+    ) -> bool:
+        """Whether a change can turn the verdict of any of these plugins; an empty set: always."""
+        return not refused_by or any(
+            wake.helps(event, pod, old, new)
+            for name in refused_by
+            for wake in self._wakes.get(name, ())
+        )
+
+    def sort_key(self, pod: PodInfo, added_at: float) -> tuple[float, ...]:
+        """The place in the queue; smaller comes first."""
+        return self._sorters[0].sort_key(pod, added_at)
+
+    def pre_enqueue(self, pod: PodInfo) -> Status:
+        """The first plugin that keeps the pod out of the queue, or success."""
+        for plugin in self._pre_enqueues:
+            status = plugin.pre_enqueue(pod)
+            if not status.ok:
+                return replace(status, plugin=plugin.name)
+        return SUCCESS
 
     def find_feasible(
         self, state: CycleState, pod: PodInfo, nodes: Sequence[NodeInfo]
@@ -55,10 +134,12 @@ class Framework:
             elif not status.ok:
                 refused = replace(status, plugin=pre.name)
                 diagnosis.refusals = {node.name: refused for node in nodes}
+                diagnosis.message = ", ".join(status.reasons)
                 return [], diagnosis
         feasible = []
         for node in nodes:
-            status = self.filter_node(state, pod, node)
+            outside = state.outside(node.name)
+            status = outside if outside is not None else self.filter_node(state, pod, node)
             if status.ok:
                 feasible.append(node)
             else:
@@ -75,6 +156,17 @@ class Framework:
                 return replace(status, plugin=plugin.name)
         return SUCCESS
 
+    async def post_filter(
+        self, state: CycleState, pod: PodInfo, nodes: Sequence[NodeInfo], diagnosis: Diagnosis
+    ) -> PostFilterResult | None:
+        """The first success, else the last refusal; None when no plugin has this point."""
+        result: PostFilterResult | None = None
+        for plugin in self._post_filters:
+            result = await plugin.post_filter(state, pod, nodes, diagnosis)
+            if result.status.ok:
+                return result
+        return result
+
     def score(self, state: CycleState, pod: PodInfo, nodes: Sequence[NodeInfo]) -> dict[str, int]:
         """Weighted sum of normalized scores by node name."""
         for pre in self._pre_scores:
@@ -89,10 +181,57 @@ class Framework:
                 totals[name] += weight * value
         return totals
 
-    async def bind(self, pod: PodInfo, node_name: str) -> Status:
+    def reserve(self, state: CycleState, pod: PodInfo, node_name: str) -> Status:
+        """Let every plugin count the pod in; after a refusal all is given back."""
+        for plugin in self._reservers:
+            status = plugin.reserve(state, pod, node_name)
+            if not status.ok:
+                self.unreserve(state, pod, node_name)
+                return replace(status, plugin=plugin.name)
+        return SUCCESS
+
+    def unreserve(self, state: CycleState, pod: PodInfo, node_name: str) -> None:
+        """Give back, the last plugin first."""
+        for plugin in reversed(self._reservers):
+            plugin.unreserve(state, pod, node_name)
+
+    def permit(self, state: CycleState, pod: PodInfo, node_name: str) -> Status:
+        """SUCCESS, the first refusal, or WAIT; then `wait_on_permit` has the verdict."""
+        waits: dict[str, float] = {}
+        for plugin in self._permits:
+            permission = plugin.permit(state, pod, node_name)
+            if permission.status.code is Code.WAIT:
+                waits[plugin.name] = min(permission.timeout_seconds, MAX_PERMIT_SECONDS)
+            elif not permission.status.ok:
+                return replace(permission.status, plugin=plugin.name)
+        if not waits:
+            return SUCCESS
+        if self._waiting is None:
+            return error("no place for pods that wait for a permit")
+        self._waiting.add(pod, node_name, waits)
+        return WAIT
+
+    async def wait_on_permit(self, pod: PodInfo) -> Status:
+        """Wait until every plugin that wanted to wait has allowed the pod, one refused it, or time is over."""
+        return SUCCESS if self._waiting is None else await self._waiting.wait(pod.uid)
+
+    async def pre_bind(self, state: CycleState, pod: PodInfo, node_name: str) -> Status:
+        """The first refusal, or success."""
+        for plugin in self._pre_binds:
+            status = await plugin.pre_bind(state, pod, node_name)
+            if not status.ok:
+                return replace(status, plugin=plugin.name)
+        return SUCCESS
+
+    async def bind(self, state: CycleState, pod: PodInfo, node_name: str) -> Status:
         """The verdict of the first binder that does not skip."""
         for plugin in self._binders:
-            status = await plugin.bind(pod, node_name)
+            status = await plugin.bind(state, pod, node_name)
             if status.code is not Code.SKIP:
                 return replace(status, plugin=plugin.name)
         return error("no plugin binds pods")
+
+    def post_bind(self, state: CycleState, pod: PodInfo, node_name: str) -> None:
+        """Tell every plugin that the pod has its node."""
+        for plugin in self._post_binds:
+            plugin.post_bind(state, pod, node_name)

@@ -15,6 +15,7 @@ class Code(enum.Enum):
     SKIP = "Skip"
     UNSCHEDULABLE = "Unschedulable"
     UNRESOLVABLE = "UnschedulableAndUnresolvable"
+    WAIT = "Wait"
     ERROR = "Error"
 
 
@@ -39,6 +40,7 @@ class Status:
 
 SUCCESS = Status()
 SKIP = Status(Code.SKIP)
+WAIT = Status(Code.WAIT)
 
 
 def unschedulable(*reasons: str) -> Status:
@@ -64,6 +66,8 @@ class Diagnosis:
     refusals: dict[str, Status] = field(default_factory=dict)
     message: str = ""
     """Set when the whole pod was refused before any node was looked at."""
+    preemption: str = ""
+    """What a PostFilter plugin said; in its absence the message says that nothing can be gained by preemption."""
 
     @property
     def plugins(self) -> frozenset[str]:
@@ -75,12 +79,12 @@ class Diagnosis:
         if self.node_count == 0:
             return "no nodes available to schedule pods"
         head = f"0/{self.node_count} nodes are available"
-        if self.message:
-            return f"{head}: {self.message}."
         histogram: dict[str, int] = {}
         for status in self.refusals.values():
             for reason in status.reasons:
                 histogram[reason] = histogram.get(reason, 0) + 1
+        if self.message:
+            histogram = {}
         unhelpful = sum(1 for s in self.refusals.values() if s.code is Code.UNRESOLVABLE)
         helpful = len(self.refusals) - unhelpful
         preemption = []
@@ -90,4 +94,5 @@ class Diagnosis:
             preemption.append(f"{unhelpful} Preemption is not helpful for scheduling")
         # Both lists are sorted as whole texts, which is what upstream does with its counts.
         reasons = ", ".join(sorted(f"{count} {reason}" for reason, count in histogram.items()))
-        return f"{head}: {reasons}. preemption: {head}: {', '.join(sorted(preemption))}."
+        said = self.preemption or f"{head}: {', '.join(sorted(preemption))}."
+        return f"{head}: {self.message or reasons}. preemption: {said}"

@@ -1,7 +1,7 @@
 """NodeName: a pod that names its node fits nowhere else."""
 
+from controlplane.scheduler.framework import events as cluster
 from controlplane.scheduler.framework.cycle_state import CycleState
-from controlplane.scheduler.framework.interface import ClusterEvent
 from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
 from controlplane.scheduler.framework.status import SUCCESS, Status, unresolvable
 
@@ -12,7 +12,7 @@ class NodeName:
     """Filter on spec.nodeName."""
 
     name = "NodeName"
-    events = frozenset({ClusterEvent.NODE_ADDED})
+    events = cluster.on(cluster.NODE_ADDED)
 
     def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status:
         """Refuse every node but the one named."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from controlplane.scheduler.framework import events as cluster
 from controlplane.scheduler.framework.cycle_state import CycleState
-from controlplane.scheduler.framework.interface import ClusterEvent
 from controlplane.scheduler.framework.node_info import HostPort, NodeInfo, PodInfo
 from controlplane.scheduler.framework.status import SKIP, SUCCESS, Status, unschedulable
 
@@ -22,7 +22,7 @@ class NodePorts:
     """Filter on host ports."""
 
     name = "NodePorts"
-    events = frozenset({ClusterEvent.NODE_ADDED, ClusterEvent.POD_REMOVED})
+    events = cluster.on(cluster.NODE_ADDED, cluster.POD_REMOVED)
 
     def pre_filter(self, state: CycleState, pod: PodInfo, nodes: Sequence[NodeInfo]) -> Status:
         """Most pods ask for none."""

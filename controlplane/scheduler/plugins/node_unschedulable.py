@@ -1,8 +1,8 @@
 """NodeUnschedulable: cordoned nodes take only pods that tolerate it."""
 
 from controlplane.kinds.core.pod.tolerations import tolerated
+from controlplane.scheduler.framework import events as cluster
 from controlplane.scheduler.framework.cycle_state import CycleState
-from controlplane.scheduler.framework.interface import ClusterEvent
 from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
 from controlplane.scheduler.framework.status import SUCCESS, Status, unresolvable
 
@@ -14,7 +14,7 @@ class NodeUnschedulable:
     """Filter on spec.unschedulable of the node."""
 
     name = "NodeUnschedulable"
-    events = frozenset({ClusterEvent.NODE_ADDED, ClusterEvent.NODE_TAINTS})
+    events = cluster.on(cluster.NODE_ADDED, cluster.NODE_TAINTS)
 
     def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status:
         """Refuse a cordoned node."""

@@ -1,44 +1,48 @@
-"""Name -> plugin factory; the only list of plugins, with the weights of the default profile."""
+"""Every plugin there is, in the order in which the points run them: the only list.
+
+Filters go from cheap and decisive to dear. Weights are upstream's.
+"""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from controlplane.client.rest import RestClient
+from controlplane.api.meta import View
+from controlplane.scheduler.framework.handle import Handle
 from controlplane.scheduler.framework.interface import Plugin
-from controlplane.scheduler.framework.runtime import Enabled, Framework
 from controlplane.scheduler.plugins.default_binder import DefaultBinder
 from controlplane.scheduler.plugins.node_affinity import NodeAffinity
 from controlplane.scheduler.plugins.node_name import NodeName
 from controlplane.scheduler.plugins.node_ports import NodePorts
 from controlplane.scheduler.plugins.node_resources_fit import NodeResourcesFit
 from controlplane.scheduler.plugins.node_unschedulable import NodeUnschedulable
+from controlplane.scheduler.plugins.priority_sort import PrioritySort
+from controlplane.scheduler.plugins.scheduling_gates import SchedulingGates
 from controlplane.scheduler.plugins.taint_toleration import TaintToleration
 from controlplane.scheduler.plugins.topology_spread import PodTopologySpread
 
-Factory = Callable[[RestClient], Plugin]
+Factory = Callable[[Handle, View], Plugin]
 
-REGISTRY: Mapping[str, Factory] = {
-    "NodeUnschedulable": lambda client: NodeUnschedulable(),
-    "NodeName": lambda client: NodeName(),
-    "TaintToleration": lambda client: TaintToleration(),
-    "NodeAffinity": lambda client: NodeAffinity(),
-    "NodePorts": lambda client: NodePorts(),
-    "NodeResourcesFit": lambda client: NodeResourcesFit(),
-    "PodTopologySpread": lambda client: PodTopologySpread(),
-    "DefaultBinder": lambda client: DefaultBinder(client),
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """How a plugin is built from the handle and its arguments, and the weight its score has by default.
+
+    The factory raises ValueError on arguments it does not understand.
+    """
+
+    build: Factory
+    weight: int = 1
+
+
+REGISTRY: Mapping[str, Registered] = {
+    "SchedulingGates": Registered(lambda handle, args: SchedulingGates()),
+    "PrioritySort": Registered(lambda handle, args: PrioritySort()),
+    "NodeUnschedulable": Registered(lambda handle, args: NodeUnschedulable()),
+    "NodeName": Registered(lambda handle, args: NodeName()),
+    "TaintToleration": Registered(lambda handle, args: TaintToleration(), 3),
+    "NodeAffinity": Registered(lambda handle, args: NodeAffinity(args), 2),
+    "NodePorts": Registered(lambda handle, args: NodePorts()),
+    "NodeResourcesFit": Registered(lambda handle, args: NodeResourcesFit(args)),
+    "PodTopologySpread": Registered(lambda handle, args: PodTopologySpread(args), 2),
+    "DefaultBinder": Registered(lambda handle, args: DefaultBinder(handle.client)),
 }
-"""In the order the filters run: cheap and decisive first."""
-
-DEFAULT_WEIGHTS: Mapping[str, int] = {
-    "TaintToleration": 3,
-    "NodeAffinity": 2,
-    "PodTopologySpread": 2,
-    "NodeResourcesFit": 1,
-}
-"""Upstream's weights; plugins not named have 1."""
-
-
-def build_framework(client: RestClient, weights: Mapping[str, int] = DEFAULT_WEIGHTS) -> Framework:
-    """The default profile."""
-    return Framework(
-        [Enabled(factory(client), weights.get(name, 1)) for name, factory in REGISTRY.items()]
-    )

@@ -1,8 +1,9 @@
 """TaintToleration: NoSchedule and NoExecute taints refuse, PreferNoSchedule taints cost score."""
 
 from controlplane.kinds.core.pod.tolerations import tolerated
+from controlplane.scheduler.framework import events as cluster
 from controlplane.scheduler.framework.cycle_state import CycleState
-from controlplane.scheduler.framework.interface import ClusterEvent, to_hundred
+from controlplane.scheduler.framework.interface import to_hundred
 from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
 from controlplane.scheduler.framework.status import SUCCESS, Status, unresolvable
 
@@ -11,7 +12,7 @@ class TaintToleration:
     """Filter and score on taints."""
 
     name = "TaintToleration"
-    events = frozenset({ClusterEvent.NODE_ADDED, ClusterEvent.NODE_TAINTS})
+    events = cluster.on(cluster.NODE_ADDED, cluster.NODE_TAINTS)
 
     def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status:
         """Refuse on the first hard taint that is not tolerated, and name it."""

@@ -12,8 +12,10 @@ from typing import Any
 
 from controlplane.api.selectors import LabelSelector
 from controlplane.kinds.core.pod.tolerations import tolerated
+from controlplane.scheduler.framework import events as cluster
+from controlplane.scheduler.framework.affinity import required_matches
 from controlplane.scheduler.framework.cycle_state import CycleState, StateKey
-from controlplane.scheduler.framework.interface import MAX_SCORE, ClusterEvent
+from controlplane.scheduler.framework.interface import MAX_SCORE
 from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
 from controlplane.scheduler.framework.status import (
     SKIP,
@@ -22,12 +24,15 @@ from controlplane.scheduler.framework.status import (
     unresolvable,
     unschedulable,
 )
-from controlplane.scheduler.plugins.node_affinity import required_matches
 
 REASON = "node(s) didn't match pod topology spread constraints"
 REASON_LABEL = f"{REASON} (missing required label)"
 HOSTNAME = "kubernetes.io/hostname"
 ZONE = "topology.kubernetes.io/zone"
+SYSTEM_DEFAULTS: tuple[Mapping[str, Any], ...] = (
+    {"topologyKey": HOSTNAME, "maxSkew": 3, "whenUnsatisfiable": "ScheduleAnyway"},
+    {"topologyKey": ZONE, "maxSkew": 5, "whenUnsatisfiable": "ScheduleAnyway"},
+)
 
 
 @dataclass(slots=True)
@@ -90,7 +95,10 @@ def _label_match(pod: PodInfo, raw: Mapping[str, Any]) -> Callable[[PodInfo], bo
     return matches
 
 
-def _default_constraints(pod: PodInfo) -> list[tuple[Mapping[str, Any], Constraint]]:
+def _defaults_for(
+    pod: PodInfo, defaults: Sequence[Mapping[str, Any]], action: str
+) -> list[tuple[Mapping[str, Any], Constraint]]:
+    """The profile's constraints, among the pods of the same controller, for a pod that states none."""
     owner = pod.controller_uid
     if not owner or pod.spec.get("topologySpreadConstraints"):
         return []
@@ -99,8 +107,12 @@ def _default_constraints(pod: PodInfo) -> list[tuple[Mapping[str, Any], Constrai
         return other.controller_uid == owner and not other.terminating
 
     return [
-        ({}, Constraint(HOSTNAME, 3, 1, matches, 1)),
-        ({}, Constraint(ZONE, 5, 1, matches, 1)),
+        (
+            raw,
+            Constraint(str(raw["topologyKey"]), int(raw.get("maxSkew") or 1), 1, matches, 1),
+        )
+        for raw in defaults
+        if raw.get("whenUnsatisfiable", "ScheduleAnyway") == action
     ]
 
 
@@ -134,27 +146,37 @@ class PodTopologySpread:
     """Filter and score on even spreading."""
 
     name = "PodTopologySpread"
-    events = frozenset(
-        {
-            ClusterEvent.NODE_ADDED,
-            ClusterEvent.NODE_LABELS,
-            ClusterEvent.NODE_TAINTS,
-            ClusterEvent.POD_ADDED,
-            ClusterEvent.POD_REMOVED,
-            ClusterEvent.POD_CHANGED,
-        }
+    events = cluster.on(
+        cluster.NODE_ADDED,
+        cluster.NODE_LABELS,
+        cluster.NODE_TAINTS,
+        cluster.POD_ADDED,
+        cluster.POD_REMOVED,
+        cluster.POD_CHANGED,
     )
+
+    def __init__(self, args: Mapping[str, Any]) -> None:
+        """PodTopologySpreadArgs: `defaultingType` System (upstream's two), or List with `defaultConstraints`."""
+        listed = args.get("defaultConstraints") or ()
+        kind = args.get("defaultingType") or ("List" if listed else "System")
+        if kind not in ("System", "List"):
+            raise ValueError(f"defaultingType: {kind!r} is neither System nor List")
+        if kind == "System" and listed:
+            raise ValueError("defaultConstraints: only with defaultingType List")
+        self._defaults = SYSTEM_DEFAULTS if kind == "System" else tuple(listed)
 
     def pre_filter(self, state: CycleState, pod: PodInfo, nodes: Sequence[NodeInfo]) -> Status:
         """Count the matching pods of every domain."""
         # The scores compare with all nodes, feasible or not, so their counts are made here too.
-        soft = _constraints(pod, "ScheduleAnyway") or _default_constraints(pod)
-        if soft and all(constraint.key not in (HOSTNAME, ZONE) for _, constraint in soft):
+        stated = _constraints(pod, "ScheduleAnyway")
+        soft = stated or _defaults_for(pod, self._defaults, "ScheduleAnyway")
+        if stated and all(constraint.key not in (HOSTNAME, ZONE) for _, constraint in soft):
             state.put(_SOFT, _count(soft, pod, nodes))
         else:
             # Default spreading does not ask for a zone label on every node.
             state.put(_SOFT, [c for entry in soft for c in _count([entry], pod, nodes)])
         found = _constraints(pod, "DoNotSchedule")
+        found = found or _defaults_for(pod, self._defaults, "DoNotSchedule")
         if not found:
             return SKIP
         state.put(_HARD, _count(found, pod, nodes))

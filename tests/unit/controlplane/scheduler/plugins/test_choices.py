@@ -5,13 +5,17 @@ from typing import Any
 
 import pytest
 
+from controlplane.client.events import EventRecorder
+from controlplane.client.indexer import Indexer
 from controlplane.client.rest import RestClient
 from controlplane.client.transport import HttpTransport
 from controlplane.kinds.core.pod.tolerations import tolerates
+from controlplane.scheduler.framework.handle import Handle
 from controlplane.scheduler.framework.node_info import NodeInfo, pod_info
 from controlplane.scheduler.framework.resources import pod_requests
+from controlplane.scheduler.framework.waiting import WaitingPods
 from controlplane.scheduler.plugins.node_ports import conflict
-from controlplane.scheduler.plugins.registry import build_framework
+from controlplane.scheduler.profiles import Profile
 from controlplane.scheduler.schedule_one import choose
 from kvstore.base.clock import ManualClock
 
@@ -44,8 +48,15 @@ def pod(name: str = "p", *, labels: Any = None, owner: str = "", **spec: Any) ->
     }
 
 
+def handle() -> Handle:
+    clock = ManualClock()
+    client = RestClient(HttpTransport(["http://127.0.0.1:1"], clock))
+    recorder = EventRecorder(client, "test", clock)
+    return Handle(client, lambda resource: Indexer(), tuple, recorder, WaitingPods(clock), clock)
+
+
 def decide(subject: dict[str, Any], *nodes: NodeInfo) -> tuple[str | None, str]:
-    framework = build_framework(RestClient(HttpTransport(["http://127.0.0.1:1"], ManualClock())))
+    framework = Profile().build(handle())
     decision = choose(framework, pod_info(subject), nodes, random.Random(1))
     return decision.node_name, decision.diagnosis.text() if decision.node_name is None else ""
 
