@@ -22,7 +22,8 @@ from controlplane.apiserver.lookup import CachedLookup
 from controlplane.apiserver.metrics import Metrics
 from controlplane.apiserver.nodes.kubelet import KubeletClient
 from controlplane.apiserver.registry.allocation.interface import Allocator, NoAllocator
-from controlplane.apiserver.registry.allocation.services import ServiceAllocator
+from controlplane.apiserver.registry.allocation.repair import repair_for_ever
+from controlplane.apiserver.registry.allocation.services import Ledger, ServiceAllocator
 from controlplane.apiserver.registry.registry import Registry
 from controlplane.apiserver.served import Parts
 from controlplane.kinds.catalog import SCHEME
@@ -59,7 +60,7 @@ def build_parts(
         ]
     )
     allocators: dict[Resource, Allocator] = {
-        SERVICES: ServiceAllocator(SERVICES, storage, config.service_ip_range),
+        SERVICES: ServiceAllocator(SERVICES, storage, config.service_ip_range, clock, rng),
     }
     nothing = NoAllocator()
 
@@ -143,6 +144,9 @@ class ApiServer:
         # The rest waits for the store by itself.
         self._supervisor.start(bootstrap.bootstrap(self.parts), "bootstrap")
         self._supervisor.start(self._warm(), "warm")
+        ledger = Ledger(self.parts.storage, self.parts.clock, self.parts.rng)
+        ranges = repair_for_ever(SERVICES, ledger, self.parts.clock)
+        self._supervisor.start(ranges, "ranges", eternal=True)
         self._supervisor.start(self._custom.run(), "custom resources", eternal=True)
 
     async def _warm(self) -> None:

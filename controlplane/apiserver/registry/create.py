@@ -80,13 +80,29 @@ def _check_identity(registry: Registry, namespace: str, obj: Obj, context: Write
 
 async def _create(registry: Registry, namespace: str, obj: Obj, context: WriteContext) -> Obj:
     """Complete and store an object that has its name, as mutating plugins have left it."""
-    fields, resource, kind = meta.ensure_metadata(obj), registry.resource, registry.kind
+    fields, resource = meta.ensure_metadata(obj), registry.resource
     for field in _SERVER_FIELDS:
         fields.pop(field, None)
     fields["uid"] = str(uuid.UUID(int=registry.rng.getrandbits(128), version=4))
     fields["creationTimestamp"] = registry.now()
-    registry.strategy.prepare_for_create(obj)
     name = meta.name(obj)
+    with translating(resource, name):
+        taken = await registry.allocator.for_create(obj, is_dry_run=context.is_dry_run)
+    try:
+        stored = await _store(registry, namespace, obj, context)
+    except errors.APIError as error:
+        if error.outcome_known:
+            # Else the object may be stored after all, and must not lose what it has; the repair will tell.
+            await taken.revert()
+        raise
+    await taken.commit()
+    return stored
+
+
+async def _store(registry: Registry, namespace: str, obj: Obj, context: WriteContext) -> Obj:
+    """Prepare, judge and store an object that has all it needs of shared ranges."""
+    resource, kind, name = registry.resource, registry.kind, meta.name(obj)
+    registry.strategy.prepare_for_create(obj)
     if not name:
         text = "Required value: name or generateName is required"
         raise errors.Invalid.for_resource(
@@ -104,14 +120,9 @@ async def _create(registry: Registry, namespace: str, obj: Obj, context: WriteCo
     with translating(resource, name):
         if context.is_dry_run:
             return await _pretend(registry, key, obj)
-        await registry.allocator.allocate(obj)
-        try:
-            stored = await registry.storage.create(
-                key, registry.as_stored(obj), ttl_seconds=registry.strategy.ttl_seconds
-            )
-        except KeyExistsError:
-            await registry.allocator.release(obj)
-            raise
+        stored = await registry.storage.create(
+            key, registry.as_stored(obj), ttl_seconds=registry.strategy.ttl_seconds
+        )
     return registry.served(stored)
 
 

@@ -16,9 +16,11 @@ from controlplane.api.meta import Obj
 from controlplane.api.validation import objects
 from controlplane.apiserver.admission import interface as admission
 from controlplane.apiserver.registry import managed
+from controlplane.apiserver.registry.allocation.interface import Allocation
 from controlplane.apiserver.registry.delete import is_finished
 from controlplane.apiserver.requests.context import Transform, WriteContext
 from controlplane.apiserver.storage_errors import translating
+from controlplane.storage.errors import StorageError
 from controlplane.storage.interface import Preconditions, Removal
 
 if TYPE_CHECKING:
@@ -39,11 +41,15 @@ async def update(
     """Replace the object by what `transform` makes of it."""
     key = registry.row.key(namespace, name)
     removed: list[Obj] = []
+    taken: list[Allocation] = []
 
     async def change(live: Obj) -> Obj | Removal:
+        while taken:
+            # Another writer was first: this try begins anew.
+            await taken.pop().revert()
         served = registry.served(live)
         wanted = await transform(meta.copy_of(served))
-        return await _changed(registry, wanted, served, name, context)
+        return await _changed(registry, wanted, served, name, context, taken)
 
     async def stored(live: Obj) -> Obj | Removal:
         result = await change(live)
@@ -58,21 +64,33 @@ async def update(
             preconditions.check(key, live)
             result = await change(live)
             return registry.served(result.obj if isinstance(result, Removal) else result)
-        written = await registry.storage.guaranteed_update(
-            key,
-            stored,
-            preconditions=preconditions,
-            ttl_seconds=registry.strategy.ttl_seconds,
-        )
+        try:
+            written = await registry.storage.guaranteed_update(
+                key,
+                stored,
+                preconditions=preconditions,
+                ttl_seconds=registry.strategy.ttl_seconds,
+            )
+        except (errors.APIError, StorageError) as error:
+            if taken and error.outcome_known:
+                await taken.pop().revert()
+            raise
         if removed:
             await registry.allocator.release(removed[0])
+        if taken:
+            await taken.pop().commit()
     return registry.served(written)
 
 
 async def _changed(
-    registry: Registry, obj: Obj, live: Obj, name: str, context: WriteContext
+    registry: Registry,
+    obj: Obj,
+    live: Obj,
+    name: str,
+    context: WriteContext,
+    taken: list[Allocation],
 ) -> Obj | Removal:
-    """The object to store when a client wants `obj` in place of `live`."""
+    """The object to store when a client wants `obj` in place of `live`; `taken` gets what was taken for it."""
     kind, strategy = registry.kind, registry.strategy
     _check_identity(registry, obj, live, name)
     kind.default(obj)
@@ -86,6 +104,7 @@ async def _changed(
     if context.subresource == "status":
         strategy.prepare_for_status_update(obj, live)
     elif not context.subresource:
+        taken.append(await registry.allocator.for_update(obj, live, is_dry_run=context.is_dry_run))
         strategy.prepare_for_update(obj, live)
     strategy.bump_generation(obj, live)
     causes: list[Cause] = []

@@ -1,132 +1,295 @@
-"""Services: each gets a cluster IP of its own, and node ports where its type asks for them.
+"""Services: each gets cluster IPs of its own, and node ports where its type asks for them.
 
-Uniqueness comes from the store: an address is taken by creating the key `/registry/ranges/serviceips/<address>`, which
-only one server can do. The first address tried comes from a hash of the namespace and name, so that the same Service
-mostly gets the same address again. The first 16 addresses of the range are left for fixed use (`kubernetes` is .1).
+Uniqueness comes from the store: an address is taken by creating its IPAddress object, a node port by creating the key
+`/registry/ranges/servicenodeports/<port>`; only one server can do either. Of two writes of one Service each takes for
+itself and gives back what is not stored. What a crash has left taken is found by `repair`.
 """
 
-import ipaddress
-import zlib
+from __future__ import annotations
 
-from controlplane.api import meta
+import ipaddress
+import random
+import uuid
+from dataclasses import dataclass, field
+
+from controlplane.api import meta, times
 from controlplane.api.errors import Cause, Internal, Invalid
-from controlplane.api.meta import Obj
+from controlplane.api.meta import Obj, View
 from controlplane.api.resource import Resource
+from controlplane.api.validation import causes as fields
+from controlplane.api.validation.addresses import parse
+from controlplane.apiserver.registry.allocation.interface import Allocation
+from controlplane.apiserver.registry.allocation.ranges import AddressRange, PortRange
+from controlplane.kinds.core import service_fields
 from controlplane.storage.errors import KeyExistsError, KeyNotFoundError
 from controlplane.storage.interface import Storage
+from kvstore.base.clock import Clock
 
-_FIXED = 16
-_NODE_PORTS = range(30000, 32768)
-_MAX_TRIES = 4096
+ADDRESSES = "/registry/ipaddresses/"
+PORTS = "/registry/ranges/servicenodeports/"
+_FAMILY_LABEL = "ipaddress.kubernetes.io/ip-family"
+_MANAGED_LABEL = "ipaddress.kubernetes.io/managed-by"
+_MANAGER = "ipallocator.k8s.io"
+
+
+@dataclass(slots=True)
+class _Taken:
+    """The `Allocation` of one write: keys taken for it, keys to give back once it is stored."""
+
+    ledger: Ledger
+    is_dry_run: bool
+    taken: list[str] = field(default_factory=list)
+    freed: list[str] = field(default_factory=list)
+    owner: Obj = field(default_factory=dict)
+
+    async def take(self, key: str) -> bool:
+        """Take a key; False when somebody has it."""
+        if self.is_dry_run:
+            return True
+        if not await self.ledger.take(key, self.owner):
+            return False
+        self.taken.append(key)
+        return True
+
+    async def commit(self) -> None:
+        """See `Allocation.commit`."""
+        if not self.is_dry_run:
+            await self.ledger.free(self.freed, self.owner)
+
+    async def revert(self) -> None:
+        """See `Allocation.revert`."""
+        await self.ledger.free(self.taken, self.owner)
+        self.taken = []
+
+
+class Ledger:
+    """Who has which address and port, in the store."""
+
+    def __init__(self, storage: Storage, clock: Clock, rng: random.Random) -> None:
+        self.storage = storage
+        self._clock = clock
+        self._rng = rng
+
+    async def take(self, key: str, service: Obj) -> bool:
+        """Write that the service has it; False when somebody has it already."""
+        try:
+            await self.storage.create(key, self._entry(key, service))
+        except KeyExistsError:
+            return False
+        return True
+
+    def _entry(self, key: str, service: Obj) -> Obj:
+        name = key.rpartition("/")[2]
+        metadata: Obj = {
+            "name": name,
+            "uid": str(uuid.UUID(int=self._rng.getrandbits(128), version=4)),
+            "creationTimestamp": times.to_rfc3339(self._clock.time()),
+        }
+        owner = {"namespace": meta.namespace(service), "name": meta.name(service)}
+        if not key.startswith(ADDRESSES):
+            return {"metadata": metadata, "owner": owner}
+        family = service_fields.family_of(name)
+        metadata["labels"] = {_FAMILY_LABEL: family, _MANAGED_LABEL: _MANAGER}
+        return {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "IPAddress",
+            "metadata": metadata,
+            "spec": {"parentRef": {"resource": "services", **owner}},
+        }
+
+    async def free(self, keys: list[str], service: Obj) -> None:
+        """Give back those that the service has."""
+        for key in keys:
+            try:
+                held = await self.storage.get(key)
+                if owner_of(held) == (meta.namespace(service), meta.name(service)):
+                    await self.storage.delete(key)
+            except KeyNotFoundError:
+                continue
+
+
+def owner_of(entry: View) -> tuple[str, str]:
+    """(namespace, name) of the service that has an address or a port."""
+    owner = (entry.get("spec") or {}).get("parentRef") or entry.get("owner") or {}
+    return str(owner.get("namespace") or ""), str(owner.get("name") or "")
+
+
+def keys_of(spec: View) -> list[str]:
+    """The keys of all that a service has of the ranges."""
+    keys = []
+    if service_fields.needs_cluster_ip(spec):
+        keys = [ADDRESSES + one for one in spec.get("clusterIPs") or () if one and one != "None"]
+    ports = service_fields.node_ports(spec)
+    if service_fields.needs_health_check(spec) and spec.get("healthCheckNodePort"):
+        ports.append(spec["healthCheckNodePort"])
+    return keys + [f"{PORTS}{port}" for port in dict.fromkeys(ports)]
 
 
 class ServiceAllocator:
-    """Cluster IPs and node ports, as `Allocator` asks."""
+    """Cluster IPs and node ports, as `Allocator` asks; the first of `ip_ranges` (by commas) is the default family."""
 
-    def __init__(self, resource: Resource, storage: Storage, ip_range: str) -> None:
+    def __init__(
+        self,
+        resource: Resource,
+        storage: Storage,
+        ip_ranges: str,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
         self._resource = resource
-        self._storage = storage
-        self._network = ipaddress.ip_network(ip_range)
+        self.ledger = Ledger(storage, clock, rng)
+        networks = [ipaddress.ip_network(text.strip()) for text in ip_ranges.split(",")]
+        self._ranges = {one.family: one for one in map(AddressRange, networks)}
+        self._ports = PortRange()
 
-    async def allocate(self, obj: Obj) -> None:
-        """Take a cluster IP and the node ports."""
+    async def for_create(self, obj: Obj, *, is_dry_run: bool) -> Allocation:
+        """See `Allocator.for_create`."""
+        service_fields.agree_on_addresses(obj.setdefault("spec", {}), None)
+        taken = _Taken(self.ledger, is_dry_run, owner=obj)
+        return await self._complete(obj, None, taken)
+
+    async def for_update(self, obj: Obj, live: Obj, *, is_dry_run: bool) -> Allocation:
+        """See `Allocator.for_update`."""
         spec = obj.setdefault("spec", {})
-        if spec.get("type") == "ExternalName":
+        service_fields.keep_allocated(spec, meta.spec(live))
+        service_fields.agree_on_addresses(spec, meta.spec(live))
+        return await self._complete(obj, live, _Taken(self.ledger, is_dry_run, owner=live))
+
+    async def _complete(self, obj: Obj, live: Obj | None, taken: _Taken) -> Allocation:
+        had = keys_of(meta.spec(live)) if live is not None else []
+        try:
+            causes = service_fields.init_families(obj, live, list(self._ranges))
+            self._refuse(obj, causes)
+            await self._take_addresses(obj, live, taken)
+            await self._take_ports(obj, set(had), taken)
+        except BaseException:
+            await taken.revert()
+            raise
+        has = _after_drop(obj, live)
+        taken.freed = [key for key in had if key not in has]
+        return taken
+
+    def _refuse(self, obj: Obj, causes: list[Cause]) -> None:
+        if causes:
+            raise Invalid.for_resource(self._resource, meta.name(obj), causes)
+
+    async def _take_addresses(self, obj: Obj, live: Obj | None, taken: _Taken) -> None:
+        spec = meta.spec(obj)
+        old = meta.spec(live) if live is not None else {}
+        if not service_fields.needs_cluster_ip(spec) or spec.get("clusterIP") == "None":
             return
-        address = spec.get("clusterIP")
-        if address != "None":
-            if address:
-                await self._take_given(obj, "clusterIPs", "serviceips", address)
-            else:
-                address = await self._take_any(obj)
-            spec.setdefault("ipFamilies", ["IPv4"])
-        spec["clusterIP"] = address
-        spec["clusterIPs"] = [address]
-        spec.setdefault("ipFamilyPolicy", "SingleStack")
-        if address == "None":
-            spec.setdefault("ipFamilies", ["IPv4"])
-        if spec.get("type") in ("NodePort", "LoadBalancer"):
-            await self._take_node_ports(obj)
+        if old.get("clusterIP") == "None" or service_fields.keeps_preferred_families(spec, old):
+            return
+        known = set(old.get("clusterIPs") or ()) if old.get("type") != "ExternalName" else set()
+        addresses = list(spec.get("clusterIPs") or ())
+        for index, family in enumerate(spec.get("ipFamilies") or ()):
+            if index >= len(addresses):
+                addresses.append(await self._any_address(obj, family, taken))
+            elif addresses[index] not in known:
+                await self._given_address(obj, family, addresses, index, taken)
+        spec["clusterIPs"] = addresses
+        if addresses:
+            spec["clusterIP"] = addresses[0]
 
-    async def _take_given(self, obj: Obj, field: str, kind: str, value: str) -> None:
-        if not await self._take(kind, value, obj):
-            text = f'Invalid value: "{value}": provided {"IP" if "ip" in kind else "port"} is already allocated'
-            raise Invalid.for_resource(
-                self._resource, meta.name(obj), [Cause(f"spec.{field}", text)]
-            )
-
-    async def _take_any(self, obj: Obj) -> str:
-        usable = self._network.num_addresses - 2 - _FIXED
-        start = zlib.crc32(f"{meta.namespace(obj)}/{meta.name(obj)}".encode())
-        for step in range(min(usable, _MAX_TRIES)):
-            address = str(self._network[1 + _FIXED + (start + step) % usable])
-            if await self._take("serviceips", address, obj):
+    async def _any_address(self, obj: Obj, family: str, taken: _Taken) -> str:
+        for address in self._ranges[family].candidates(f"{meta.namespace(obj)}/{meta.name(obj)}"):
+            if await taken.take(ADDRESSES + address):
                 return address
-        raise Internal("failed to allocate a serviceIP: range is full")
+        raise Internal(
+            f'failed to allocate a serviceIP for Service "{meta.name(obj)}": range is full'
+        )
 
-    async def _take_node_ports(self, obj: Obj) -> None:
-        for port in meta.spec(obj).get("ports") or ():
-            if port.get("nodePort"):
-                await self._take_given(
-                    obj, "ports.nodePort", "servicenodeports", str(port["nodePort"])
-                )
-                continue
-            start = zlib.crc32(f"{meta.key_of(obj)}/{port.get('port')}".encode())
-            for step in range(len(_NODE_PORTS)):
-                number = _NODE_PORTS[(start + step) % len(_NODE_PORTS)]
-                if await self._take("servicenodeports", str(number), obj):
-                    port["nodePort"] = number
-                    break
-
-    async def _take(self, kind: str, value: str, obj: Obj) -> bool:
-        key = f"/registry/ranges/{kind}/{value}"
-        owner = {"namespace": meta.namespace(obj), "name": meta.name(obj), "uid": meta.uid(obj)}
-        try:
-            await self._storage.create(key, {"metadata": {}, "owner": owner})
-        except KeyExistsError:
-            return await self._take_over(key, owner)
-        return True
-
-    async def _take_over(self, key: str, owner: Obj) -> bool:
-        """Take what a service that no longer exists has left behind."""
-        try:
-            held = await self._storage.get(key)
-        except KeyNotFoundError:
-            return False
-        holder = held.get("owner") or {}
-        if holder.get("uid") == owner["uid"]:
-            return True
-        service = self._resource.key(holder.get("namespace", ""), holder.get("name", ""))
-        try:
-            found = await self._storage.get(service)
-        except KeyNotFoundError:
-            # Its creator may be between the two writes; only the same name may inherit.
-            if (holder.get("namespace"), holder.get("name")) != (owner["namespace"], owner["name"]):
-                return False
+    async def _given_address(
+        self, obj: Obj, family: str, addresses: list[str], index: int, taken: _Taken
+    ) -> None:
+        text = addresses[index]
+        address = parse(text)
+        network = self._ranges[family]
+        if address is None or not network.contains(address):
+            why = (
+                f"the provided IP ({text}) is not in the valid range. The range of valid IPs is "
+                f"{network.network}"
+            )
+        elif await taken.take(ADDRESSES + str(address)):
+            return
         else:
-            if meta.uid(found) == holder.get("uid"):
-                return False
+            why = "provided IP is already allocated"
+        detail = f"failed to allocate IP {text}: {why}"
+        self._refuse(obj, [fields.invalid("spec.clusterIPs", addresses, detail)])
 
-        async def owned(live: Obj) -> Obj:
-            return {**live, "owner": owner}
+    async def _take_ports(self, obj: Obj, had: set[str], taken: _Taken) -> None:
+        spec = meta.spec(obj)
+        ports = spec.get("ports") or []
+        mine: set[int] = set()
+        if spec.get("type") in ("NodePort", "LoadBalancer"):
+            by_port: dict[object, int] = {}
+            for index, row in enumerate(ports):
+                if row.get("nodePort"):
+                    where = f"spec.ports[{index}].nodePort"
+                    await self._given_port(obj, row["nodePort"], where, had, mine, taken)
+                    by_port.setdefault(row.get("port"), row["nodePort"])
+            for row in ports:
+                if row.get("nodePort") or not service_fields.needs_node_port(spec):
+                    continue
+                # TCP and UDP of one port share a node port.
+                number = by_port.get(row.get("port"))
+                if number is None or _has(ports, number, row.get("protocol")):
+                    number = await self._any_port(obj, f"/{row.get('port')}", taken)
+                    mine.add(number)
+                row["nodePort"] = by_port[row.get("port")] = number
+        if service_fields.needs_health_check(spec):
+            number = spec.get("healthCheckNodePort")
+            if not number:
+                spec["healthCheckNodePort"] = await self._any_port(obj, "/health", taken)
+            elif f"{PORTS}{number}" not in had and number not in mine:
+                await self._health_port(number, taken)
 
-        await self._storage.guaranteed_update(key, owned)
-        return True
+    async def _given_port(
+        self, obj: Obj, number: int, where: str, had: set[str], mine: set[int], taken: _Taken
+    ) -> None:
+        key = f"{PORTS}{number}"
+        if key in had or number in mine:
+            return
+        why = self._bad_port(number)
+        if not why and await taken.take(key):
+            mine.add(number)
+            return
+        why = why or "provided port is already allocated"
+        self._refuse(obj, [fields.invalid(where, number, why)])
+
+    def _bad_port(self, number: int) -> str:
+        if number in self._ports:
+            return ""
+        return f"provided port is not in the valid range. The range of valid ports is {self._ports}"
+
+    async def _health_port(self, number: int, taken: _Taken) -> None:
+        why = self._bad_port(number)
+        if not why and await taken.take(f"{PORTS}{number}"):
+            return
+        why = why or "provided port is already allocated"
+        raise Internal(f"failed to allocate requested HealthCheck NodePort {number}: {why}")
+
+    async def _any_port(self, obj: Obj, what: str, taken: _Taken) -> int:
+        used = set(service_fields.node_ports(meta.spec(obj)))
+        seed = f"{meta.namespace(obj)}/{meta.name(obj)}{what}"
+        for number in self._ports.candidates(seed):
+            if number not in used and await taken.take(f"{PORTS}{number}"):
+                return number
+        raise Internal("failed to allocate a nodePort: range is full")
 
     async def release(self, obj: Obj) -> None:
-        """Give the addresses and ports back."""
-        spec = meta.spec(obj)
-        taken = [("serviceips", one) for one in spec.get("clusterIPs") or () if one != "None"]
-        taken += [
-            ("servicenodeports", str(port["nodePort"]))
-            for port in spec.get("ports") or ()
-            if port.get("nodePort")
-        ]
-        for kind, value in taken:
-            key = f"/registry/ranges/{kind}/{value}"
-            try:
-                held = await self._storage.get(key)
-                if (held.get("owner") or {}).get("uid") == meta.uid(obj):
-                    await self._storage.delete(key)
-            except KeyNotFoundError:
-                continue
+        """See `Allocator.release`."""
+        await self.ledger.free(keys_of(meta.spec(obj)), obj)
+
+
+def _after_drop(obj: Obj, live: Obj | None) -> set[str]:
+    """The keys that the object will have once the strategy has cleared what does not go with its type."""
+    if live is None:
+        return set(keys_of(meta.spec(obj)))
+    spec = meta.copy_of(meta.spec(obj))
+    service_fields.drop_type_dependent(spec, meta.spec(live))
+    return set(keys_of(spec))
+
+
+def _has(ports: list[Obj], number: int, protocol: object) -> bool:
+    return any(row.get("nodePort") == number and row.get("protocol") == protocol for row in ports)
