@@ -53,7 +53,9 @@ def dns_label(text: str) -> list[str]:
     problems = []
     if len(text) > 63:
         problems.append(_too_long(63))
-    if not _LABEL_RE.fullmatch(text):
+    if "." in text:
+        problems.append("must not contain dots")
+    elif not _LABEL_RE.fullmatch(text):
         problems.append(
             _regex(
                 "a lowercase RFC 1123 label must consist of lower case alphanumeric characters "

@@ -32,6 +32,8 @@ class Strategy:
     allows_unconditional_update = True
     # Seconds after which the store forgets an object; 0 keeps it.
     ttl_seconds = 0
+    # Whether a PUT of an object that is not there makes it.
+    creates_on_update = False
     # Whether DELETE answers with the object when it is gone, and not with a Status.
     returns_deleted = False
 
@@ -44,8 +46,6 @@ class Strategy:
             obj.pop("status", None)
         if self.has_generation:
             meta.ensure_metadata(obj)["generation"] = 1
-        else:
-            meta.ensure_metadata(obj).pop("generation", None)
 
     def prepare_for_update(self, obj: Obj, live: Obj) -> None:
         """Reset what a plain update may not change."""

@@ -24,15 +24,14 @@ def validate_metadata(
     """
     md = meta.metadata(obj)
     causes: list[Cause] = []
-    prefix = md.get("generateName")
-    name = md.get("name")
+    prefix, name = md.get("generateName"), md.get("name")
+    if prefix:
+        problems = validate_name(names.as_prefix(str(prefix)))
+        causes += fields.each("metadata.generateName", prefix, problems)
     if not name:
         causes.append(fields.required("metadata.name", "name or generateName is required"))
     else:
         causes += fields.each("metadata.name", name, validate_name(str(name)))
-    if prefix:
-        problems = validate_name(names.as_prefix(str(prefix)))
-        causes += fields.each("metadata.generateName", prefix, problems)
     namespace = md.get("namespace")
     if resource.namespaced:
         if not namespace:
@@ -44,17 +43,22 @@ def validate_metadata(
     causes += fields.non_negative("metadata.generation", md.get("generation"))
     causes += validate_labels("metadata.labels", md.get("labels"))
     causes += validate_annotations("metadata.annotations", md.get("annotations"))
-    causes += _owners(md.get("ownerReferences"))
-    for finalizer in md.get("finalizers") or ():
-        causes += fields.each("metadata.finalizers", finalizer, names.qualified_name(finalizer))
+    causes += validate_owners(md.get("ownerReferences"))
+    return causes + _finalizers(md.get("finalizers") or [])
+
+
+def _finalizers(finalizers: list[str]) -> list[Cause]:
+    path = "metadata.finalizers"
+    causes: list[Cause] = []
+    for finalizer in finalizers:
+        causes += fields.each(path, finalizer, names.qualified_name(finalizer))
+    if "orphan" in finalizers and "foregroundDeletion" in finalizers:
+        detail = "finalizer orphan and foregroundDeletion cannot be both set"
+        causes.append(fields.invalid(path, finalizers, detail))
+    for index, finalizer in enumerate(finalizers):
         if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
-            causes.append(
-                fields.invalid(
-                    "metadata.finalizers",
-                    finalizer,
-                    "name is neither a standard finalizer name nor is it fully qualified",
-                )
-            )
+            detail = "name is neither a standard finalizer name nor is it fully qualified"
+            causes.append(fields.invalid(f"{path}[{index}]", finalizer, detail))
     return causes
 
 
@@ -81,27 +85,32 @@ def validate_annotations(path: str, annotations: Any) -> list[Cause]:
     return causes
 
 
-def _owners(references: Any) -> list[Cause]:
+def validate_owners(references: Any) -> list[Cause]:
+    """Causes in ownerReferences."""
+    path = "metadata.ownerReferences"
     causes: list[Cause] = []
-    controllers = []
-    for index, reference in enumerate(references or ()):
-        path = f"metadata.ownerReferences[{index}]"
-        for key in ("apiVersion", "kind", "name", "uid"):
+    first = ""
+    for reference in references or ():
+        version, kind = reference.get("apiVersion") or "", reference.get("kind") or ""
+        if not version or version.endswith("/"):
+            detail = "version must not be empty"
+            causes.append(fields.invalid(f"{path}.apiVersion", version, detail))
+        for key in ("kind", "name", "uid"):
             if not reference.get(key):
-                detail = f"{key} must not be empty"
-                causes.append(fields.invalid(f"{path}.{key}", reference.get(key) or "", detail))
-        if reference.get("controller"):
-            controllers.append(reference)
-    if len(controllers) > 1:
-        first, second = (f"{c.get('kind')}/{c.get('name')}" for c in controllers[:2])
-        causes.append(
-            fields.invalid(
-                "metadata.ownerReferences",
-                references,
-                'Only one reference can have Controller set to true. Found "true" in '
-                f"references for {first} and {second}",
+                causes.append(fields.invalid(f"{path}.{key}", "", "must not be empty"))
+        if (version, kind) == ("v1", "Event"):
+            detail = "/v1, Kind=Event is disallowed from being an owner"
+            causes.append(fields.invalid(path, reference, detail))
+        if not reference.get("controller"):
+            continue
+        name = f"{kind}/{reference.get('name') or ''}"
+        if first:
+            detail = (
+                'Only one reference can have Controller set to true. Found "true" in references '
+                f"for {first} and {name}"
             )
-        )
+            causes.append(fields.invalid(path, references, detail))
+        first = first or name
     return causes
 
 
@@ -125,6 +134,15 @@ def validate_metadata_update(new: Obj, old: Obj) -> list[Cause]:
                 "metadata.generation", fresh.get("generation"), "must not be decremented"
             )
         )
+    causes += no_new_finalizers(new, old)
+    causes += validate_labels("metadata.labels", fresh.get("labels"))
+    causes += validate_annotations("metadata.annotations", fresh.get("annotations"))
+    return causes + validate_owners(fresh.get("ownerReferences"))
+
+
+def no_new_finalizers(new: Obj, old: Obj) -> list[Cause]:
+    """The cause in finalizers that an object gets which is being deleted."""
+    causes: list[Cause] = []
     if meta.is_deleting(old):
         added = [f for f in meta.finalizers(new) if f not in meta.finalizers(old)]
         if added:
@@ -132,7 +150,9 @@ def validate_metadata_update(new: Obj, old: Obj) -> list[Cause]:
                 fields.forbidden(
                     "metadata.finalizers",
                     "no new finalizers can be added if the object is being deleted, "
-                    "found new finalizers " + ", ".join(f'"{name}"' for name in added),
+                    "found new finalizers []string{"
+                    + ", ".join(f'"{name}"' for name in sorted(added))
+                    + "}",
                 )
             )
     return causes

@@ -11,6 +11,7 @@ from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.strategy import DeleteOptions
 from controlplane.apiserver.bootstrap import rbac
+from controlplane.apiserver.registry.allocation.ranges import first_address
 from controlplane.apiserver.requests.context import LOOPBACK, WriteContext
 from controlplane.apiserver.served import Parts
 from controlplane.apiserver.storage_errors import translating
@@ -125,6 +126,8 @@ def _api_service(parts: Parts) -> Obj:
         },
         "spec": {
             "type": "ClusterIP",
+            # Pods find the API here: the first address of the range, on every cluster.
+            "clusterIP": first_address(parts.config.service_ip_range),
             "sessionAffinity": "None",
             "ports": [
                 {

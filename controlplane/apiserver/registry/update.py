@@ -14,6 +14,7 @@ from controlplane.api import errors, meta
 from controlplane.api.errors import Cause
 from controlplane.api.meta import Obj
 from controlplane.api.validation import objects
+from controlplane.api.validation.metadata import no_new_finalizers
 from controlplane.apiserver.admission import interface as admission
 from controlplane.apiserver.registry import managed
 from controlplane.apiserver.registry.allocation.interface import Allocation
@@ -113,7 +114,9 @@ async def _changed(
     elif context.subresource == "status":
         # A status write cannot break what it does not touch.
         causes = objects.validate_status(kind, obj, live)
-    registry.refuse(name, [*causes, *_new_finalizers(obj, live)])
+    else:
+        causes = no_new_finalizers(obj, live)
+    registry.refuse(name, causes)
     context.warnings.extend(kind.warnings(obj, live))
     obj = kind.kept(obj)
     if not context.is_admitted and registry.admission.validators(
@@ -168,16 +171,3 @@ def _check_identity(registry: Registry, obj: Obj, live: Obj, name: str) -> None:
     if not version and not registry.strategy.allows_unconditional_update:
         text = "Invalid value: 0x0: must be specified for an update"
         registry.refuse(name, [Cause("metadata.resourceVersion", text)])
-
-
-def _new_finalizers(obj: Obj, live: Obj) -> list[Cause]:
-    if not meta.is_deleting(live):
-        return []
-    added = sorted(set(meta.finalizers(obj)) - set(meta.finalizers(live)))
-    if not added:
-        return []
-    text = (
-        "Forbidden: no new finalizers can be added if the object is being deleted, found new "
-        f"finalizers {added}"
-    )
-    return [Cause("metadata.finalizers", text, "FieldValueForbidden")]

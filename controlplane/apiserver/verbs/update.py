@@ -1,6 +1,6 @@
 """PUT of an object, or of its status."""
 
-from controlplane.api import meta
+from controlplane.api import errors, meta
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.apiserver.http.messages import Request, Response
@@ -10,7 +10,7 @@ from controlplane.apiserver.served import Parts
 
 
 async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
-    """Replace the object by the body."""
+    """Replace the object by the body; 201 for kinds that a PUT may make."""
     registry = parts.registries[resource]
     obj = body.parse_object(request, registry.kind)
     info = request.info
@@ -20,5 +20,15 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
         return meta.copy_of(obj)
 
     context = writes.context_of(request, resource)
-    updated = await registry.update(info.namespace, info.name, replaced, context)
+    try:
+        updated = await registry.update(info.namespace, info.name, replaced, context)
+    except errors.NotFound:
+        if info.subresource or not registry.strategy.creates_on_update:
+            raise
+        fields = meta.ensure_metadata(obj)
+        fields.pop("resourceVersion", None)
+        if fields.setdefault("name", info.name) != info.name:
+            raise
+        created = await registry.create(info.namespace, obj, context)
+        return render.one(request, registry.kind, created, parts.clock, 201)
     return render.one(request, registry.kind, updated, parts.clock)

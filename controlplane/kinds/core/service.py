@@ -50,8 +50,9 @@ def _default(obj: Obj) -> None:
             port["targetPort"] = port.get("port") or 0
     if is_external(spec):
         set_missing(spec, "externalTrafficPolicy", "Cluster")
-    if spec["type"] in ("NodePort", "LoadBalancer", "ClusterIP"):
-        set_missing(spec, "internalTrafficPolicy", "Cluster")
+    is_served = spec["type"] in ("NodePort", "LoadBalancer", "ClusterIP")
+    if is_served and spec.get("internalTrafficPolicy") is None:
+        spec["internalTrafficPolicy"] = "Cluster"
     status = part(part(obj, "status"), "loadBalancer")
     if spec["type"] == "LoadBalancer":
         if spec.get("allocateLoadBalancerNodePorts") is None:
@@ -63,6 +64,7 @@ def _default(obj: Obj) -> None:
 
 class _ServiceStrategy(Strategy):
     returns_deleted = True
+    creates_on_update = True
 
     def prepare_for_create(self, obj: Obj) -> None:
         """A new service has no load balancer yet."""

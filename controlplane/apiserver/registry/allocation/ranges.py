@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from controlplane.api.validation.addresses import Address
 
@@ -45,6 +45,16 @@ class AddressRange:
         reserved = min(max(16, self.size // 16), 256) if self.size > 32 else 0
         for offset in _order(self.size, reserved, seed):
             yield str(self.network[1 + offset])
+
+
+def parse_ranges(text: str) -> list[AddressRange]:
+    """The ranges of a flag's value: networks joined by commas, the default family first; ValueError for others."""
+    return [AddressRange(ip_network(part.strip())) for part in text.split(",")]
+
+
+def first_address(text: str) -> str:
+    """The address of the API's own Service: the first one of the first range."""
+    return str(parse_ranges(text)[0].network[1])
 
 
 @dataclass(frozen=True, slots=True)

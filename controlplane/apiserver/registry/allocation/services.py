@@ -7,7 +7,6 @@ itself and gives back what is not stored. What a crash has left taken is found b
 
 from __future__ import annotations
 
-import ipaddress
 import random
 import uuid
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from controlplane.api.resource import Resource
 from controlplane.api.validation import causes as fields
 from controlplane.api.validation.addresses import parse
 from controlplane.apiserver.registry.allocation.interface import Allocation
-from controlplane.apiserver.registry.allocation.ranges import AddressRange, PortRange
+from controlplane.apiserver.registry.allocation.ranges import PortRange, parse_ranges
 from controlplane.kinds.core import service_fields
 from controlplane.storage.errors import KeyExistsError, KeyNotFoundError
 from controlplane.storage.interface import Storage
@@ -138,8 +137,7 @@ class ServiceAllocator:
     ) -> None:
         self._resource = resource
         self.ledger = Ledger(storage, clock, rng)
-        networks = [ipaddress.ip_network(text.strip()) for text in ip_ranges.split(",")]
-        self._ranges = {one.family: one for one in map(AddressRange, networks)}
+        self._ranges = {one.family: one for one in parse_ranges(ip_ranges)}
         self._ports = PortRange()
 
     async def for_create(self, obj: Obj, *, is_dry_run: bool) -> Allocation:
@@ -225,8 +223,10 @@ class ServiceAllocator:
             by_port: dict[object, int] = {}
             for index, row in enumerate(ports):
                 if row.get("nodePort"):
-                    where = f"spec.ports[{index}].nodePort"
-                    await self._given_port(obj, row["nodePort"], where, had, mine, taken)
+                    place = (row["nodePort"], f"spec.ports[{index}].nodePort")
+                    # On create the same number twice is only let pass for the two protocols of one port.
+                    is_known = bool(had) or by_port.get(row.get("port")) == row["nodePort"]
+                    await self._given_port(obj, place, had, mine, taken, is_known=is_known)
                     by_port.setdefault(row.get("port"), row["nodePort"])
             for row in ports:
                 if row.get("nodePort") or not service_fields.needs_node_port(spec):
@@ -245,13 +245,22 @@ class ServiceAllocator:
                 await self._health_port(number, taken)
 
     async def _given_port(
-        self, obj: Obj, number: int, where: str, had: set[str], mine: set[int], taken: _Taken
+        self,
+        obj: Obj,
+        place: tuple[int, str],
+        had: set[str],
+        mine: set[int],
+        taken: _Taken,
+        *,
+        is_known: bool,
     ) -> None:
+        number, where = place
         key = f"{PORTS}{number}"
-        if key in had or number in mine:
+        if key in had or (number in mine and is_known):
             return
-        why = self._bad_port(number)
-        if not why and await taken.take(key):
+        # Compat: upstream's dry run does not look at the range.
+        why = "" if taken.is_dry_run else self._bad_port(number)
+        if not why and number not in mine and await taken.take(key):
             mine.add(number)
             return
         why = why or "provided port is already allocated"
