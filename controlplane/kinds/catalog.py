@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controlplane.api.kind import Kind
 from controlplane.api.scheme import Scheme
+from controlplane.kinds.admissionregistration import group as admissionregistration
 from controlplane.kinds.apiextensions import group as apiextensions
 from controlplane.kinds.apps import group as apps
 from controlplane.kinds.authentication import group as authentication
@@ -34,6 +35,7 @@ BUILT_IN: tuple[Kind, ...] = (
     *policy.KINDS,
     *rbac.KINDS,
     *storage.KINDS,
+    *admissionregistration.KINDS,
     *apiextensions.KINDS,
     *scheduling.KINDS,
     *coordination.KINDS,

@@ -18,8 +18,9 @@ from typing import Any
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_optional, ext_strings
 
-from controlplane.api.cel import ast, networks, quantities, sequences, texts
+from controlplane.api.cel import ast, authorization, networks, quantities, sequences, texts
 from controlplane.api.cel.tagged import FunctionError
+from controlplane.api.cel.wording import as_upstream
 
 _T = cel.Type
 _MAP = _T.Map(_T.STRING, _T.DYN)
@@ -92,6 +93,16 @@ def _formats() -> list[cel.FunctionDecl]:
 
     return [
         _declared(f"format.{name}", (_MAP, [], False, constant(name))) for name in texts.FORMATS
+    ]
+
+
+def _authorization() -> list[cel.FunctionDecl]:
+    types = {authorization.MAP: _MAP, authorization.BOOL: _T.BOOL, authorization.STRING: _T.STRING}
+    return [
+        _declared(
+            name, (types[gives], [_MAP, *(types[t] for t in takes)], True, authorization.unanswered)
+        )
+        for name, (gives, takes) in authorization.FUNCTIONS.items()
     ]
 
 
@@ -188,6 +199,8 @@ def _functions() -> list[cel.FunctionDecl]:
         _declared("hasValue", (_T.BOOL, [_MAP], True, texts.has_value)),
         _declared("value", (_T.DYN, [_MAP], True, texts.optional_value)),
         _declared("orValue", (_T.DYN, [_MAP, _T.DYN], True, texts.or_value)),
+        _declared("jsonpatch.escapeKey", (_T.STRING, [_T.STRING], False, texts.escape_key)),
+        *_authorization(),
     ]
 
 
@@ -209,7 +222,7 @@ class Program:
         try:
             self._compiled = environment.compile(expression)
         except RuntimeError as error:
-            raise CompileError(_text(error)) from error
+            raise CompileError(as_upstream(_text(error))) from error
 
     @property
     def result_type(self) -> Any:

@@ -132,3 +132,8 @@ def or_value(value: Any, instead: Any) -> Any:
     """What an optional holds, or `instead`."""
     held = tagged.content(value, OPTIONAL, "orValue")
     return held[0] if held else instead
+
+
+def escape_key(key: str) -> str:
+    """A key as a JSON pointer spells it."""
+    return key.replace("~", "~0").replace("/", "~1")
