@@ -3,6 +3,9 @@
 from typing import Any
 
 from controlplane.controllers.deployment import reconciler as deployment
+from controlplane.controllers.endpoints import reconciler as endpoints
+from controlplane.controllers.endpointslice import reconciler as endpointslice
+from controlplane.controllers.endpointslicemirroring import reconciler as endpointslicemirroring
 from controlplane.controllers.framework.descriptor import Descriptor
 from controlplane.controllers.garbage import reconciler as garbage
 from controlplane.controllers.namespace import reconciler as namespace
@@ -15,6 +18,9 @@ from controlplane.controllers.tainteviction import reconciler as tainteviction
 
 CONTROLLERS: tuple[Descriptor[Any], ...] = (
     deployment.DESCRIPTOR,
+    endpoints.DESCRIPTOR,
+    endpointslice.DESCRIPTOR,
+    endpointslicemirroring.DESCRIPTOR,
     garbage.DESCRIPTOR,
     namespace.DESCRIPTOR,
     nodelifecycle.DESCRIPTOR,

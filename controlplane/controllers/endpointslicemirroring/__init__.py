@@ -1,0 +1,1 @@
+"""EndpointSlices for Endpoints that people write by hand."""
