@@ -80,6 +80,8 @@ class APIError(Exception):
         self.causes = tuple(causes)
         self.retry_after_seconds = retry_after_seconds
         self.status_code = self.code if code is None else code
+        # Where an expired list may go on, though not consistently.
+        self.continue_token = ""
 
     def details(self) -> Obj:
         """Status.details: empty fields are left out."""
@@ -99,7 +101,7 @@ class APIError(Exception):
         status: Obj = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": {"continue": self.continue_token} if self.continue_token else {},
             "status": "Failure",
             "message": self.message,
         }
@@ -286,6 +288,9 @@ class RequestEntityTooLarge(APIError):
     code = 413
     reason = "RequestEntityTooLarge"
 
+    def __init__(self, message: str) -> None:
+        super().__init__(f"Request entity too large: {message}")
+
 
 class UnsupportedMediaType(APIError):
     """The body's content type cannot be read here."""
@@ -377,7 +382,7 @@ class Timeout(APIError):
     def large_resource_version(cls, wanted: int, current: int) -> Timeout:
         """The answer to a read of a revision that has not come within the waiting time."""
         return cls(
-            f"Too large resource version: {wanted}, current: {current}",
+            f"Timeout: Too large resource version: {wanted}, current: {current}",
             causes=[Cause("", "Too large resource version", "ResourceVersionTooLarge")],
             retry_after_seconds=1,
         )

@@ -91,6 +91,7 @@ class Kind:
     `columns` and `row_conditions` make Tables; `field_value(obj, label)` is a field label's text where it is not simply
     the value at that path (None: take the path).
     `warnings(obj, old)` are texts of Warning headers; `old` is None for a create.
+    `deprecation` is the text of the warning that each request of a deprecated kind gets.
     `is_tracked` says whether writes leave metadata.managedFields.
     `read(obj)` makes what a client sent fit the schema, in place, and gives the paths it has dropped; None for built-in
     kinds, which are read by their type.
@@ -110,6 +111,7 @@ class Kind:
     row_conditions: Callable[[Obj], list[Obj]] = _no_conditions
     field_value: Callable[[Obj, str], str | None] = _no_field
     warnings: Callable[[Obj, Obj | None], list[str]] = _no_warnings
+    deprecation: str = ""
     is_tracked: bool = True
     read: Callable[[Obj], list[str]] | None = None
     scale: ScalePaths = ScalePaths()
@@ -141,6 +143,11 @@ class Kind:
         if self.own_schema is not None:
             return None
         return normal.compiled_of(self.resource.group_version, self.resource.kind)
+
+    def zero(self) -> Obj:
+        """An object in which nothing is set."""
+        form = self.form
+        return {} if form is None else form.zero()
 
     def kept(self, obj: Obj) -> Obj:
         """`obj` in the form in which it is stored: without the zero values that the type leaves out."""

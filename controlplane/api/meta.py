@@ -127,6 +127,11 @@ def set_annotation(obj: Obj, key: str, value: str) -> None:
     meta["annotations"] = {**(meta.get("annotations") or {}), key: value}
 
 
+def is_reset_of_owners(obj: Obj) -> bool:
+    """Whether an object that was sent asks to forget who owns its fields, by an empty list of them."""
+    return metadata(obj).get("managedFields") == []
+
+
 def finalizers(obj: Obj) -> list[str]:
     """metadata.finalizers, an unattached empty list when there are none."""
     return metadata(obj).get("finalizers") or []

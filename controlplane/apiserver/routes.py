@@ -55,6 +55,9 @@ async def route(parts: Parts, request: Request) -> Answer:
         # Compat: the original has no such routes, though it takes the verb for a get.
         raise errors.MethodNotAllowed()
     _check_place(request, resource)
+    deprecation = parts.scheme.kind_of(resource).deprecation
+    if deprecation:
+        request.warnings.append(deprecation)
     if info.subresource:
         return await subresources.handle(parts, request, resource)
     handler = _VERBS.get(info.verb)

@@ -1,139 +1,49 @@
 """Server-side apply, and the bookkeeping of field owners for all other writes.
 
-An object's managedFields say which manager owns which fields. Applying a configuration merges it
-into the live object, gives its fields to the manager, removes what the manager applied before and
-alone, and refuses to change what others own unless forced. Other writes (`track_update`) give what
-they changed to the writer. Algorithm: KEP-555 and sigs.k8s.io/structured-merge-diff.
+Applying a configuration merges it into the live object, gives its fields to the manager, removes what the manager
+applied before and nobody else owns, and refuses to change what others own unless forced. Other writes (`track_update`)
+give what they changed to the writer. Algorithm: KEP-555 and sigs.k8s.io/structured-merge-diff.
 
-All functions are pure; `now` is RFC 3339 text. Not done: conversion of owned fields between API
-versions (each kind has one), and folding of old Update entries into one.
+All functions are pure; `now` is RFC 3339 text. Objects are in the form in which they are stored (`schema.normal`), with
+`zero` the one of a new, empty object: fields that stand there are nobody's. Owned fields are not converted between API
+versions: an owner in another version keeps what the fields' names say.
 """
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 from controlplane.api import meta
-from controlplane.api.errors import ApplyConflict, BadRequest, Cause
+from controlplane.api.errors import APIError, ApplyConflict, BadRequest, Cause
 from controlplane.api.meta import Obj
-from controlplane.api.patch.field_set import (
-    Path,
-    element,
-    flatten,
-    from_fields_v1,
-    is_granular_list,
-    is_granular_map,
-    show,
-    to_fields_v1,
-)
-from controlplane.api.schema import strict
+from controlplane.api.patch import managed_fields, typed
+from controlplane.api.patch.field_set import Path, show
+from controlplane.api.patch.managed_fields import APPLY, UPDATE, Identity, Manager
+from controlplane.api.patch.typed import Comparison
 from controlplane.api.schema.builtin import Schema
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 BEFORE_FIRST_APPLY = "before-first-apply"
 KUBECTL_MANAGER = "kubectl"
 
-# The server's own fields: nobody manages them.
-_UNMANAGED: tuple[Path, ...] = (
-    ("f:apiVersion",),
-    ("f:kind",),
-    *(
-        ("f:metadata", "f:" + name)
-        for name in (
-            "name",
-            "namespace",
-            "uid",
-            "resourceVersion",
-            "generation",
-            "creationTimestamp",
-            "deletionTimestamp",
-            "deletionGracePeriodSeconds",
-            "managedFields",
-            "selfLink",
-            "generateName",
-        )
-    ),
-)
-
-
-@dataclass(slots=True)
-class Manager:
-    """One entry of managedFields."""
-
-    name: str
-    operation: str
-    api_version: str
-    subresource: str = ""
-    time: str = ""
-    paths: set[Path] = field(default_factory=set)
-
-    @property
-    def identity(self) -> tuple[str, str, str, str]:
-        """What makes two writes the same manager's."""
-        return (self.name, self.operation, self.api_version, self.subresource)
-
-    def shown(self) -> str:
-        """The manager as conflict messages name it."""
-        text = json.dumps(self.name)
-        if self.subresource:
-            text += f" with subresource {json.dumps(self.subresource)}"
-        if self.operation == "Update":
-            text += f" using {self.api_version}"
-            if self.time:
-                text += f" at {self.time}"
-        return text
-
-    def to_dict(self) -> Obj:
-        """The ManagedFieldsEntry."""
-        entry: Obj = {"manager": self.name, "operation": self.operation}
-        entry["apiVersion"] = self.api_version
-        if self.time:
-            entry["time"] = self.time
-        entry["fieldsType"] = "FieldsV1"
-        entry["fieldsV1"] = to_fields_v1(self.paths)
-        if self.subresource:
-            entry["subresource"] = self.subresource
-        return entry
-
-
-def managers_of(obj: Obj) -> list[Manager]:
-    """The managers of an object; entries that say nothing are dropped."""
-    return [
-        Manager(
-            str(entry.get("manager") or ""),
-            str(entry.get("operation") or ""),
-            str(entry.get("apiVersion") or ""),
-            str(entry.get("subresource") or ""),
-            str(entry.get("time") or ""),
-            from_fields_v1(entry.get("fieldsV1")),
-        )
-        for entry in meta.metadata(obj).get("managedFields") or ()
-        if entry and entry.get("operation") in ("Apply", "Update")
-    ]
-
-
-def _write(obj: Obj, managers: Iterable[Manager]) -> None:
-    rows = [manager for manager in managers if manager.paths]
-    # Applied before updated, then by age and name, so that equal states are equal bytes.
-    rows.sort(key=lambda m: (m.operation, m.time, m.name, m.subresource))
-    md = meta.ensure_metadata(obj)
-    if rows:
-        md["managedFields"] = [manager.to_dict() for manager in rows]
-    else:
-        md.pop("managedFields", None)
-
-
-def _owned(obj: Obj, schema: Schema, ignored: Iterable[Path]) -> dict[Path, Any]:
-    prefixes = (*_UNMANAGED, *ignored)
-    return {
-        path: value
-        for path, value in flatten(obj, schema).items()
-        if path and path != ("f:metadata",) and not any(path[: len(p)] == p for p in prefixes)
+# The server's own fields: nobody manages them, though others beside or below them are.
+_UNMANAGED: frozenset[Path] = frozenset(
+    {
+        ("f:apiVersion",),
+        ("f:kind",),
+        ("f:metadata",),
+        *(
+            ("f:metadata", "f:" + name)
+            for name in (
+                *("name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName"),
+                *("generation", "managedFields", "resourceVersion"),
+            )
+        ),
     }
+)
+Managers = dict[Identity, Manager]
 
 
 def ignored_fields(resource_has_status: bool, subresource: str) -> tuple[Path, ...]:
@@ -153,86 +63,108 @@ def apply(
     force: bool = False,
     subresource: str = "",
     ignored: Iterable[Path] = (),
+    zero: Obj | None = None,
 ) -> Obj:
     """The object after applying `config`; `live` None creates it.
 
-    Returns an object equal to `live` when nothing changes, so that the caller can skip the write.
-    ApplyConflict names the fields others own; BadRequest when the configuration is malformed.
+    Returns an object equal to `live` when nothing changes, so that the caller can skip the write. ApplyConflict names
+    the fields others own; BadRequest when the configuration has managedFields, APIError 500 when it is malformed.
     """
     ignored = tuple(ignored)
-    if schema is None:
-        raise BadRequest(f"no schema of {config.get('kind')} is known, it cannot be applied")
-    _check(config, schema)
-    config = copy.deepcopy(config)
-    meta.ensure_metadata(config).pop("managedFields", None)
-    wanted = _owned(config, schema, ignored)
-    base = live if live is not None else {}
-    managers = managers_of(base)
-    before = _owned(base, schema, ignored)
+    if meta.metadata(config).get("managedFields"):
+        raise BadRequest("metadata.managedFields must be nil")
+    try:
+        typed.check(config, schema)
+    except typed.TypedError as error:
+        raise APIError(f"failed to create typed patch object ({_named(config)}): {error}") from None
+    base = _without_record(live) if live is not None else (zero or {})
+    managers = managed_fields.read(live) if live is not None else {}
     if live is not None and not managers:
-        # Compat: upstream keeps what was there before the first apply from being taken silently.
-        owner = Manager(
-            BEFORE_FIRST_APPLY, "Update", str(config["apiVersion"]), "", now, set(before)
-        )
-        managers.append(owner)
-    mine = Manager(manager, "Apply", str(config["apiVersion"]), subresource, now)
-    previous = next((m for m in managers if m.identity == mine.identity), None)
-    others = [m for m in managers if m is not previous]
-    new: Obj = merge(base, _without(config, ignored), schema)
+        # Compat: what was there before the first apply is not taken silently.
+        owner = Manager(BEFORE_FIRST_APPLY, UPDATE, str(config["apiVersion"]))
+        changes = typed.compare(zero or {}, base, schema).without(ignored)
+        owner.paths = (changes.added | changes.modified) - _UNMANAGED
+        managers[owner.identity] = owner
+    mine = Manager(manager, APPLY, str(config["apiVersion"]), subresource)
+    previous = managers.get(mine.identity)
+    mine.paths = typed.without(typed.field_set(config, schema), ignored) - _UNMANAGED
+    mine.time = previous.time if previous is not None else ""
+    managers[mine.identity] = mine
+    new = typed.merge(base, config, schema)
     if previous is not None:
-        gone = previous.paths - set(wanted)
-        held = {path for other in others for path in other.paths}
-        new = _remove(new, schema, (), gone, held)
-    after = _owned(new, schema, ignored)
-    changed = {p for p, v in after.items() if p not in before or before[p] != v}
-    removed = set(before) - set(after)
-    conflicts = _conflicts(others, changed, base, schema, manager)
-    if conflicts and not force:
-        raise _conflict_error(conflicts)
-    for other in others:
-        other.paths -= changed | removed
-    mine.paths = set(wanted)
-    unchanged = previous is not None and previous.paths == mine.paths and not changed | removed
-    if unchanged and previous is not None:
-        mine.time = previous.time
-    _write(new, [*others, mine])
+        new = _pruned(new, managers, mine, previous.paths, schema)
+    comparison = typed.compare(base, new, schema).without(ignored)
+    _hand_over(managers, mine, comparison, force, base, schema)
+    if live is None or new != base:
+        # Compat: taking over what is there already leaves no time.
+        mine.time = now
+    new = {**new, "metadata": dict(new.get("metadata") or {})}
+    if manager == KUBECTL_MANAGER and LAST_APPLIED in meta.annotations(new):
+        _record_last_applied(new, config)
+    managed_fields.write(new, managers.values())
     return new
 
 
-def _check(config: Obj, schema: Schema) -> None:
-    if meta.metadata(config).get("managedFields"):
-        raise BadRequest("metadata.managedFields must be nil")
-    unknown = strict.unknown_fields(config, schema)
-    wrong = strict.type_errors(config, schema)
-    name = f"{meta.namespace(config)}/{meta.name(config)}; {config.get('apiVersion')}, Kind="
-    for problem in (*unknown, *wrong):
-        shown = problem
-        if problem.startswith("unknown field "):
-            shown = "." + problem.split('"')[1] + ": field not declared in schema"
-        raise BadRequest(
-            f"failed to create typed patch object ({name}{config.get('kind')}): {shown}"
-        )
+def _named(config: Obj) -> str:
+    group, _, version = str(config.get("apiVersion", "")).rpartition("/")
+    name = f"{meta.namespace(config)}/{meta.name(config)}"
+    return f"{name}; {group}/{version}, Kind={config.get('kind', '')}"
 
 
-def _without(config: Obj, ignored: Iterable[Path]) -> Obj:
-    return {key: value for key, value in config.items() if ("f:" + key,) not in tuple(ignored)}
+def _without_record(obj: Obj) -> Obj:
+    fields = {key: item for key, item in meta.metadata(obj).items() if key != "managedFields"}
+    return {**obj, "metadata": fields}
 
 
-def _conflicts(
-    others: list[Manager], changed: set[Path], live: Obj, schema: Schema, manager: str
-) -> list[tuple[Manager, Path]]:
-    allowed: set[Path] = set()
-    if manager == KUBECTL_MANAGER:
-        allowed = _last_applied(live, schema)
-    return [
-        (other, path)
-        for other in sorted(others, key=lambda m: m.identity)
-        for path in sorted(other.paths & changed)
-        if path not in allowed
+def _pruned(
+    merged: Obj, managers: Managers, mine: Manager, before: set[Path], schema: Schema | None
+) -> Obj:
+    """`merged` without what the manager has applied before, does not apply now, and nobody else owns."""
+    doomed = typed.with_named_fields(before, schema)
+    pruned = typed.remove(merged, doomed, schema) or {}
+    owned: set[Path] = set()
+    for manager in managers.values():
+        owned |= manager.paths
+    # What somebody owns comes back, the applying manager's new fields among it.
+    everything = typed.with_named_fields(typed.field_set(merged, schema), schema)
+    left = typed.with_named_fields(typed.field_set(pruned, schema), schema)
+    kept = left | typed.with_named_fields(owned, schema)
+    pruned = typed.remove(merged, everything - kept, schema) or {}
+    # What is gone now without ever having been the manager's hung below something that was.
+    left = typed.with_named_fields(typed.field_set(pruned, schema), schema)
+    gone = (everything - left) & doomed
+    return typed.remove(merged, gone, schema) or {}
+
+
+def _hand_over(
+    managers: Managers,
+    mine: Manager,
+    changes: Comparison,
+    force: bool,
+    live: Obj,
+    schema: Schema | None,
+) -> None:
+    """Take from the others what is changed and removed; ApplyConflict when they own it and it is not forced."""
+    changed = changes.added | changes.modified
+    others = [manager for manager in managers.values() if manager is not mine]
+    conflicts = [
+        (manager, path)
+        for manager in sorted(others, key=lambda m: m.identity)
+        for path in sorted(manager.paths & changed)
     ]
+    if conflicts and not force:
+        if mine.name == KUBECTL_MANAGER and mine.operation == APPLY:
+            allowed = _last_applied(live, schema)
+            conflicts = [(manager, path) for manager, path in conflicts if path not in allowed]
+        if conflicts:
+            raise _conflict_error(conflicts)
+    for manager in others:
+        manager.paths = manager.paths - changed - changes.removed
+        if not manager.paths:
+            del managers[manager.identity]
 
 
-def _last_applied(live: Obj, schema: Schema) -> set[Path]:
+def _last_applied(live: Obj, schema: Schema | None) -> set[Path]:
     """Fields kubectl itself applied from the client's side, and which nobody changed since."""
     text = meta.annotations(live).get(LAST_APPLIED)
     try:
@@ -241,9 +173,23 @@ def _last_applied(live: Obj, schema: Schema) -> set[Path]:
         return set()
     if not isinstance(config, dict):
         return set()
-    present = flatten(live, schema)
-    mine = {path for path, value in flatten(config, schema).items() if present.get(path) == value}
+    changes = typed.compare(config, live, schema)
+    mine = typed.field_set(config, schema) - changes.modified - changes.added - changes.removed
     return {*mine, ("f:metadata", "f:annotations", "f:" + LAST_APPLIED)}
+
+
+def _record_last_applied(new: Obj, config: Obj) -> None:
+    """Keep the annotation of client-side apply in step, so that an old kubectl can take over again."""
+    bare = json.loads(json.dumps(config))
+    fields = meta.ensure_metadata(bare)
+    fields.pop("managedFields", None)
+    annotations = fields.get("annotations")
+    if isinstance(annotations, dict):
+        annotations.pop(LAST_APPLIED, None)
+        if not annotations:
+            del fields["annotations"]
+    text = json.dumps(bare, separators=(",", ":"), sort_keys=True, ensure_ascii=False) + "\n"
+    new["metadata"]["annotations"] = {**meta.annotations(new), LAST_APPLIED: text}
 
 
 def _conflict_error(conflicts: list[tuple[Manager, Path]]) -> ApplyConflict:
@@ -256,86 +202,11 @@ def _conflict_error(conflicts: list[tuple[Manager, Path]]) -> ApplyConflict:
         text = f"Apply failed with 1 conflict: conflict with {manager.shown()}: {show(path)}"
     else:
         lines: list[str] = []
-        for shown in dict.fromkeys(manager.shown() for manager, _ in conflicts):
+        for shown in sorted({manager.shown() for manager, _ in conflicts}):
             lines.append(f"conflicts with {shown}:")
             lines += [f"- {show(path)}" for m, path in conflicts if m.shown() == shown]
         text = f"Apply failed with {len(conflicts)} conflicts: " + "\n".join(lines)
     return ApplyConflict(text, causes=causes)
-
-
-def merge(live: Any, config: Any, schema: Schema | None) -> Any:
-    """A new value with the configuration's fields laid over the live ones."""
-    if isinstance(live, dict) and isinstance(config, dict) and is_granular_map(schema):
-        assert schema is not None
-        result = {key: copy.deepcopy(value) for key, value in live.items()}
-        for key, value in config.items():
-            if value is not None:
-                result[key] = merge(live.get(key), value, schema.child(key))
-        return result
-    if (
-        isinstance(live, list)
-        and isinstance(config, list)
-        and schema is not None
-        and is_granular_list(schema, config)
-        and is_granular_list(schema, live)
-    ):
-        return _merge_list(live, config, schema)
-    return copy.deepcopy(config)
-
-
-def _merge_list(live: list[Any], config: list[Any], schema: Schema) -> list[Any]:
-    rows = {element(schema, item): item for item in live}
-    wanted = {element(schema, item): item for item in config}
-    result: list[Any] = []
-    pending = list(wanted)
-    for key, item in rows.items():
-        if key not in wanted:
-            result.append(copy.deepcopy(item))
-            continue
-        # Elements both have take the configuration's order, in the places they had.
-        nearest = next(k for k in pending if k in rows)
-        while pending:
-            first = pending.pop(0)
-            result.append(merge(rows.get(first), wanted[first], schema.items))
-            if first == nearest:
-                break
-    result += [copy.deepcopy(wanted[key]) for key in pending]
-    return result
-
-
-def _remove(value: Any, schema: Schema | None, path: Path, gone: set[Path], held: set[Path]) -> Any:
-    """Take away the paths in `gone` that no other manager holds, directly or below."""
-    if isinstance(value, dict) and is_granular_map(schema):
-        assert schema is not None
-        result: Obj = {}
-        for key, item in value.items():
-            below = (*path, "f:" + key)
-            if _doomed(below, gone, held):
-                continue
-            kept = _remove(item, schema.child(key), below, gone, held)
-            # What was emptied by the removal goes as well.
-            if kept or not item or isinstance(item, int | float):
-                result[key] = kept
-        return result
-    if isinstance(value, list) and schema is not None and is_granular_list(schema, value):
-        rows: list[Any] = []
-        for item in value:
-            below = (*path, element(schema, item))
-            if _doomed(below, gone, held):
-                continue
-            kept = _remove(item, schema.items, below, gone, held)
-            if isinstance(item, dict):
-                # An element that stays keeps its name.
-                kept = {**{k: item[k] for k in schema.list_map_keys if k in item}, **kept}
-            rows.append(kept)
-        return rows
-    return value
-
-
-def _doomed(path: Path, gone: set[Path], held: set[Path]) -> bool:
-    if path not in gone:
-        return False
-    return not any(other[: len(path)] == path for other in held)
 
 
 def track_update(
@@ -347,32 +218,44 @@ def track_update(
     now: str,
     subresource: str = "",
     ignored: Iterable[Path] = (),
+    zero: Obj | None = None,
 ) -> None:
     """Write managedFields of `new` in place after a create, update or patch by `manager`.
 
-    An explicit `managedFields: [{}]` (or an empty list, on update) resets ownership, as upstream.
-    Types without a schema are left alone.
+    An explicit `managedFields: [{}]` or `[]` forgets all owners; from then on nothing is recorded until something is
+    applied. A record that was sent with an update replaces the live one, but not through a subresource. Objects
+    without a schema are told apart as they look.
     """
-    if schema is None:
-        return
-    sent = meta.metadata(new).get("managedFields")
-    reset = sent is not None and not any(sent) and live is not None
-    if reset:
+    if not subresource and live is not None and managed_fields.is_reset(new):
         meta.metadata(new).pop("managedFields", None)
         return
-    source = new if sent else (live or {})
-    managers = managers_of(source)
-    ignored = tuple(ignored)
-    before = _owned(live, schema, ignored) if live is not None else {}
-    after = _owned(new, schema, ignored)
-    changed = {p for p, v in after.items() if p not in before or before[p] != v}
-    removed = set(before) - set(after)
-    if changed or removed:
-        mine = Manager(manager, "Update", str(new["apiVersion"]), subresource, now)
-        previous = next((m for m in managers if m.identity == mine.identity), None)
-        for other in managers:
-            other.paths -= changed | removed
-        if changed:
-            mine.paths = changed | (previous.paths if previous is not None else set())
-            managers = [m for m in managers if m is not previous] + [mine]
-    _write(new, managers)
+    managers = {} if subresource else managed_fields.read(new)
+    if not managers and live is not None:
+        managers = managed_fields.read(live)
+    if not managers and live is not None:
+        meta.ensure_metadata(new).pop("managedFields", None)
+        return
+    before = _without_record(live) if live is not None else (zero or {})
+    changes = typed.compare(before, _without_record(new), schema).without(ignored)
+    mine = Manager(manager, UPDATE, str(new["apiVersion"]), subresource, now)
+    changed = changes.added | changes.modified
+    previous = managers.pop(mine.identity, None)
+    for other in list(managers.values()):
+        other.paths = other.paths - changed - changes.removed
+        if not other.paths:
+            del managers[other.identity]
+    mine.paths = changed - _UNMANAGED
+    if mine.paths:
+        if previous is not None:
+            mine.paths |= previous.paths - changes.removed
+        managers[mine.identity] = mine
+    elif previous is not None:
+        previous.paths = previous.paths - changes.removed
+        managers[previous.identity] = previous
+    managed_fields.cap(managers)
+    managed_fields.write(new, managers.values())
+
+
+def merge(live: Any, config: Any, schema: Schema | None) -> Any:
+    """A new value with the configuration's fields laid over the live ones; see `typed.merge`."""
+    return typed.merge(live, config, schema)

@@ -14,12 +14,14 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from controlplane.api.errors import BadRequest
+from controlplane.api.errors import APIError, BadRequest
 from controlplane.api.meta import Obj
+from controlplane.api.patch import typed
 from controlplane.api.schema.builtin import Schema
 
 _DIRECTIVE = "$patch"
 _RETAIN = "$retainKeys"
+_BAD_RETAIN = "invalid patch format of retainKeys"
 _ORDER = "$setElementOrder/"
 _DELETE = "$deleteFromPrimitiveList/"
 
@@ -36,7 +38,9 @@ def _merge_map(original: Obj, patch: Obj, schema: Schema | None) -> Obj:
     if directive == "delete":
         return {}
     if directive not in (None, "merge"):
-        raise BadRequest(f"Unknown patch type found: {directive}")
+        # Compat: a plain error of the original's, which its edge makes a 500 without a reason.
+        shown = typed.shown({_DIRECTIVE: directive, **patch})
+        raise APIError(f"unknown patch type: {directive} in map: {shown}")
     _retain(original, patch)
     orders = {
         key.removeprefix(_ORDER): patch.pop(key) for key in list(patch) if key.startswith(_ORDER)
@@ -64,10 +68,10 @@ def _retain(original: Obj, patch: Obj) -> None:
     if keep is None:
         return
     if not isinstance(keep, list):
-        raise BadRequest(f"{_RETAIN} must be a list of field names")
+        raise BadRequest(_BAD_RETAIN)
     for key, value in patch.items():
         if value is not None and not key.startswith("$") and key not in keep:
-            raise BadRequest(f"{_RETAIN} does not list the patched field {key}")
+            raise BadRequest(_BAD_RETAIN)
     for key in [key for key in original if key not in keep]:
         del original[key]
 
@@ -140,8 +144,9 @@ def _in_order(merged: list[Any], order: list[Any], server_order: list[Any], key:
     woven: list[Any] = []
     while left and right:
         mine, theirs = identity(left[0]), identity(right[0])
-        first = mine in places and theirs in places and places.index(mine) < places.index(theirs)
-        woven.append(left.pop(0) if first else right.pop(0))
+        # Compat: what only the server has goes first just where it is known to stand before.
+        waits = mine in places and theirs in places and places.index(theirs) < places.index(mine)
+        woven.append(right.pop(0) if waits else left.pop(0))
     return woven + left + right
 
 

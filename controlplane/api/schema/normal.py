@@ -134,7 +134,7 @@ def normalize(obj: Any, kind: Compiled) -> tuple[Obj, bool]:
     try:
         return kind.decode(obj, unknown), bool(unknown)
     except WrongTypeError as error:
-        raise MalformedError(error.text()) from None
+        raise MalformedError(error.text(), error.shown, error.go_type) from None
     except RecursionError:
         raise MalformedError("exceeded max depth") from None
 

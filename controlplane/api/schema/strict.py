@@ -34,13 +34,38 @@ def loads(data: bytes) -> tuple[Any, list[str]]:
     try:
         value = json.loads(data, object_pairs_hook=pairs)
     except (ValueError, RecursionError) as error:
-        raise BadRequest(f"couldn't get version/kind; json parse error: {error}") from error
+        problem = decoding_problem(data, error)
+        raise BadRequest(f"couldn't get version/kind; json parse error: {problem}") from error
     if duplicated:
         for owner, key in duplicated:
             path = _path_of(value, owner, "")
             if path is not None:
                 problems.append(f'duplicate field "{_join(path, key)}"')
     return value, problems
+
+
+def decoding_problem(body: bytes, error: ValueError | RecursionError) -> str:
+    """Why a body is no JSON, in Go's words where they are simple."""
+    text = body.strip()
+    if not text or (isinstance(error, json.JSONDecodeError) and error.pos >= len(text.decode())):
+        return "unexpected end of JSON input"
+    if isinstance(error, json.JSONDecodeError):
+        if text in (b"{", b"["):
+            return "unexpected end of JSON input"
+        letter = text.decode(errors="replace")[min(error.pos, len(text) - 1)]
+        return f"invalid character '{letter}' looking for beginning of value"
+    return "exceeded max depth" if isinstance(error, RecursionError) else str(error)
+
+
+def json_type(value: Any) -> str:
+    """How Go calls the type of a JSON value."""
+    if isinstance(value, dict):
+        return "object"
+    if isinstance(value, list):
+        return "array"
+    if isinstance(value, bool):
+        return "bool"
+    return "string" if isinstance(value, str) else "number"
 
 
 def _path_of(value: Any, owner: Obj, path: str) -> str | None:

@@ -26,7 +26,15 @@ _ZERO_INSTANT = "0001-01-01T00:00:00Z"
 
 
 class MalformedError(ValueError):
-    """A value that the type cannot take; the text is that of Go's decoder."""
+    """A value that the type cannot take; the text is that of Go's decoder.
+
+    `shown` is the JSON value's type, `go_type` the type it should have had; both empty where that is not what is wrong.
+    """
+
+    def __init__(self, text: str, shown: str = "", go_type: str = "") -> None:
+        super().__init__(text)
+        self.shown = shown
+        self.go_type = go_type
 
 
 class WrongTypeError(Exception):

@@ -42,6 +42,8 @@ def to_table(
             row["object"] = obj
         elif include_object == INCLUDE_METADATA:
             row["object"] = partial_metadata(obj, version)
+        else:
+            row["object"] = None
         rows.append(row)
     definitions = [column.definition() for column in kind.columns] if with_columns else None
     return {

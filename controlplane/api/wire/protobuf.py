@@ -53,8 +53,7 @@ def decode(body: bytes) -> Object:
     try:
         envelope.ParseFromString(body[4:])
     except DecodeError:
-        # Compat: the original shows the start of such a body.
-        raise BadRequest(f"unexpected EOF ({body[:1024].hex()})") from None
+        raise BadRequest("unexpected EOF") from None
     try:
         api_version = _text(envelope.typeMeta.apiVersion)
         kind = _text(envelope.typeMeta.kind)

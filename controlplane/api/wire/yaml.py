@@ -33,5 +33,5 @@ _Dumper.add_representer(str, _text)
 
 def encode(content: Any) -> bytes:
     """The YAML text of a JSON value."""
-    text = yaml.dump(content, Dumper=_Dumper, sort_keys=True, width=2**31 - 1, allow_unicode=True)
+    text = yaml.dump(content, Dumper=_Dumper, sort_keys=True, allow_unicode=True)
     return str(text).encode()

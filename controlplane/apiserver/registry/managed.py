@@ -23,6 +23,7 @@ def track(kind: Kind, live: Obj | None, obj: Obj, context: WriteContext, now: st
             now=now,
             subresource=context.subresource,
             ignored=apply.ignored_fields(kind.resource.has_status(), context.subresource),
+            zero=kind.zero(),
         )
 
 

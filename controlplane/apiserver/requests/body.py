@@ -1,10 +1,11 @@
 """Request bodies -> objects: JSON, YAML or protobuf, checked against the schema as `fieldValidation` asks."""
 
+import re
 from typing import Any
 
 import yaml
 
-from controlplane.api import errors
+from controlplane.api import errors, meta
 from controlplane.api.kind import Kind
 from controlplane.api.meta import Obj
 from controlplane.api.schema import messages, normal, strict
@@ -48,39 +49,77 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in rows if tag != "tag:yaml.org,2002:timestamp"]
     for first, rows in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+# Compat: the original reads YAML 1.1, in which these letters alone are booleans.
+_Loader.bool_values = {**yaml.SafeLoader.bool_values, "y": True, "n": False}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[yYnN]"), list("yYnN"))
 
 
 def parse_object(request: Request, kind: Kind) -> Obj:
     """The body as an object of `kind`."""
-    value, problems = parse(request)
-    if not isinstance(value, dict):
-        raise errors.BadRequest("the object provided is unrecognized: it is not an object")
+    try:
+        value, problems = parse(request)
+        if not isinstance(value, dict):
+            shown = strict.json_type(value)
+            raise errors.BadRequest(
+                "couldn't get version/kind; json parse error: json: cannot unmarshal "
+                f"{shown} into Go value of type struct {{ APIVersion string "
+                '"json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+            )
+    except errors.BadRequest as error:
+        raise errors.BadRequest(
+            f"the object provided is unrecognized (must be of type {kind.resource.kind}): "
+            f"{error.message} ({_summary(request.body)})"
+        ) from error
     return checked(request, value, kind, problems)
 
 
-def checked(
-    request: Request,
-    obj: Obj,
-    kind: Kind,
-    problems: list[str] | None = None,
-    *,
-    is_partial: bool = False,
-) -> Obj:
-    """`obj` with its kind known, unknown fields dealt with as `fieldValidation` says, types right.
+# How much of a body that cannot be read is shown.
+_SHOWN_BYTES = 30
 
-    A partial object, such as what is applied, keeps just the fields it was sent with.
-    """
-    api_version, name = kind.resource.group_version, kind.resource.kind
-    given = (obj.setdefault("apiVersion", api_version), obj.setdefault("kind", name))
-    if given != (api_version, name):
-        group, _, version = str(given[0]).rpartition("/")
+
+def _summary(body: bytes) -> str:
+    if not body:
+        return "<empty>"
+    more = " ..." if len(body) > _SHOWN_BYTES else ""
+    start = body[:_SHOWN_BYTES]
+    return (start.decode(errors="replace") if body[:1] == b"{" else start.hex()) + more
+
+
+def _check_type(obj: Obj, kind: Kind) -> None:
+    """Refuse an object of another type, in the original's words; what it does not say is filled in."""
+    row = kind.resource
+    api_version, name = row.group_version, row.kind
+    given = (obj.get("apiVersion") or api_version, obj.get("kind") or name)
+    obj["apiVersion"], obj["kind"] = given
+    if given == (api_version, name):
+        return
+    if kind.own_schema is not None:
+        what, mine, theirs = ("API version", api_version, given[0])
+        if given[0] == api_version:
+            what, mine, theirs = ("kind", name, given[1])
         raise errors.BadRequest(
-            f'{given[1]} in version "{version}" (group "{group}") cannot be handled as a {name}: '
-            f"the API version in the data ({given[0]}) does not match the expected API version "
-            f"({api_version})"
-            if given[0] != api_version
-            else f"the kind in the data ({given[1]}) does not match the expected kind ({name})"
+            f"the {what} in the data ({theirs}) does not match the expected {what} ({mine})"
         )
+    version = str(given[0]).rpartition("/")[2]
+    start = f'{given[1]} in version "{version}" cannot be handled as a {name}: '
+    if messages.message_of(str(given[0]), str(given[1])) is None:
+        raise errors.BadRequest(
+            f'{start}no kind "{given[1]}" is registered for version "{given[0]}" in scheme '
+            '"pkg/api/legacyscheme/scheme.go:30"'
+        )
+    package = row.group.partition(".")[0] or "core"
+    raise errors.BadRequest(
+        f"{start}converting ({version}.{given[1]}) to ({package}.{name}): unknown conversion"
+    )
+
+
+def checked(request: Request, obj: Obj, kind: Kind, problems: list[str] | None = None) -> Obj:
+    """`obj` with its kind known, unknown fields dealt with as `fieldValidation` says, types right."""
+    _check_type(obj, kind)
+    name = kind.resource.kind
+    if meta.is_reset_of_owners(obj):
+        # An empty list would vanish with the other empty ones.
+        obj["metadata"]["managedFields"] = [{}]
     try:
         made, unknown = decoded(obj, kind)
     except MalformedError as error:
@@ -88,16 +127,11 @@ def checked(
             f'{name} in version "{kind.resource.version}" cannot be handled as a {name}: {error}'
         ) from None
     found = [*(problems or ()), *unknown]
-    mode = request.option("fieldValidation", "Warn")
-    if mode not in ("Strict", "Warn", "Ignore"):
-        raise errors.BadRequest(f'invalid fieldValidation "{mode}": must be Ignore, Warn or Strict')
+    mode = request.option("fieldValidation") or "Warn"
     if found and mode == "Strict":
-        raise strict.strict_error(found, name, api_version)
+        raise strict.strict_error(found, name, kind.resource.group_version)
     if mode == "Warn":
         request.warnings.extend(found)
-    if is_partial:
-        strict.prune(obj, kind.schema)
-        return obj
     return made
 
 

@@ -102,7 +102,7 @@ def transformed(
         return tables.to_table(
             kind,
             [obj],
-            {"resourceVersion": version},
+            {"resourceVersion": version} if version else {},
             now=clock.time(),
             include_object=include_object(request),
             with_columns=with_columns,
@@ -148,7 +148,7 @@ def status(request: Request, content: Obj, code: int = 200) -> Response:
     """A metav1.Status, in JSON when the client accepts nothing that it could be."""
     accept = request.headers.get("accept", "")
     try:
-        form = reply_form(accept)
+        form = reply_form(accept, can_transform=False)
     except errors.NotAcceptable:
         form = Form()
     return encode(request, code, content, form)

@@ -1,20 +1,28 @@
 """The scale subresource: any scalable kind as an autoscaling/v1 Scale."""
 
+import dataclasses
 from collections.abc import Callable
 
-from controlplane.api import errors, meta
+from controlplane.api import errors, meta, times
 from controlplane.api.kind import Kind, ScalePaths
 from controlplane.api.meta import Obj
+from controlplane.api.patch import apply, scale_owners
+from controlplane.api.patch.field_set import Path
 from controlplane.api.resource import Resource
 from controlplane.api.selectors import LabelSelector
 from controlplane.apiserver.admission.interface import UPDATE
 from controlplane.apiserver.http.messages import Request, Response
+from controlplane.apiserver.http.negotiate import body_type
 from controlplane.apiserver.registry.admitted import admitted, without_admission
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
+from controlplane.apiserver.requests.context import WriteContext
 from controlplane.apiserver.served import Parts
 from controlplane.apiserver.verbs import patch
 from controlplane.kinds.autoscaling.scale import KIND as SCALE
+
+# A Scale's status follows from its object: nobody owns it.
+_NOT_OWNED: tuple[Path, ...] = (("f:status",),)
 
 
 def scale_of(obj: Obj, paths: ScalePaths) -> Obj:
@@ -62,25 +70,63 @@ async def handle_get(parts: Parts, request: Request, resource: Resource) -> Resp
 
 async def handle_update(parts: Parts, request: Request, resource: Resource) -> Response:
     """PUT."""
+    context = writes.context_of(request, resource)
     wanted = body.parse_object(request, SCALE)
-    return await _write(parts, request, resource, lambda _: meta.copy_of(wanted))
+    return await _write(parts, request, resource, context, lambda _: meta.copy_of(wanted))
 
 
 async def handle_patch(parts: Parts, request: Request, resource: Resource) -> Response:
     """PATCH of the Scale."""
-    return await _write(parts, request, resource, patch.parse_patch(request, SCALE.schema))
+    context = writes.context_of(request, resource)
+    if body_type(request.headers.get("content-type", "")) != writes.APPLY_PATCH:
+        change = patch.parse_patch(request, SCALE.schema)
+        return await _write(parts, request, resource, context, change)
+    config = patch.configuration(request, SCALE)
+    context = dataclasses.replace(context, is_apply=True)
+
+    def applied(live: Obj) -> Obj:
+        return apply.apply(
+            live,
+            meta.copy_of(config),
+            SCALE.schema,
+            manager=context.manager,
+            now=times.to_rfc3339(parts.clock.time()),
+            force=request.flag("force"),
+            subresource="scale",
+            ignored=_NOT_OWNED,
+            zero=SCALE.zero(),
+        )
+
+    return await _write(parts, request, resource, context, applied)
 
 
 async def _write(
-    parts: Parts, request: Request, resource: Resource, change: Callable[[Obj], Obj]
+    parts: Parts,
+    request: Request,
+    resource: Resource,
+    context: WriteContext,
+    change: Callable[[Obj], Obj],
 ) -> Response:
-    """Let in what `change` makes of the live Scale, and give the object its replicas."""
+    """Let in what `change` makes of the live Scale, and give the object its replicas and their owner."""
     registry, info, kind = parts.registries[resource], request.info, parts.scheme.kind_of(resource)
-    context = writes.context_of(request, resource)
+    replicas = scale_owners.path_of(kind.scale.spec_replicas)
 
     async def transform(live: Obj) -> Obj:
         old = scale_of(live, kind.scale)
-        wanted = change(scale_of(live, kind.scale))
+        if kind.is_tracked:
+            scale_owners.to_scale(live, old, replicas)
+        wanted = change(meta.copy_of(old))
+        if kind.is_tracked and not context.is_apply:
+            apply.track_update(
+                old,
+                wanted,
+                SCALE.schema,
+                manager=context.manager,
+                now=times.to_rfc3339(parts.clock.time()),
+                subresource="scale",
+                ignored=_NOT_OWNED,
+                zero=SCALE.zero(),
+            )
         await admitted(
             registry,
             context,
@@ -91,9 +137,12 @@ async def _write(
             namespace=info.namespace,
             name=info.name,
         )
-        return scaled(live, wanted, kind)
+        made = scaled(live, wanted, kind)
+        if kind.is_tracked:
+            scale_owners.to_object(made, wanted, replicas)
+        return made
 
-    updated = await registry.update(
-        info.namespace, info.name, transform, without_admission(context)
-    )
+    # Who owns the replicas is settled here.
+    written = dataclasses.replace(without_admission(context), is_apply=True)
+    updated = await registry.update(info.namespace, info.name, transform, written)
     return render.one(request, SCALE, scale_of(updated, kind.scale), parts.clock)

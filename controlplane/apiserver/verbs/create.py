@@ -10,8 +10,7 @@ from controlplane.apiserver.served import Parts
 async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
     """Create the object in the body; 201."""
     registry = parts.registries[resource]
+    context = writes.context_of(request, resource)
     obj = body.parse_object(request, registry.kind)
-    created = await registry.create(
-        request.info.namespace, obj, writes.context_of(request, resource)
-    )
+    created = await registry.create(request.info.namespace, obj, context)
     return render.one(request, registry.kind, created, parts.clock, 201)

@@ -8,7 +8,8 @@ from controlplane.api import errors
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.apiserver.http.messages import Request, Response
-from controlplane.apiserver.requests import render, selection
+from controlplane.apiserver.requests import list_options, render, selection
+from controlplane.apiserver.requests.list_options import EXACT, ListOptions
 from controlplane.apiserver.requests.selection import Selection
 from controlplane.apiserver.served import Parts
 from controlplane.apiserver.storage_errors import translating
@@ -16,19 +17,22 @@ from controlplane.storage import continue_token
 from controlplane.storage.errors import FutureRevisionError, TooOldError
 from controlplane.storage.interface import ListPage
 
+_EXPIRED_PAGE = (
+    "The provided continue parameter is too old to display a consistent list result. You can start "
+    "a new list without the continue parameter, or use the continue token in this response to "
+    "retrieve the remainder of the results. Continuing with the provided token results in an "
+    "inconsistent list - objects that were created, modified, or deleted between the time the first "
+    "chunk was returned and now may show up in the list."
+)
+
 
 async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
     """The list, with metadata.resourceVersion, continue and remainingItemCount."""
     registry = parts.registries[resource]
     chosen = selection.parse(request, registry.kind, registry.row)
-    limit, token = _limit(request), request.option("continue")
-    wanted, match = request.option("resourceVersion"), request.option("resourceVersionMatch")
-    _check_options(wanted, match, token)
+    options = list_options.of_list(request)
     with translating(resource):
-        if token or match == "Exact" or (limit and wanted in ("", "0") and wanted != "0"):
-            page = await _from_store(parts, chosen, limit, token, wanted if not token else "")
-        else:
-            page = await _from_cache(parts, chosen, wanted)
+        page = await _page(parts, chosen, options)
     list_meta: Obj = {"resourceVersion": str(page.revision)}
     if page.next_key:
         list_meta["continue"] = continue_token.encode(chosen.prefix, page.next_key, page.revision)
@@ -38,51 +42,47 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
     return render.many(request, registry.kind, objects, list_meta, parts.clock)
 
 
-def _limit(request: Request) -> int:
-    text = request.option("limit", "0") or "0"
-    if not text.isdigit():
-        raise errors.BadRequest(f"invalid limit {text!r}: must be a number, zero or more")
-    return int(text)
-
-
-def _check_options(wanted: str, match: str, token: str) -> None:
-    if match not in ("", "Exact", "NotOlderThan"):
-        raise errors.BadRequest(
-            f'resourceVersionMatch: Unsupported value: "{match}": supported values: "Exact", '
-            '"NotOlderThan"'
-        )
-    if match and token:
-        raise errors.BadRequest("resourceVersionMatch is forbidden when continue is provided")
-    if match and not wanted:
-        raise errors.BadRequest(
-            "resourceVersionMatch is forbidden unless resourceVersion is provided"
-        )
-    if match == "Exact" and wanted == "0":
-        raise errors.BadRequest('resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
-    if wanted and not wanted.isdigit():
-        raise errors.BadRequest(f"Invalid value: {wanted!r}: resourceVersion is not a number")
+async def _page(parts: Parts, chosen: Selection, options: ListOptions) -> ListPage:
+    version, limit = options.resource_version, options.limit
+    if options.token:
+        start, revision = continue_token.decode(options.token, chosen.prefix)
+        try:
+            return await _from_store(parts, chosen, limit, start, max(0, revision))
+        except TooOldError as error:
+            expired = errors.Expired(_EXPIRED_PAGE)
+            expired.continue_token = continue_token.encode(
+                chosen.prefix, start, continue_token.INCONSISTENT
+            )
+            raise expired from error
+    # Compat: a limit with a revision but without a match has always meant that very revision.
+    is_exact = options.match == EXACT or (limit and version and not options.match)
+    if is_exact:
+        try:
+            return await _from_store(parts, chosen, limit, "", version or 0)
+        except TooOldError as error:
+            text = "The resourceVersion for the provided list is too old."
+            raise errors.Expired(text) from error
+        except FutureRevisionError as error:
+            large = errors.Timeout.large_resource_version(error.revision, error.current)
+            large.retry_after_seconds = 0
+            raise large from error
+    if limit and version != 0:
+        page = await _from_store(parts, chosen, limit, "", 0)
+        if version is not None and page.revision < version:
+            raise FutureRevisionError(version, page.revision)
+        return page
+    return await _from_cache(parts, chosen, version)
 
 
 async def _from_store(
-    parts: Parts, chosen: Selection, limit: int, token: str, wanted: str
+    parts: Parts, chosen: Selection, limit: int, start: str, revision: int
 ) -> ListPage:
     """One page; with selectors, as many reads as it takes to fill it."""
-    start, revision = "", int(wanted or 0)
-    if token:
-        start, revision = continue_token.decode(token, chosen.prefix)
     items: list[Obj] = []
     while True:
-        try:
-            page = await parts.storage.list(
-                chosen.prefix, limit=limit, start_key=start, revision=revision
-            )
-        except TooOldError as error:
-            if not token:
-                raise
-            raise errors.Expired(
-                "The provided continue parameter is too old to display a consistent list result. "
-                "You can start a new list without the continue parameter."
-            ) from error
+        page = await parts.storage.list(
+            chosen.prefix, limit=limit, start_key=start, revision=revision
+        )
         items.extend(obj for obj in page.items if chosen.matches(obj))
         if not page.next_key or (limit and len(items) >= limit):
             break
@@ -98,18 +98,18 @@ async def _from_store(
     return ListPage(items, page.revision, page.next_key, page.remaining_count)
 
 
-async def _from_cache(parts: Parts, chosen: Selection, wanted: str) -> ListPage:
+async def _from_cache(parts: Parts, chosen: Selection, wanted: int | None) -> ListPage:
     row = parts.registries[chosen.kind.resource].row
     cache = await parts.caches.cache(row.key_prefix + "/")
-    if wanted == "":
+    if wanted is None:
         try:
             await parts.caches.wait_current()
         except FutureRevisionError:
             # The upstream watch lags behind: the store itself knows.
             page = await parts.storage.list(chosen.prefix)
             return ListPage([obj for obj in page.items if chosen.matches(obj)], page.revision)
-    elif wanted != "0":
-        await parts.caches.wait_for(int(wanted))
+    elif wanted:
+        await parts.caches.wait_for(wanted)
     cache = await parts.caches.cache(row.key_prefix + "/")
     objects = cache.select(chosen.prefix)
     if not chosen.is_all:

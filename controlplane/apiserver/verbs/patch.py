@@ -1,17 +1,22 @@
 """PATCH: four kinds of patches, all functions of the live object, run inside the storage's write loop."""
 
 import dataclasses
+import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from controlplane.api import errors, meta, times
-from controlplane.api.errors import Cause
+from controlplane.api.errors import APIError, Cause
 from controlplane.api.kind import Kind
 from controlplane.api.meta import Obj
-from controlplane.api.patch import apply, json_patch, merge_patch, strategic
+from controlplane.api.patch import apply, json_patch, merge_patch, strategic, typed
 from controlplane.api.resource import Resource
 from controlplane.api.schema import strict
 from controlplane.api.schema.builtin import Schema
+from controlplane.api.schema.values import MalformedError
+from controlplane.api.validation import causes
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.http.negotiate import body_type
 from controlplane.apiserver.requests import body, render
@@ -21,10 +26,10 @@ from controlplane.apiserver.served import Parts
 _JSON_PATCH = "application/json-patch+json"
 _MERGE_PATCH = "application/merge-patch+json"
 _STRATEGIC = "application/strategic-merge-patch+json"
-_APPLY = "application/apply-patch+yaml"
+_APPLY = writes.APPLY_PATCH
 # How often a create and an update may each find that the other one was right.
 _APPLY_TRIES = 5
-_ALL = (_JSON_PATCH, _MERGE_PATCH, _STRATEGIC, _APPLY)
+_CUSTOM = (_JSON_PATCH, _MERGE_PATCH, _APPLY)
 
 
 def parse_patch(request: Request, schema: Schema | None) -> Callable[[Obj], Obj]:
@@ -34,55 +39,130 @@ def parse_patch(request: Request, schema: Schema | None) -> Callable[[Obj], Obj]
         operations = json_patch.parse(request.body)
         return lambda obj: json_patch.apply(obj, operations)
     if media_type not in (_MERGE_PATCH, _STRATEGIC):
-        raise errors.UnsupportedMediaType(media_type, _ALL)
-    patch, problems = strict.loads(request.body)
-    if not isinstance(patch, dict):
-        raise errors.BadRequest("error decoding patch: a patch is an object")
-    if problems and request.option("fieldValidation") == "Strict":
-        raise strict.strict_error(problems)
-    if problems and request.option("fieldValidation", "Warn") == "Warn":
-        request.warnings.extend(problems)
+        raise _unsupported()
+    patch = _parse_object(request, media_type)
     if media_type == _MERGE_PATCH:
-        return lambda obj: _object(merge_patch.apply(obj, patch))
+        return lambda obj: merge_patch.apply(obj, patch)
     return lambda obj: strategic.apply(obj, patch, schema)
 
 
-def _object(value: Any) -> Obj:
-    if not isinstance(value, dict):
-        raise errors.BadRequest("the patch does not leave an object")
-    return value
+def _unsupported() -> errors.UnsupportedMediaType:
+    error = errors.UnsupportedMediaType("")
+    error.message = "415: Unsupported Media Type"
+    error.has_empty_details = True
+    return error
+
+
+def _parse_object(request: Request, media_type: str) -> Obj:
+    prefix = "error decoding patch: " if media_type == _MERGE_PATCH else ""
+    try:
+        json.loads(request.body)
+    except ValueError as error:
+        problem = strict.decoding_problem(request.body, error)
+        raise errors.BadRequest(f"error decoding patch: {problem}") from error
+    patch, problems = strict.loads(request.body)
+    if not isinstance(patch, dict):
+        kind = strict.json_type(patch)
+        raise errors.BadRequest(
+            f"{prefix}json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
+        )
+    mode = request.option("fieldValidation") or "Warn"
+    if problems and mode == "Strict":
+        raise _refused_patch(request, patch, patch, f"strict decoding error: {', '.join(problems)}")
+    if mode == "Warn":
+        request.warnings.extend(problems)
+    return patch
 
 
 async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
     """PATCH of an object or of its status."""
-    if body_type(request.headers.get("content-type", "")) == _APPLY:
-        return await _apply(parts, request, resource)
     registry, info = parts.registries[resource], request.info
+    media_type = body_type(request.headers.get("content-type", ""))
+    if registry.kind.own_schema is not None and media_type not in _CUSTOM:
+        raise errors.UnsupportedMediaType(media_type, _CUSTOM)
+    if media_type not in (*_CUSTOM, _STRATEGIC):
+        raise _unsupported()
+    context = writes.context_of(request, resource)
+    if media_type == _APPLY:
+        return await _apply(parts, request, resource)
     change = parse_patch(request, registry.kind.schema)
 
     async def transform(live: Obj) -> Obj:
-        return body.checked(request, change(live), registry.kind)
+        return patched(request, registry.kind, change(live), live)
 
-    updated = await registry.update(
-        info.namespace, info.name, transform, writes.context_of(request, resource)
-    )
+    updated = await registry.update(info.namespace, info.name, transform, context)
     return render.one(request, registry.kind, updated, parts.clock)
+
+
+def patched(request: Request, kind: Kind, obj: Obj, live: Obj) -> Obj:
+    """What a patch has made, as the kind's type keeps it; Invalid when it is nothing of that type."""
+    given = (obj.get("apiVersion"), obj.get("kind"))
+    if given != (kind.resource.group_version, kind.resource.kind):
+        raise _refused_patch(request, obj, obj, _unknown_kind(*given))
+    if meta.is_reset_of_owners(obj):
+        # An empty list would vanish with the other empty ones.
+        obj["metadata"]["managedFields"] = [{}]
+    try:
+        made, problems = body.decoded(obj, kind)
+    except MalformedError as error:
+        raise _refused_patch(request, obj, obj, _shown(request, error)) from None
+    mode = request.option("fieldValidation") or "Warn"
+    if problems and mode == "Strict":
+        text = f"strict decoding error: {', '.join(problems)}"
+        raise _refused_patch(request, obj, _read(request), text)
+    if mode == "Warn":
+        request.warnings.extend(problems)
+    uid = meta.uid(made)
+    if uid and uid != meta.uid(live):
+        wrong = causes.immutable("metadata.uid", uid)
+        raise errors.Invalid.for_resource(kind.resource, meta.name(live), [wrong])
+    return made
+
+
+def _read(request: Request) -> Any:
+    return json.loads(request.body)
+
+
+def _unknown_kind(api_version: Any, kind: Any) -> str:
+    if not kind:
+        return "Object 'Kind' is missing"
+    scheme = "pkg/api/legacyscheme/scheme.go:30"
+    return f'no kind "{kind}" is registered for version "{api_version}" in scheme "{scheme}"'
+
+
+def _shown(request: Request, error: MalformedError) -> str:
+    """Compat: a strategic patch is decoded another way, whose errors are other ones."""
+    if body_type(request.headers.get("content-type", "")) != _STRATEGIC or not error.go_type:
+        return str(error)
+    kinds = {"array": "slice", "object": "map", "number": "int64"}
+    given = kinds.get(error.shown, error.shown)
+    if error.go_type.startswith("map["):
+        return f"cannot restore map from {given}"
+    if error.go_type.startswith("[]"):
+        return f"cannot restore slice from {given}"
+    if "." in error.go_type:
+        return f"cannot restore struct from: {given}"
+    return str(error)
+
+
+def _refused_patch(request: Request, made: Obj, patch: Any, problem: str) -> errors.Invalid:
+    """A patch that does not leave an object; the value shown is the object, or a strategic patch itself."""
+    if body_type(request.headers.get("content-type", "")) == _STRATEGIC:
+        value = causes.show(typed.shown(patch))
+    else:
+        value = causes.show(msgspec.json.encode(made, order="sorted").decode())
+    cause = Cause("patch", f"Invalid value: {value}: {problem}")
+    return errors.Invalid.of("", "", "", [cause])
 
 
 async def _apply(parts: Parts, request: Request, resource: Resource) -> Response:
     """Server-side apply: create what is missing, else merge and keep account of who owns what."""
-    if not request.option("fieldManager"):
-        raise errors.Invalid(
-            "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for "
-            "apply patch",
-            causes=[Cause("fieldManager", "Required value: is required", "FieldValueRequired")],
-        )
     info, registry = request.info, parts.registries[resource]
-    config = _configuration(request, registry.kind)
     context = dataclasses.replace(writes.context_of(request, resource), is_apply=True)
+    config = configuration(request, registry.kind)
 
     def applied(live: Obj | None) -> Obj:
-        return apply.apply(
+        made = apply.apply(
             live,
             meta.copy_of(config),
             registry.kind.schema,
@@ -91,7 +171,18 @@ async def _apply(parts: Parts, request: Request, resource: Resource) -> Response
             force=request.flag("force"),
             subresource=context.subresource,
             ignored=apply.ignored_fields(resource.has_status(), context.subresource),
+            zero=registry.kind.zero(),
         )
+        try:
+            made = registry.kind.kept(made)
+        except MalformedError as error:
+            # Compat: a plain error of the original's, which its edge makes a 500 without a reason.
+            raise APIError(f"failed to convert new typed object to object: {error}") from None
+        uid = meta.uid(config)
+        if live is not None and uid and uid != meta.uid(live):
+            wrong = causes.immutable("metadata.uid", uid)
+            raise errors.Invalid.for_resource(resource, info.name, [wrong])
+        return made
 
     async def merged(live: Obj) -> Obj:
         return applied(live)
@@ -101,8 +192,15 @@ async def _apply(parts: Parts, request: Request, resource: Resource) -> Response
             updated = await registry.update(info.namespace, info.name, merged, context)
             return render.one(request, registry.kind, updated, parts.clock)
         except errors.NotFound:
-            if info.subresource or meta.uid(config):
+            if info.subresource:
                 raise
+        uid = meta.uid(config)
+        if uid:
+            why = (
+                f"uid mismatch: the provided object specified uid {uid}, and no existing object "
+                "was found"
+            )
+            raise errors.Conflict.of(resource, info.name, why)
         try:
             created = await registry.create(info.namespace, applied(None), context)
             return render.one(request, registry.kind, created, parts.clock, 201)
@@ -112,23 +210,38 @@ async def _apply(parts: Parts, request: Request, resource: Resource) -> Response
     raise errors.Conflict.of(resource, info.name)
 
 
-def _configuration(request: Request, kind: Kind) -> Obj:
-    value, problems = body.parse(request)
+def configuration(request: Request, kind: Kind) -> Obj:
+    """The body of an apply: a partial object that says which one it is part of."""
+    try:
+        value, problems = body.parse(request)
+    except errors.BadRequest as error:
+        raise errors.BadRequest(f"error decoding YAML: {error.message}") from error
     if not isinstance(value, dict):
-        raise errors.BadRequest("the configuration is not an object")
-    if not value.get("apiVersion") or not value.get("kind"):
-        raise errors.BadRequest("error decoding YAML: Object 'Kind' or 'apiVersion' is missing")
-    config = body.checked(request, value, kind, problems, is_partial=True)
-    fields, info = meta.ensure_metadata(config), request.info
-    if fields.setdefault("name", info.name) != info.name:
+        kind_name = strict.json_type(value)
         raise errors.BadRequest(
-            f"name in URL does not match name in configuration: {info.name}, {fields['name']}"
+            f"error decoding YAML: json: cannot unmarshal {kind_name} into Go value of type "
+            "map[string]interface {}"
         )
-    if (
-        kind.resource.namespaced
-        and fields.setdefault("namespace", info.namespace) != info.namespace
-    ):
+    mode = request.option("fieldValidation") or "Warn"
+    if problems and mode == "Strict":
+        raise errors.BadRequest(f"error strict decoding YAML: {', '.join(problems)}")
+    if mode == "Warn":
+        request.warnings.extend(problems)
+    row, info = kind.resource, request.info
+    given = (value.get("apiVersion") or "", value.get("kind") or "")
+    if given != (row.group_version, row.kind):
+        group, _, version = str(given[0]).rpartition("/")
+        raise errors.BadRequest(f"invalid object type: {group}/{version}, Kind={given[1]}")
+    fields = meta.ensure_metadata(value)
+    if fields.get("managedFields"):
+        raise errors.BadRequest("metadata.managedFields must be nil")
+    name = fields.setdefault("name", info.name)
+    if name != info.name:
+        raise errors.BadRequest(
+            f"the name of the object ({name}) does not match the name on the URL ({info.name})"
+        )
+    if row.namespaced and fields.get("namespace", info.namespace) != info.namespace:
         raise errors.BadRequest(
             "the namespace of the provided object does not match the namespace sent on the request"
         )
-    return config
+    return value

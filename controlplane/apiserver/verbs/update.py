@@ -12,6 +12,7 @@ from controlplane.apiserver.served import Parts
 async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
     """Replace the object by the body; 201 for kinds that a PUT may make."""
     registry = parts.registries[resource]
+    context = writes.context_of(request, resource)
     obj = body.parse_object(request, registry.kind)
     info = request.info
 
@@ -19,7 +20,6 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
         del live
         return meta.copy_of(obj)
 
-    context = writes.context_of(request, resource)
     try:
         updated = await registry.update(info.namespace, info.name, replaced, context)
     except errors.NotFound:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from controlplane.api import errors
 from controlplane.api.kind import Kind
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
@@ -22,7 +21,7 @@ from controlplane.apiserver.http.negotiate import (
     reply_form,
 )
 from controlplane.apiserver.registry.registry import Registry
-from controlplane.apiserver.requests import render, selection
+from controlplane.apiserver.requests import list_options, render, selection
 from controlplane.apiserver.requests.selection import Selection
 from controlplane.apiserver.served import Parts
 from controlplane.apiserver.storage_errors import translated, translating
@@ -93,7 +92,7 @@ class _Stream:
 
     def bookmark(self, revision: int, *, ends_initial: bool = False) -> bytes:
         """A BOOKMARK: nothing up to `revision` is missing."""
-        meta: Obj = {"resourceVersion": str(revision), "creationTimestamp": None}
+        meta: Obj = {"resourceVersion": str(revision)}
         if ends_initial:
             meta["annotations"] = {_INITIAL_END: "true"}
         obj: Obj = {
@@ -115,35 +114,42 @@ class _Stream:
 
 
 async def handle(parts: Parts, request: Request, resource: Resource) -> StreamResponse:
-    """The stream; refusals that are known at once come as a plain Status."""
+    """The stream; refusals that are known at once come as a plain Status, but for a start that is too old."""
     registry = parts.registries[resource]
     chosen = selection.parse(request, registry.kind, registry.row)
     form = _form(request, registry.kind)
-    version = request.option("resourceVersion")
-    wants_initial = _wants_initial(request)
-    if version and not version.isdigit():
-        raise errors.BadRequest(f"Invalid value: {version!r}: resourceVersion is not a number")
+    version, wants_initial = list_options.of_watch(request)
     stream = _Stream(parts, request, registry, chosen, form)
     with translating(resource):
         prefix = registry.row.key_prefix + "/"
         cache = await parts.caches.cache(prefix)
-        if version not in ("", "0"):
+        if version:
             if wants_initial:
-                await parts.caches.wait_for(int(version))
-        elif version == "":
+                await parts.caches.wait_for(version)
+        elif version is None:
             await parts.caches.wait_current()
         cache = await parts.caches.cache(prefix)
         initial: list[Obj] = []
-        if wants_initial or (wants_initial is None and version in ("", "0")):
+        if wants_initial or (wants_initial is None and not version):
             initial = [obj for obj in cache.select(chosen.prefix) if chosen.matches(obj)]
             start = parts.caches.revision_of(cache)
         else:
-            start = int(version or 0) or parts.caches.revision_of(cache)
-        cursor = cache.cursor(start)
+            start = version or parts.caches.revision_of(cache)
+        try:
+            cursor = cache.cursor(start)
+        except TooOldError as error:
+            return StreamResponse(_only(_last_words(stream, error)), _content_type(form))
     sends_end = bool(wants_initial) and request.flag("allowWatchBookmarks")
     chunks = _run(stream, cache, cursor, initial, start if sends_end else 0)
-    content_type = form.media_type if form.media_type == JSON else f"{PROTOBUF};stream=watch"
-    return StreamResponse(chunks, content_type)
+    return StreamResponse(chunks, _content_type(form))
+
+
+async def _only(words: bytes) -> AsyncIterator[bytes]:
+    yield words
+
+
+def _content_type(form: Form) -> str:
+    return form.media_type if form.media_type == JSON else f"{PROTOBUF};stream=watch"
 
 
 def _form(request: Request, kind: Kind) -> Form:
@@ -151,22 +157,6 @@ def _form(request: Request, kind: Kind) -> Form:
     if is_built_in:
         check_route(accept, with_streams=True)
     return reply_form(accept, has_protobuf=is_built_in, is_stream=True)
-
-
-def _wants_initial(request: Request) -> bool | None:
-    if "sendInitialEvents" not in request.query:
-        if request.option("resourceVersionMatch"):
-            raise errors.Invalid(
-                "ListOptions.meta.k8s.io is invalid: resourceVersionMatch: Forbidden: "
-                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-            )
-        return None
-    if request.option("resourceVersionMatch") != "NotOlderThan":
-        raise errors.Invalid(
-            "ListOptions.meta.k8s.io is invalid: resourceVersionMatch: Forbidden: sendInitialEvents"
-            " requires setting resourceVersionMatch to NotOlderThan"
-        )
-    return request.flag("sendInitialEvents")
 
 
 async def _run(
@@ -217,11 +207,8 @@ def _last_words(stream: _Stream, error: StorageError) -> bytes:
 
 
 def _length(parts: Parts, request: Request) -> float:
-    text = request.option("timeoutSeconds")
-    if text:
-        if not text.isdigit():
-            raise errors.BadRequest(f"invalid timeoutSeconds {text!r}")
-        if int(text):
-            return float(text)
+    wanted = list_options.seconds(request)
+    if wanted > 0:
+        return float(wanted)
     least = parts.config.min_request_timeout_seconds
     return parts.rng.uniform(least, 2 * least)

@@ -45,4 +45,8 @@ COLUMNS = (
     text("Error", _said("error"), "Why it could not be asked."),
 )
 
-KIND = Kind(COMPONENT_STATUSES, columns=COLUMNS)
+KIND = Kind(
+    COMPONENT_STATUSES,
+    columns=COLUMNS,
+    deprecation="v1 ComponentStatus is deprecated in v1.19+",
+)

@@ -46,4 +46,9 @@ _COLUMNS = (
 )
 
 
-KIND = Kind(ENDPOINTS, default=_default, columns=_COLUMNS)
+KIND = Kind(
+    ENDPOINTS,
+    default=_default,
+    columns=_COLUMNS,
+    deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+)

@@ -154,8 +154,8 @@ def test_an_unknown_type_is_refused() -> None:
         protobuf.decode(body.replace(b"Pod", b"Pox", 1))
 
 
-def test_a_broken_envelope_is_told_with_its_bytes() -> None:
-    with pytest.raises(BadRequest, match=r"unexpected EOF \(6b387300ffff\)"):
+def test_a_broken_envelope_is_told() -> None:
+    with pytest.raises(BadRequest, match="unexpected EOF"):
         protobuf.decode(bytes.fromhex("6b387300ffff"))
 
 

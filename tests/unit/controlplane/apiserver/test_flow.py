@@ -273,8 +273,13 @@ async def test_object_that_leaves_the_selector_is_deleted_for_the_watch(api: Api
 
 
 async def test_watch_of_a_revision_that_is_gone_is_expired(api: Api) -> None:
-    code, status = await api.call("GET", PODS + "?watch=true&resourceVersion=1")
-    assert (code, status["reason"]) == (410, "Expired")
+    watch = await api.watch(PODS + "?watch=true&resourceVersion=1")
+    event = await watch.next()
+    assert (event["type"], event["object"]["code"]) == ("ERROR", 410)
+    assert event["object"]["reason"] == "Expired"
+    assert event["object"]["message"].startswith("too old resource version: 1 (")
+    with pytest.raises(StopAsyncIteration):
+        await watch.next()
 
 
 async def test_initial_events_end_with_a_marked_bookmark(api: Api) -> None:
