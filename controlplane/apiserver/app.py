@@ -10,6 +10,7 @@ from controlplane.apiserver.admission.chain import AdmissionChain
 from controlplane.apiserver.admission.escalation import EscalationCheck
 from controlplane.apiserver.admission.interface import Plugin
 from controlplane.apiserver.admission.registry import Surroundings, chosen
+from controlplane.apiserver.admission.requester import Requester
 from controlplane.apiserver.authn import build as authn
 from controlplane.apiserver.authz.chain import build_authorizer
 from controlplane.apiserver.authz.rbac.grants import GrantIndex
@@ -50,12 +51,17 @@ def build_parts(
     lookup = CachedLookup(storage, caches)
     authentication = authn.build(config, lookup, clock, rng)
     grants = GrantIndex(caches)
-    authorizer = build_authorizer(config.authorization_modes, grants)
+    authorizer = build_authorizer(config.authorization_modes, grants, caches)
     admission = AdmissionChain(
         [
-            *chosen(Surroundings(config, lookup, clock, rng, authentication.issuer is not None)),
+            # The first and the last are no plugins: nothing switches them off.
+            Requester(),
+            *chosen(
+                Surroundings(
+                    config, lookup, clock, rng, authorizer, authentication.issuer is not None
+                )
+            ),
             *more_plugins,
-            # Not a plugin: nothing switches it off.
             EscalationCheck(authorizer, grants),
         ]
     )

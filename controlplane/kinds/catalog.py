@@ -11,6 +11,7 @@ from controlplane.kinds.authentication import group as authentication
 from controlplane.kinds.authorization import group as authorization
 from controlplane.kinds.autoscaling import group as autoscaling
 from controlplane.kinds.batch import group as batch
+from controlplane.kinds.certificates import group as certificates
 from controlplane.kinds.coordination import group as coordination
 from controlplane.kinds.core import group as core
 from controlplane.kinds.discovery import group as discovery
@@ -31,6 +32,7 @@ BUILT_IN: tuple[Kind, ...] = (
     *authorization.KINDS,
     *autoscaling.KINDS,
     *batch.KINDS,
+    *certificates.KINDS,
     *networking.KINDS,
     *policy.KINDS,
     *rbac.KINDS,

@@ -1,6 +1,7 @@
 """Which admission plugins there are, in the order in which they are asked; the only list.
 
-The order is upstream's (pkg/kubeapiserver/options/plugins.go, AllOrderedPlugins). All here are on unless disabled.
+The order is upstream's (pkg/kubeapiserver/options/plugins.go, AllOrderedPlugins), and so is which of them
+are on without being asked for.
 """
 
 import random
@@ -8,12 +9,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from controlplane.apiserver.admission.interface import Plugin
+from controlplane.apiserver.admission.plugins.certificate_approval import CertificateApproval
+from controlplane.apiserver.admission.plugins.certificate_signing import CertificateSigning
+from controlplane.apiserver.admission.plugins.certificate_subject_restriction import (
+    CertificateSubjectRestriction,
+)
 from controlplane.apiserver.admission.plugins.default_toleration_seconds import (
     DefaultTolerationSeconds,
 )
 from controlplane.apiserver.admission.plugins.namespace_lifecycle import NamespaceLifecycle
+from controlplane.apiserver.admission.plugins.node_restriction import NodeRestriction
 from controlplane.apiserver.admission.plugins.priority import Priority
 from controlplane.apiserver.admission.plugins.service_account import ServiceAccount
+from controlplane.apiserver.authz.interface import Authorizer
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.lookup import Lookup
 from kvstore.base.clock import Clock
@@ -27,6 +35,7 @@ class Surroundings:
     lookup: Lookup
     clock: Clock
     rng: random.Random
+    authorizer: Authorizer
     # Whether the server can issue tokens.
     has_tokens: bool
 
@@ -46,6 +55,7 @@ PLUGINS = (
         "ServiceAccount",
         lambda at: ServiceAccount(at.lookup, at.clock, at.rng, has_tokens=at.has_tokens),
     ),
+    Entry("NodeRestriction", lambda at: NodeRestriction(at.lookup), is_default=False),
     Entry("Priority", lambda at: Priority()),
     Entry(
         "DefaultTolerationSeconds",
@@ -53,6 +63,9 @@ PLUGINS = (
             at.config.not_ready_toleration_seconds, at.config.unreachable_toleration_seconds
         ),
     ),
+    Entry("CertificateApproval", lambda at: CertificateApproval(at.authorizer)),
+    Entry("CertificateSigning", lambda at: CertificateSigning(at.authorizer)),
+    Entry("CertificateSubjectRestriction", lambda at: CertificateSubjectRestriction()),
 )
 NAMES = tuple(entry.name for entry in PLUGINS)
 

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from controlplane.apiserver.authz.always_allow import AlwaysAllow
 from controlplane.apiserver.authz.always_deny import AlwaysDeny
 from controlplane.apiserver.authz.interface import Attributes, Authorizer, Decision, Verdict
+from controlplane.apiserver.authz.node.authorizer import NodeAuthorizer
+from controlplane.apiserver.authz.node.graph import NodeGraph
 from controlplane.apiserver.authz.rbac.authorizer import RbacAuthorizer
 from controlplane.apiserver.authz.rbac.grants import GrantIndex
 from controlplane.apiserver.authz.superuser import Superuser
+from controlplane.storage.watch_cache import WatchCache
 
-MODES = ("RBAC", "AlwaysAllow", "AlwaysDeny")
+MODES = ("Node", "RBAC", "AlwaysAllow", "AlwaysDeny")
 
 
 class AuthorizerChain:
@@ -33,11 +36,15 @@ class AuthorizerChain:
         return Verdict(Decision.NO_OPINION, "\n".join(reasons))
 
 
-def build_authorizer(modes: Sequence[str], grants: GrantIndex) -> AuthorizerChain:
+def build_authorizer(
+    modes: Sequence[str], grants: GrantIndex, caches: WatchCache
+) -> AuthorizerChain:
     """The authorizers of these modes, in order; system:masters comes before all of them."""
     made: list[Authorizer] = [Superuser()]
     for mode in modes:
-        if mode == "RBAC":
+        if mode == "Node":
+            made.append(NodeAuthorizer(NodeGraph(caches)))
+        elif mode == "RBAC":
             made.append(RbacAuthorizer(grants))
         elif mode == "AlwaysAllow":
             made.append(AlwaysAllow())

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from controlplane.api import errors
+from controlplane.api.selectors import parse_field_selector
 from controlplane.apiserver.http.messages import User
 
 READ_VERBS = ("get", "list", "watch")
@@ -63,6 +65,18 @@ class Attributes:
     def is_read(self) -> bool:
         """Whether nothing would be changed."""
         return self.verb in READ_VERBS
+
+
+def selected(field_selector: str, label: str) -> str:
+    """The value that a field selector demands of a field; empty when it demands none, or cannot be read."""
+    if not field_selector:
+        return ""
+    try:
+        terms = parse_field_selector(field_selector).terms
+    except errors.APIError:
+        return ""
+    values = {value for field, is_negated, value in terms if field == label and not is_negated}
+    return values.pop() if len(values) == 1 else ""
 
 
 class Authorizer(Protocol):

@@ -10,6 +10,7 @@ from controlplane.api import errors, meta
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.strategy import DeleteOptions
+from controlplane.apiserver.authz.rbac import policy
 from controlplane.apiserver.bootstrap import rbac
 from controlplane.apiserver.registry.allocation.ranges import first_address
 from controlplane.apiserver.requests.context import LOOPBACK, WriteContext
@@ -81,7 +82,7 @@ async def _reconcile_roles(parts: Parts) -> None:
         async with gate:
             await _reconcile(parts, resource, expected, existing)
 
-    await asyncio.gather(*(reconcile(expected) for expected in rbac.defaults()))
+    await asyncio.gather(*(reconcile(expected) for expected in policy.defaults()))
 
 
 async def _reconcile(parts: Parts, resource: Resource, expected: Obj, existing: Obj | None) -> None:

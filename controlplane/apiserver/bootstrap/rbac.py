@@ -1,29 +1,18 @@
-"""The roles and bindings that every cluster has, and how those found are completed. Pure.
+"""How the default roles and bindings that are found are completed. Pure.
 
-They are data (data/rbac.json). At each start what is missing is added to them: roles, rules, subjects, labels. What is
+At each start what is missing is added to them: roles, rules, subjects, labels. What is
 there beyond is left alone, and so is an object annotated `rbac.authorization.kubernetes.io/autoupdate: "false"`.
 
 Source: component-helpers/auth/rbac/reconciliation, pkg/registry/rbac/rest.
 """
 
-import json
 from collections.abc import Iterable
-from functools import cache
-from importlib import resources
 
 from controlplane.api import meta
 from controlplane.api.meta import Obj
 from controlplane.apiserver.authz.rbac import rules
 
 _AUTO_UPDATE = "rbac.authorization.kubernetes.io/autoupdate"
-_DATA = "controlplane.apiserver.bootstrap.data"
-
-
-@cache
-def defaults() -> tuple[Obj, ...]:
-    """All default roles, then bindings; not to be changed."""
-    text = resources.files(_DATA).joinpath("rbac.json").read_text(encoding="utf-8")
-    return tuple(json.loads(text))
 
 
 def is_left_alone(existing: Obj) -> bool:

@@ -1,7 +1,7 @@
 """May the user do this: 403 in upstream's words when nobody says yes."""
 
 from controlplane.api import errors
-from controlplane.apiserver.authz.interface import Attributes, Authorizer
+from controlplane.apiserver.authz.interface import Attributes, Authorizer, selected
 from controlplane.apiserver.filters.interface import Next
 from controlplane.apiserver.http.messages import Answer, Request
 
@@ -27,6 +27,7 @@ def attributes_of(request: Request) -> Attributes:
     if not info.is_resource:
         return Attributes(request.user, info.verb, request.path, is_resource=False)
     has_selectors = info.verb in ("list", "watch", "deletecollection")
+    field_selector = request.option("fieldSelector") if has_selectors else ""
     return Attributes(
         request.user,
         info.verb,
@@ -36,10 +37,15 @@ def attributes_of(request: Request) -> Attributes:
         resource=info.resource,
         subresource=info.subresource,
         namespace=info.namespace,
-        name=info.name,
+        name=info.name or selected_name(field_selector),
         label_selector=request.option("labelSelector") if has_selectors else "",
-        field_selector=request.option("fieldSelector") if has_selectors else "",
+        field_selector=field_selector,
     )
+
+
+def selected_name(field_selector: str) -> str:
+    """The one name that a field selector leaves; empty when it leaves several, or cannot be read."""
+    return selected(field_selector, "metadata.name")
 
 
 def forbidden(attributes: Attributes, reason: str) -> errors.Forbidden:

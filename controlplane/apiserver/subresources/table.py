@@ -10,6 +10,7 @@ from controlplane.api.resource import Resource
 from controlplane.apiserver.http.messages import Answer, Request
 from controlplane.apiserver.served import Parts
 from controlplane.apiserver.subresources import (
+    approval,
     binding,
     eviction,
     finalize,
@@ -22,6 +23,7 @@ from controlplane.apiserver.subresources import (
 Handler = Callable[[Parts, Request, Resource], Awaitable[Answer]]
 
 ANY = "*"
+_REQUESTS = "certificatesigningrequests.certificates.k8s.io"
 
 # (resource as errors name it, subresource, verb) -> handler
 _HANDLERS: dict[tuple[str, str, str], Handler] = {
@@ -36,6 +38,9 @@ _HANDLERS: dict[tuple[str, str, str], Handler] = {
     ("pods", "eviction", "create"): eviction.handle,
     ("pods", "log", "get"): log.handle,
     ("serviceaccounts", "token", "create"): token.handle,
+    (_REQUESTS, "approval", "get"): approval.handle_get,
+    (_REQUESTS, "approval", "update"): approval.handle_update,
+    (_REQUESTS, "approval", "patch"): approval.handle_patch,
 }
 
 

@@ -9,15 +9,13 @@ from dataclasses import dataclass, field
 
 from controlplane.api import meta
 from controlplane.api.meta import Obj
-from controlplane.api.resource import Resource
+from controlplane.apiserver.followed import Followed
 from controlplane.apiserver.http.messages import User
-from controlplane.apiserver.storage_errors import translating
 from controlplane.kinds.rbac.cluster_role import CLUSTER_ROLES
 from controlplane.kinds.rbac.cluster_role_binding import CLUSTER_ROLE_BINDINGS
 from controlplane.kinds.rbac.role import ROLES
 from controlplane.kinds.rbac.role_binding import ROLE_BINDINGS
-from controlplane.storage.errors import TooOldError
-from controlplane.storage.watch_cache import Cursor, ResourceCache, WatchCache
+from controlplane.storage.watch_cache import WatchCache
 
 # Users times namespaces whose rules are remembered.
 _MAX_REMEMBERED = 10_000
@@ -42,39 +40,6 @@ class Grants:
         """The rules of all grants, in order."""
         for grant in self.grants:
             yield from grant.rules
-
-
-class _Followed:
-    """A kind's cache, and whether it has changed since it was last looked at."""
-
-    def __init__(self, resource: Resource, caches: WatchCache) -> None:
-        self.resource = resource
-        self._prefix = resource.key_prefix + "/"
-        self._caches = caches
-        self.cache: ResourceCache | None = None
-        self._cursor: Cursor | None = None
-
-    async def changes(self) -> list[tuple[str, Obj | None, Obj | None]] | None:
-        """(key, before, after) of each change since; None when all must be read anew."""
-        with translating(self.resource):
-            cache = await self._caches.cache(self._prefix)
-        if cache is not self.cache or self._cursor is None:
-            self._start(cache)
-            return None
-        try:
-            events = self._cursor.poll()
-        except TooOldError:
-            self._start(cache)
-            return None
-        return [(event.key, event.previous, event.obj) for event in events]
-
-    def _start(self, cache: ResourceCache) -> None:
-        self.cache = cache
-        self._cursor = cache.cursor_at_end()
-
-    def find(self, key: str) -> Obj | None:
-        found: Obj | None = self.cache.objects.get(key) if self.cache is not None else None
-        return found
 
 
 @dataclass(slots=True)
@@ -125,10 +90,10 @@ class GrantIndex:
         self._caches = caches
         # The hub's revision when the four kinds were last looked at: mostly nothing has been written since.
         self._seen_revision = 0
-        self._cluster_bindings = _Followed(CLUSTER_ROLE_BINDINGS, caches)
-        self._bindings = _Followed(ROLE_BINDINGS, caches)
-        self._cluster_roles = _Followed(CLUSTER_ROLES, caches)
-        self._roles = _Followed(ROLES, caches)
+        self._cluster_bindings = Followed(CLUSTER_ROLE_BINDINGS, caches)
+        self._bindings = Followed(ROLE_BINDINGS, caches)
+        self._cluster_roles = Followed(CLUSTER_ROLES, caches)
+        self._roles = Followed(ROLES, caches)
         self._cluster_index = _Index()
         # Namespace -> index, so that a user of many namespaces costs one of them.
         self._indexes: dict[str, _Index] = {}
@@ -153,8 +118,8 @@ class GrantIndex:
     def _find(self, reference: Obj, namespace: str) -> Obj | None:
         name = str(reference.get("name") or "")
         if reference.get("kind") == "Role":
-            return self._roles.find(ROLES.key(namespace, name))
-        return self._cluster_roles.find(CLUSTER_ROLES.key("", name))
+            return self._roles.find(namespace, name)
+        return self._cluster_roles.find("", name)
 
     async def _refresh(self) -> None:
         revision = self._caches.revision
@@ -170,22 +135,21 @@ class GrantIndex:
             self._remembered.clear()
         self._seen_revision = revision
 
-    async def _follow(self, followed: _Followed) -> bool:
+    async def _follow(self, followed: Followed) -> bool:
         changes = await followed.changes()
         if changes is None:
             if followed is self._bindings:
                 self._indexes.clear()
             else:
                 self._cluster_index = _Index()
-            assert followed.cache is not None
-            for key, binding in followed.cache.objects.items():
+            for key, binding in followed.items():
                 self._index(meta.namespace(binding)).add(key, binding)
             return True
-        for key, before, after in changes:
-            if before is not None:
-                self._index(meta.namespace(before)).remove(key, before)
-            if after is not None:
-                self._index(meta.namespace(after)).add(key, after)
+        for one in changes:
+            if one.before is not None:
+                self._index(meta.namespace(one.before)).remove(one.key, one.before)
+            if one.after is not None:
+                self._index(meta.namespace(one.after)).add(one.key, one.after)
         return bool(changes)
 
     def _index(self, namespace: str) -> _Index:

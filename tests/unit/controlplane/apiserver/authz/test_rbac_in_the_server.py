@@ -7,7 +7,7 @@ import pytest
 
 from controlplane.api.errors import Forbidden, Invalid, NotFound
 from controlplane.api.meta import Obj
-from controlplane.apiserver.bootstrap import rbac
+from controlplane.apiserver.authz.rbac import policy
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.http.messages import Response, User
 from controlplane.client.rest import RestClient
@@ -140,7 +140,7 @@ async def test_all_default_roles_and_bindings_are_there(admin: RestClient) -> No
         found = {
             (one["metadata"].get("namespace"), one["metadata"]["name"]): one for one in listed.items
         }
-        for expected in rbac.defaults():
+        for expected in policy.defaults():
             if expected["kind"] != resource.kind:
                 continue
             metadata = expected["metadata"]
