@@ -75,7 +75,7 @@ USES = {
         from controlplane.apiserver.authz.chain import build_authorizer
         from controlplane.apiserver.authz.interface import Attributes
         from controlplane.apiserver.http.messages import User
-        chain = build_authorizer((), None)
+        chain = build_authorizer((), None, None)
         for verb, wanted in (("get", True), ("delete", False)):
             verdict = asyncio.run(chain.authorize(Attributes(User("jane"), verb, resource="pods")))
             assert verdict.is_allowed is wanted
