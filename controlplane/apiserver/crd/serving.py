@@ -8,7 +8,7 @@ all that was written before, so that what one server has established is never un
 A definition that goes takes its objects with it: they are deleted, and when none is left the finalizer is removed.
 """
 
-from collections.abc import Mapping
+import asyncio
 
 from controlplane.api import errors, meta, times
 from controlplane.api.kind import Kind
@@ -50,7 +50,8 @@ class CustomResources:
         self._built_in = built_in
         # Definition (name, version of its content) -> its kinds, so that only what changes is made anew.
         self._known: dict[str, tuple[str, list[Kind]]] = {}
-        self._seen: Mapping[str, Obj] = {}
+        # One at a time: what was seen first must not be served last.
+        self._serving = asyncio.Lock()
 
     async def run(self) -> None:
         """Follow for ever; without a store, wait for it."""
@@ -61,7 +62,7 @@ class CustomResources:
                 cursor = cache.cursor(self._parts.caches.revision_of(cache))
                 backoff.reset()
                 while True:
-                    self.serve(cache)
+                    await self.serve(cache)
                     pending = await self._settle(cache)
                     await cursor.next(_EMPTYING_SECONDS if pending else _WAIT_SECONDS)
             except TooOldError:
@@ -78,11 +79,18 @@ class CustomResources:
             await self._parts.caches.wait_current()
         except StorageError:
             return False
-        self.serve(cache)
+        await self.serve(cache)
         return self._parts.scheme is not before
 
-    def serve(self, cache: ResourceCache) -> None:
-        """Serve the kinds of all established definitions in the cache."""
+    async def serve(self, cache: ResourceCache) -> None:
+        """Serve the kinds of all established definitions in the cache.
+
+        Their own caches are there first: whoever watches from the revision of the first object must find it.
+        """
+        async with self._serving:
+            await self._serve(cache)
+
+    async def _serve(self, cache: ResourceCache) -> None:
         crds = names.served(list(cache.objects.values()))
         known: dict[str, tuple[str, list[Kind]]] = {}
         for crd in crds:
@@ -95,6 +103,15 @@ class CustomResources:
             name: mark for name, (mark, _) in self._known.items()
         }:
             return
+        for _, made in known.values():
+            for one in made:
+                if (
+                    self._built_in.by_plural(
+                        one.resource.group, one.resource.version, one.resource.plural
+                    )
+                    is None
+                ):
+                    await self._parts.caches.cache(one.resource.key_prefix + "/")
         self._known = known
         custom = [kind for _, made in known.values() for kind in made]
         self._parts.serve(self._built_in.with_kinds(*custom))

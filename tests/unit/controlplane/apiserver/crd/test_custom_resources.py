@@ -11,7 +11,7 @@ import pytest
 from controlplane.api.meta import Obj
 from controlplane.apiserver.app import ApiServer
 from controlplane.apiserver.config import ApiServerConfig
-from controlplane.apiserver.http.messages import Response
+from controlplane.apiserver.http.messages import Response, StreamResponse
 from controlplane.storage.memory import MemoryStorage
 from controlplane.testing.in_process import InProcessRequest
 from kvstore.base.clock import SystemClock
@@ -270,6 +270,19 @@ async def test_a_definition_that_goes_takes_its_objects_along(api: Api) -> None:
     assert code == 200
     await api.until(name, is_gone)
     await api.until(TABS, is_gone)
+
+
+async def test_a_watch_from_the_first_object_on_finds_what_follows(api: Api) -> None:
+    await api.define(definition())
+    _, first = await api.call("POST", TABS, tab("first"))
+    await api.call("POST", TABS, tab("second"))
+    url = f"{TABS}?watch=true&resourceVersion={first['metadata']['resourceVersion']}"
+    answer = await api.server.chain.handle(InProcessRequest.of("GET", url + "&timeoutSeconds=1"))
+    assert isinstance(answer, StreamResponse)
+    events = [json.loads(line) async for chunk in answer.chunks for line in chunk.splitlines()]
+    assert [(event["type"], event["object"]["metadata"]["name"]) for event in events] == [
+        ("ADDED", "second")
+    ]
 
 
 async def test_a_changed_schema_holds_from_then_on(api: Api) -> None:
