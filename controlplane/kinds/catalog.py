@@ -6,6 +6,7 @@ from controlplane.api.kind import Kind
 from controlplane.api.scheme import Scheme
 from controlplane.kinds.admissionregistration import group as admissionregistration
 from controlplane.kinds.apiextensions import group as apiextensions
+from controlplane.kinds.apiregistration import group as apiregistration
 from controlplane.kinds.apps import group as apps
 from controlplane.kinds.authentication import group as authentication
 from controlplane.kinds.authorization import group as authorization
@@ -26,6 +27,7 @@ from controlplane.kinds.storage import group as storage
 
 BUILT_IN: tuple[Kind, ...] = (
     *core.KINDS,
+    *apiregistration.KINDS,
     *apps.KINDS,
     *events.KINDS,
     *authentication.KINDS,

@@ -50,6 +50,8 @@ def ignored_fields(resource_has_status: bool, subresource: str) -> tuple[Path, .
     """The parts a request to an endpoint cannot write, which it therefore never owns."""
     if subresource == "status":
         return (("f:spec",),)
+    if subresource == "approval":
+        return (("f:spec",), ("f:status", "f:certificate"))
     return (("f:status",),) if resource_has_status else ()
 
 

@@ -7,6 +7,7 @@ from controlplane.api.errors import Cause
 from controlplane.api.kind import Kind
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
+from controlplane.api.strategy import Strategy
 from controlplane.api.table import cells
 from controlplane.api.table.columns import AGE, NAME, Column
 from controlplane.api.validation import causes as fields
@@ -53,5 +54,12 @@ _COLUMNS = (
 )
 
 
+class LeaseStrategy(Strategy):
+    """The rules of leases: who takes one may not know whether it is there."""
+
+    allows_unconditional_update = False
+    creates_on_update = True
+
+
 # Leases are written often and by one writer; the record of owners would be most of their size.
-KIND = Kind(LEASES, validate=_validate, columns=_COLUMNS, is_tracked=False)
+KIND = Kind(LEASES, strategy=LeaseStrategy, validate=_validate, columns=_COLUMNS, is_tracked=False)

@@ -38,6 +38,7 @@ class EventStrategy(Strategy):
     """Events are forgotten after an hour."""
 
     ttl_seconds = 3600
+    creates_on_update = True
 
 
 def default(obj: Obj) -> None:

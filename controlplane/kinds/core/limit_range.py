@@ -162,6 +162,8 @@ def _ratio(name: str, given: Obj, path: str) -> list[Cause]:
 class LimitRangeStrategy(Strategy):
     """The rules of limit ranges."""
 
+    creates_on_update = True
+
     def prepare_for_create(self, obj: Obj) -> None:
         """One without a name is called by its uid."""
         super().prepare_for_create(obj)

@@ -94,6 +94,7 @@ class RuntimeClassStrategy(Strategy):
     """The rules of classes."""
 
     allows_unconditional_update = False
+    creates_on_update = True
 
 
 KIND = Kind(
