@@ -91,6 +91,7 @@ class Kind:
     `columns` and `row_conditions` make Tables; `field_value(obj, label)` is a field label's text where it is not simply
     the value at that path (None: take the path).
     `warnings(obj, old)` are texts of Warning headers; `old` is None for a create.
+    `unknown_field_label` is the refusal of a field selector, with a place for the `{label}`, where it is an own one.
     `deprecation` is the text of the warning that each request of a deprecated kind gets.
     `is_tracked` says whether writes leave metadata.managedFields.
     `read(obj)` makes what a client sent fit the schema, in place, and gives the paths it has dropped; None for built-in
@@ -112,6 +113,7 @@ class Kind:
     field_value: Callable[[Obj, str], str | None] = _no_field
     warnings: Callable[[Obj, Obj | None], list[str]] = _no_warnings
     deprecation: str = ""
+    unknown_field_label: str = ""
     is_tracked: bool = True
     read: Callable[[Obj], list[str]] | None = None
     scale: ScalePaths = ScalePaths()
@@ -124,6 +126,16 @@ class Kind:
         row = self.resource
         base = ("metadata.name", "metadata.namespace") if row.namespaced else ("metadata.name",)
         return base + row.field_labels
+
+    @property
+    def field_label_refusal(self) -> str:
+        """How a field selector is refused, with a place for the `{label}`."""
+        if self.unknown_field_label:
+            return self.unknown_field_label
+        if self.resource.field_labels or self.own_schema is not None:
+            return "field label not supported: {label}"
+        # Compat: kinds without labels of their own name the two that all have, cluster-wide ones, too.
+        return '"{label}" is not a known field selector: only "metadata.name", "metadata.namespace"'
 
     def field_text(self, obj: Obj, label: str) -> str:
         """The text a field selector compares with; missing is empty, booleans are true and false."""

@@ -16,6 +16,7 @@ from controlplane.api import names
 from controlplane.api.errors import BadRequest
 from controlplane.api.meta import Obj
 
+_TOKEN_OF_SYNTAX = re.compile(r"!=|==|=|!|\(|\)|>|<")
 _TOKEN = re.compile(r"\s*(?:(!=|==|=|!|,|\(|\)|>|<)|([^\s!=,()<>]+))")
 _OPERATORS = {"in": "In", "notin": "NotIn", "=": "In", "==": "In", "!=": "NotIn"}
 
@@ -109,9 +110,7 @@ def parse_label_selector(text: str) -> LabelSelector:
         rows.append(row)
         if position < len(tokens):
             if tokens[position] != ",":
-                raise _bad_label(
-                    text, f"found '{tokens[position]}', expected: ',' or 'end of string'"
-                )
+                raise BadRequest(f"found '{tokens[position]}', expected: ',' or 'end of string'")
             position += 1
             if position == len(tokens):
                 raise _bad_label(text, "found '', expected: identifier after ','")
@@ -132,7 +131,8 @@ def _tokens(text: str) -> list[str]:
 
 
 def _bad_label(text: str, why: str) -> BadRequest:
-    return BadRequest(f"unable to parse requirement: {why} in '{text}'")
+    del text
+    return BadRequest(f"unable to parse requirement: {why}")
 
 
 def _requirement(text: str, tokens: list[str], position: int) -> tuple[Requirement, int]:
@@ -163,6 +163,8 @@ def _requirement(text: str, tokens: list[str], position: int) -> tuple[Requireme
     if following in ("in", "notin"):
         values, position = _value_set(text, tokens, position)
     elif position < len(tokens) and tokens[position] != ",":
+        if _TOKEN_OF_SYNTAX.fullmatch(tokens[position]):
+            raise _bad_label(text, f"found '{tokens[position]}', expected: identifier")
         values, position = (tokens[position],), position + 1
     else:
         values = ("",)
@@ -193,7 +195,7 @@ def _value_set(text: str, tokens: list[str], position: int) -> tuple[tuple[str, 
             pending = ""
         else:
             pending = token
-    raise _bad_label(text, "found '', expected: ')'")
+    raise _bad_label(text, "found '', expected: ',' or ')'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,14 +209,11 @@ class FieldSelector:
         """Whether it selects everything."""
         return not self.terms
 
-    def check(self, allowed: Sequence[str]) -> None:
-        """BadRequest when a field is none of the `allowed` labels."""
+    def check(self, allowed: Sequence[str], refusal: str) -> None:
+        """BadRequest when a field is none of the `allowed` labels; `refusal` has a place for the `{label}`."""
         for field, _, _ in self.terms:
             if field not in allowed:
-                raise BadRequest(
-                    f'field label not supported: "{field}"; supported: '
-                    + ", ".join(sorted(allowed))
-                )
+                raise BadRequest(refusal.format(label=field))
 
     def matches(self, obj: Obj, text_of: Callable[[Obj, str], str]) -> bool:
         """Whether the object is selected; `text_of(obj, label)` is a kind's `field_text`."""

@@ -36,6 +36,8 @@ class Strategy:
     creates_on_update = False
     # Whether DELETE answers with the object when it is gone, and not with a Status.
     returns_deleted = False
+    # Whether an ending object tells how many seconds it was given.
+    has_grace = True
 
     def __init__(self, resource: Resource) -> None:
         self.resource = resource

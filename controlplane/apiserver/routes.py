@@ -77,6 +77,8 @@ def _check_place(request: Request, resource: Resource) -> None:
     is_in_one_place = info.name or info.verb not in ("list", "watch")
     if resource.namespaced and not info.namespace and is_in_one_place and info.verb != "watch":
         # Across namespaces there are only lists and watches: neither POST nor DELETE of a collection.
+        if info.name:
+            raise errors.NotFound.path()
         raise errors.MethodNotAllowed()
     if not resource.namespaced and info.namespace and resource.plural != "namespaces":
         raise errors.NotFound.path()

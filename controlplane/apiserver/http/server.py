@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from controlplane.api import errors
 from controlplane.apiserver.http import websocket
@@ -154,7 +155,12 @@ class HttpServer:
         return response
 
 
-def _headers(answer: Response | StreamResponse) -> dict[str, str]:
-    if not answer.content_type:
-        return answer.headers
-    return {"Content-Type": answer.content_type, **answer.headers}
+def _headers(answer: Response | StreamResponse) -> CIMultiDict[str]:
+    headers = CIMultiDict(answer.headers)
+    if answer.content_type:
+        headers["Content-Type"] = answer.content_type
+    warnings = headers.pop("Warning", "")
+    # Each warning has a line of its own: not all clients know how to part them.
+    for index, text in enumerate(warnings.split(', 299 - "') if warnings else ()):
+        headers.add("Warning", text if index == 0 else '299 - "' + text)
+    return headers

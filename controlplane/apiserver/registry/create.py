@@ -74,7 +74,8 @@ def _check_identity(registry: Registry, namespace: str, obj: Obj, context: Write
             )
     else:
         fields.pop("namespace", None)
-    if fields.get("resourceVersion"):
+    if fields.get("resourceVersion") and not context.is_dry_run:
+        # Compat: it is the store that refuses, so that a dry run does not.
         raise errors.BadRequest("resourceVersion should not be set on objects to be created")
 
 

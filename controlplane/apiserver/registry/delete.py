@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from controlplane.api import meta, times
+from controlplane.api import errors, meta, times
 from controlplane.api.meta import Obj
 from controlplane.api.strategy import DeleteOptions, Strategy
 from controlplane.apiserver.admission import interface as admission
 from controlplane.apiserver.requests.context import WriteContext
 from controlplane.apiserver.storage_errors import translating
-from controlplane.storage.interface import Preconditions, Removal
+from controlplane.storage.interface import Removal
 
 if TYPE_CHECKING:
     from controlplane.apiserver.registry.registry import Registry
@@ -23,11 +23,10 @@ async def delete(
 ) -> tuple[Obj, bool]:
     """(the object, whether it is gone now): mark it as ending, or remove it when nothing holds it."""
     key = registry.row.key(namespace, name)
-    preconditions = Preconditions(options.uid, options.resource_version)
     removed: list[Obj] = []
 
     async def mark(live: Obj) -> Obj | Removal:
-        preconditions.check(key, live)
+        _check(registry, name, options, live)
         if not context.is_admitted:
             attributes = registry.attributes(
                 admission.DELETE,
@@ -52,6 +51,25 @@ async def delete(
         if removed:
             await registry.allocator.release(removed[0])
     return registry.served(obj), bool(removed)
+
+
+def _check(registry: Registry, name: str, options: DeleteOptions, live: Obj) -> None:
+    """Refuse to delete another object, or another state of it, than the one that is meant."""
+    for field, wanted, found, why in (
+        ("UID", options.uid, meta.uid(live), "deleted and then recreated"),
+        ("ResourceVersion", options.resource_version, meta.resource_version(live), "modified"),
+    ):
+        if wanted is not None and wanted != found:
+            row = registry.resource
+            shown = f"{row.kind}.{row.group}" if row.group else row.kind
+            raise errors.Conflict(
+                f'Operation cannot be fulfilled on {shown} "{name}": the {field} in the '
+                f"precondition ({wanted}) does not match the {field} in record ({found}). The "
+                f"object might have been {why}",
+                name=name,
+                group=row.group,
+                kind=row.kind,
+            )
 
 
 def is_finished(strategy: Strategy, obj: Obj) -> bool:
@@ -85,6 +103,12 @@ def _marked(registry: Registry, live: Obj, options: DeleteOptions) -> Obj | Remo
         strategy.mark_deleting(obj)
         if fields.get("generation"):
             fields["generation"] += 1
+    elif strategy.returns_deleted:
+        # Compat: what is gone at once is told to have been ending.
+        _set_deadline(registry, fields, 0)
+        if fields.get("generation"):
+            fields["generation"] += 1
+        return Removal(obj)
     else:
         return Removal(live)
     return Removal(obj) if is_finished(strategy, obj) else obj
@@ -92,7 +116,8 @@ def _marked(registry: Registry, live: Obj, options: DeleteOptions) -> Obj | Remo
 
 def _set_deadline(registry: Registry, fields: Obj, grace_seconds: int) -> None:
     fields["deletionTimestamp"] = times.to_rfc3339(registry.clock.time() + grace_seconds)
-    fields["deletionGracePeriodSeconds"] = grace_seconds
+    if registry.strategy.has_grace:
+        fields["deletionGracePeriodSeconds"] = grace_seconds
 
 
 def _propagated(finalizers: list[str], propagation: str) -> list[str]:

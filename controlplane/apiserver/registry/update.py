@@ -8,6 +8,7 @@ may refuse it. A result equal to the live object is not written.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from controlplane.api import errors, meta
@@ -132,6 +133,11 @@ async def _changed(
     return live if managed.only_time_differs(obj, live) else obj
 
 
+def _store_key(registry: Registry, live: Obj, name: str) -> str:
+    """The key as errors show it: without the prefix of all keys."""
+    return registry.row.key(live.get("namespace", ""), name).removeprefix("/registry")
+
+
 def _keep_server_fields(obj: Obj, live: Obj) -> None:
     fields, old = meta.ensure_metadata(obj), meta.metadata(live)
     for field in _SERVER_FIELDS:
@@ -162,10 +168,14 @@ def _check_identity(registry: Registry, obj: Obj, live: Obj, name: str) -> None:
         raise errors.Conflict.of(
             registry.resource,
             name,
-            f"Precondition failed: UID in precondition: {uid}, UID in object meta: "
-            f"{old.get('uid', '')}",
+            f"StorageError: invalid object, Code: 4, Key: {_store_key(registry, old, name)}, "
+            "ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: "
+            f"{uid}, UID in object meta: {old.get('uid', '')}",
         )
     version = fields.get("resourceVersion")
+    if version and not version.isdecimal():
+        # Compat: a plain error of the original's, which its edge makes a 500 without a reason.
+        raise errors.APIError(f"strconv.ParseUint: parsing {json.dumps(version)}: invalid syntax")
     if version and version != old.get("resourceVersion"):
         raise errors.Conflict.of(registry.resource, name)
     if not version and not registry.strategy.allows_unconditional_update:

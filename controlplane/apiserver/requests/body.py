@@ -35,10 +35,44 @@ def parse(request: Request, *, content_type: str = "") -> tuple[Any, list[str]]:
 def _load_yaml(body: bytes) -> tuple[Any, list[str]]:
     if body.lstrip()[:1] in (b"{", b"["):
         return strict.loads(body)
+    loader = _Loader(body)
     try:
-        return yaml.load(body, Loader=_Loader), []
-    except yaml.YAMLError as error:
-        raise errors.BadRequest(f"error converting YAML to JSON: {error}") from error
+        # Compat: what follows the first document is not looked at.
+        return (_with_text_keys(loader.get_data()) if loader.check_data() else None), []
+    except (yaml.YAMLError, RecursionError) as error:
+        raise errors.BadRequest(f"error converting YAML to JSON: {_yaml_problem(error)}") from error
+    finally:
+        loader.dispose()
+
+
+def _with_text_keys(value: Any) -> Any:
+    """YAML's value as JSON has it, where keys are text."""
+    if isinstance(value, dict):
+        return {
+            key if isinstance(key, str) else _key_text(key): _with_text_keys(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_with_text_keys(item) for item in value]
+    return value
+
+
+def _key_text(key: Any) -> str:
+    if isinstance(key, bool):
+        return "true" if key else "false"
+    return "null" if key is None else str(key)
+
+
+def _yaml_problem(error: Exception) -> str:
+    """The problem with its line, in the words of the original's YAML library."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return f"yaml: {error}"
+    mark, line = error.problem_mark, 0
+    if mark is not None and mark.line:
+        line = mark.line + (1 if isinstance(error, yaml.scanner.ScannerError) else 0)
+    elif error.context_mark is not None:
+        line = error.context_mark.line
+    return f"yaml: line {line}: {error.problem}" if line else f"yaml: {error.problem}"
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -51,13 +85,15 @@ _Loader.yaml_implicit_resolvers = {
 }
 # Compat: the original reads YAML 1.1, in which these letters alone are booleans.
 _Loader.bool_values = {**yaml.SafeLoader.bool_values, "y": True, "n": False}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[yYnN]"), list("yYnN"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^[yYnN]$"), list("yYnN"))
 
 
 def parse_object(request: Request, kind: Kind) -> Obj:
     """The body as an object of `kind`."""
     try:
         value, problems = parse(request)
+        if value is None:
+            value = {}
         if not isinstance(value, dict):
             shown = strict.json_type(value)
             raise errors.BadRequest(

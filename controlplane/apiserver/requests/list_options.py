@@ -32,6 +32,7 @@ class ListOptions:
 def of_list(request: Request) -> ListOptions:
     """The options of a list; Invalid or BadRequest for what no list can have."""
     limit = _integer(request, "limit")
+    _integer(request, "timeoutSeconds")
     wanted, match, token = (
         request.option(name) for name in ("resourceVersion", "resourceVersionMatch", "continue")
     )
@@ -51,8 +52,6 @@ def of_list(request: Request) -> ListOptions:
             causes.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")
         )
     _refuse(found)
-    if token and wanted and wanted != "0":
-        raise errors.BadRequest("specifying resource version is not allowed when using continue")
     version = None
     if wanted:
         version = _version(wanted)

@@ -40,7 +40,7 @@ def parse(request: Request, kind: Kind, row: Resource) -> Selection:
     """The selection of a request; BadRequest for selectors that cannot be read."""
     labels = parse_label_selector(request.option("labelSelector"))
     fields = parse_field_selector(request.option("fieldSelector"))
-    fields.check(kind.field_labels)
+    fields.check(kind.field_labels, kind.field_label_refusal)
     if request.info.name:
         # The old /watch/ paths name one object.
         fields = FieldSelector((*fields.terms, ("metadata.name", False, request.info.name)))

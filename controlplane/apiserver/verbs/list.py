@@ -46,6 +46,9 @@ async def _page(parts: Parts, chosen: Selection, options: ListOptions) -> ListPa
     version, limit = options.resource_version, options.limit
     if options.token:
         start, revision = continue_token.decode(options.token, chosen.prefix)
+        if version:
+            text = "specifying resource version is not allowed when using continue"
+            raise errors.BadRequest(text)
         try:
             return await _from_store(parts, chosen, limit, start, max(0, revision))
         except TooOldError as error:

@@ -98,14 +98,14 @@ def patched(request: Request, kind: Kind, obj: Obj, live: Obj) -> Obj:
     """What a patch has made, as the kind's type keeps it; Invalid when it is nothing of that type."""
     given = (obj.get("apiVersion"), obj.get("kind"))
     if given != (kind.resource.group_version, kind.resource.kind):
-        raise _refused_patch(request, obj, obj, _unknown_kind(*given))
+        raise _refused_patch(request, obj, _read(request), _unknown_kind(*given))
     if meta.is_reset_of_owners(obj):
         # An empty list would vanish with the other empty ones.
         obj["metadata"]["managedFields"] = [{}]
     try:
         made, problems = body.decoded(obj, kind)
     except MalformedError as error:
-        raise _refused_patch(request, obj, obj, _shown(request, error)) from None
+        raise _refused_patch(request, obj, _read(request), _shown(request, error)) from None
     mode = request.option("fieldValidation") or "Warn"
     if problems and mode == "Strict":
         text = f"strict decoding error: {', '.join(problems)}"
@@ -114,8 +114,9 @@ def patched(request: Request, kind: Kind, obj: Obj, live: Obj) -> Obj:
         request.warnings.extend(problems)
     uid = meta.uid(made)
     if uid and uid != meta.uid(live):
+        # Compat: found by the rules of all kinds, and again by those of the kind.
         wrong = causes.immutable("metadata.uid", uid)
-        raise errors.Invalid.for_resource(kind.resource, meta.name(live), [wrong])
+        raise errors.Invalid.for_resource(kind.resource, meta.name(live), [wrong, wrong])
     return made
 
 
@@ -181,7 +182,7 @@ async def _apply(parts: Parts, request: Request, resource: Resource) -> Response
         uid = meta.uid(config)
         if live is not None and uid and uid != meta.uid(live):
             wrong = causes.immutable("metadata.uid", uid)
-            raise errors.Invalid.for_resource(resource, info.name, [wrong])
+            raise errors.Invalid.for_resource(resource, info.name, [wrong, wrong])
         return made
 
     async def merged(live: Obj) -> Obj:

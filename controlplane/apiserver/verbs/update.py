@@ -15,6 +15,11 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
     context = writes.context_of(request, resource)
     obj = body.parse_object(request, registry.kind)
     info = request.info
+    if not meta.name(obj):
+        raise errors.BadRequest(
+            f"the name of the object ({info.name} based on URL) was undeterminable: name must be "
+            "provided"
+        )
 
     async def replaced(live: Obj) -> Obj:
         del live

@@ -29,7 +29,7 @@ def _validate(obj: Obj) -> list[Cause]:
         size += len(str(value)) * 3 // 4
         causes += data.base64_text(value, f"binaryData[{key}]")
     if size > data.MAX_BYTES:
-        causes.append(fields.too_long("", data.MAX_BYTES))
+        causes.append(fields.too_long("[]", data.MAX_BYTES))
     return causes
 
 

@@ -46,6 +46,8 @@ def _default(obj: Obj) -> None:
 class _NamespaceStrategy(Strategy):
     """The rules of namespaces."""
 
+    has_grace = False
+
     def prepare_for_create(self, obj: Obj) -> None:
         """A new namespace is active, carries the finalizer and its name as a label."""
         super().prepare_for_create(obj)

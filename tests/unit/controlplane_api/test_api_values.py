@@ -115,11 +115,11 @@ def test_field_selector_reads_fields_of_the_kind() -> None:
     pods = SCHEME.kind_of(PODS)
     pod = {"metadata": {"name": "a"}, "spec": {"nodeName": "n"}, "status": {"phase": "Running"}}
     parsed = parse_field_selector("spec.nodeName=n,status.phase!=Failed")
-    parsed.check(pods.field_labels)
+    parsed.check(pods.field_labels, pods.field_label_refusal)
     assert parsed.matches(pod, pods.field_text)
     assert parsed.exact("spec.nodeName") == "n"
     with pytest.raises(BadRequest, match="field label not supported"):
-        parse_field_selector("spec.foo=1").check(pods.field_labels)
+        parse_field_selector("spec.foo=1").check(pods.field_labels, pods.field_label_refusal)
 
 
 def test_unset_boolean_field_is_false() -> None:

@@ -323,6 +323,7 @@ class JobStrategy(SpecStrategy):
 
 KIND = Kind(
     JOBS,
+    unknown_field_label='field label "{label}" not supported for Job',
     strategy=JobStrategy,
     default=default,
     validate=validate,
