@@ -8,6 +8,7 @@ from controlplane.controllers.endpointslice import reconciler as endpointslice
 from controlplane.controllers.endpointslicemirroring import reconciler as endpointslicemirroring
 from controlplane.controllers.framework.descriptor import Descriptor
 from controlplane.controllers.garbage import reconciler as garbage
+from controlplane.controllers.job import reconciler as job
 from controlplane.controllers.namespace import reconciler as namespace
 from controlplane.controllers.nodelifecycle import reconciler as nodelifecycle
 from controlplane.controllers.podgc import reconciler as podgc
@@ -22,6 +23,7 @@ CONTROLLERS: tuple[Descriptor[Any], ...] = (
     endpointslice.DESCRIPTOR,
     endpointslicemirroring.DESCRIPTOR,
     garbage.DESCRIPTOR,
+    job.DESCRIPTOR,
     namespace.DESCRIPTOR,
     nodelifecycle.DESCRIPTOR,
     podgc.DESCRIPTOR,

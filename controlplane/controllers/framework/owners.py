@@ -5,7 +5,7 @@ adopted; an owned one whose labels no longer match is released. Adoption asks th
 still alive, because a cached owner may be deleted already and its orphans meant to stay.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from controlplane.api import meta
 from controlplane.api.errors import APIError, Invalid, NotFound
@@ -28,8 +28,12 @@ async def claim(
     candidates: Iterable[Obj],
     *,
     may_adopt: Callable[[Obj], bool] = lambda obj: True,
+    finalizers: Sequence[str] = (),
 ) -> list[Obj]:
-    """The candidates that belong to `owner`, after adopting and releasing what must be."""
+    """The candidates that belong to `owner`, after adopting and releasing what must be.
+
+    `finalizers` are put on what is adopted.
+    """
     claimed: list[Obj] = []
     checked = _once(lambda: _check_alive(client, owner, owner_resource))
     for obj in candidates:
@@ -47,17 +51,22 @@ async def claim(
         if not matches or deleting or not may_adopt(obj):
             continue
         await checked()
-        adopted = await _adopt(client, owner, resource, obj)
+        adopted = await _adopt(client, owner, resource, obj, finalizers)
         if adopted is not None:
             claimed.append(adopted)
     return claimed
 
 
-async def _adopt(client: RestClient, owner: Obj, resource: Resource, obj: Obj) -> Obj | None:
-    patch = {
-        "metadata": {"uid": meta.uid(obj), "ownerReferences": [meta.controller_reference(owner)]}
+async def _adopt(
+    client: RestClient, owner: Obj, resource: Resource, obj: Obj, finalizers: Sequence[str]
+) -> Obj | None:
+    metadata: Obj = {
+        "uid": meta.uid(obj),
+        "ownerReferences": [meta.controller_reference(owner)],
     }
-    return await _patch(client, resource, obj, patch)
+    if finalizers:
+        metadata["finalizers"] = list(finalizers)
+    return await _patch(client, resource, obj, {"metadata": metadata})
 
 
 async def release(client: RestClient, owner: Obj, resource: Resource, obj: Obj) -> None:

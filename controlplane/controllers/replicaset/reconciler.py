@@ -13,8 +13,8 @@ from controlplane.controllers.framework.owners import OwnerGone, claim
 from controlplane.controllers.framework.reconciler import Key, Result
 from controlplane.controllers.framework.sources import Change, to_itself
 from controlplane.controllers.replicaset.plan import plan_scale, plan_status
-from controlplane.controllers.workloads.pod_control import PodControl, PodControlError, pod_of
-from controlplane.controllers.workloads.pods import is_active, next_available_seconds
+from controlplane.controllers.workloads.pod_control import PodControl, PodControlError
+from controlplane.controllers.workloads.pods import is_active, next_available_seconds, pod_of
 from controlplane.controllers.workloads.selected_by import concerned, selector_of
 from controlplane.kinds.apps.replica_set import REPLICA_SETS
 from controlplane.kinds.core.pod.resource import PODS

@@ -19,12 +19,20 @@ from controlplane.kinds.core.pod.resource import PODS
 
 
 class PodControlError(Exception):
-    """Some Pods were not made or not deleted; `reason` is FailedCreate or FailedDelete, `error` the first refusal."""
+    """Some Pods were not made or not deleted.
 
-    def __init__(self, reason: str, error: APIError) -> None:
+    `reason` is FailedCreate or FailedDelete, `error` the first refusal, `done` how many went well, `failed` the names
+    of Pods that could not be deleted.
+    """
+
+    def __init__(
+        self, reason: str, error: APIError, done: int = 0, failed: frozenset[str] = frozenset()
+    ) -> None:
         super().__init__(f"{reason}: {error}")
         self.reason = reason
         self.error = error
+        self.done = done
+        self.failed = failed
 
 
 class PodControl:
@@ -60,16 +68,16 @@ class PodControl:
         """Make the Pods; how many were made. Raises PodControlError on a refusal, without trying later batches."""
         key = meta.key_of(owner)
         self._expectations.expect_creations(key, len(pods))
-        done, batch = 0, 1
-        while done < len(pods):
-            part = pods[done : done + batch]
-            try:
-                await gather([self._creation(key, owner, pod) for pod in part])
-            except PodControlError:
-                for _ in pods[done + batch :]:
+        tried, done, batch = 0, 0, 1
+        while tried < len(pods):
+            part = pods[tried : tried + batch]
+            errors = await _results([self._creation(key, owner, pod) for pod in part])
+            done += len(part) - len(errors)
+            if errors:
+                for _ in pods[tried + batch :]:
                     self._expectations.creation_seen(key)
-                raise
-            done += len(part)
+                raise PodControlError("FailedCreate", errors[0], done)
+            tried += len(part)
             batch *= 2
         return done
 
@@ -77,7 +85,22 @@ class PodControl:
         """Delete the Pods, all at once. Raises PodControlError after trying every one."""
         key = meta.key_of(owner)
         self._expectations.expect_deletions(key, [meta.uid(pod) for pod in pods])
-        await gather([self._deletion(key, owner, pod) for pod in pods])
+        failed: dict[str, APIError] = {}
+
+        def attempt(pod: Obj) -> Callable[[], Awaitable[None]]:
+            async def call() -> None:
+                try:
+                    await self._deletion(key, owner, pod)()
+                except APIError as error:
+                    failed[meta.name(pod)] = error
+                    raise
+
+            return call
+
+        errors = await _results([attempt(pod) for pod in pods])
+        if errors:
+            done = len(pods) - len(failed)
+            raise PodControlError("FailedDelete", errors[0], done, frozenset(failed))
 
     def _creation(self, key: Key, owner: Obj, pod: Obj) -> Callable[[], Awaitable[None]]:
         async def create() -> None:
@@ -89,7 +112,7 @@ class PodControl:
                     return
                 message = f"Error creating: {error}"
                 self._recorder.event(owner, "Warning", "FailedCreate", message)
-                raise PodControlError("FailedCreate", error) from error
+                raise
             except BaseException:
                 self._expectations.creation_seen(key)
                 raise
@@ -110,33 +133,25 @@ class PodControl:
                 self._expectations.deletion_seen(key, meta.uid(pod))
                 message = f"Error deleting: {error}"
                 self._recorder.event(owner, "Warning", "FailedDelete", message)
-                raise PodControlError("FailedDelete", error) from error
+                raise
             self._recorder.event(owner, "Normal", "SuccessfulDelete", f"Deleted pod: {name}")
 
         return delete
 
 
-def pod_of(template: Obj, owner: Obj, *, name: str = "") -> Obj:
-    """A Pod by a template, controlled by `owner`; named after the owner if `name` is empty."""
-    made = meta.copy_of(template)
-    source = made.get("metadata") or {}
-    metadata: Obj = {"namespace": meta.namespace(owner)}
-    if name:
-        metadata["name"] = name
-    else:
-        # The server cuts longer ones too, but its answer would not say where.
-        metadata["generateName"] = f"{meta.name(owner)[:57]}-"
-    for copied in ("labels", "annotations", "finalizers"):
-        if source.get(copied):
-            metadata[copied] = source[copied]
-    metadata["ownerReferences"] = [meta.controller_reference(owner)]
-    spec = made.get("spec") or {}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-
-
 def is_namespace_ending(error: APIError) -> bool:
     """Whether a creation was refused because the namespace is being deleted: no fault of anybody's."""
     return any(cause.reason == "NamespaceTerminating" for cause in error.causes)
+
+
+async def _results(calls: Sequence[Callable[[], Awaitable[None]]]) -> list[APIError]:
+    """Run all, let each end; the refusals. Anything else is raised."""
+    results = await asyncio.gather(*(call() for call in calls), return_exceptions=True)
+    errors = [result for result in results if isinstance(result, APIError)]
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, APIError):
+            raise result
+    return errors
 
 
 async def gather(calls: Sequence[Callable[[], Awaitable[None]]]) -> None:

@@ -48,6 +48,24 @@ def next_available_seconds(pods: Sequence[Obj], min_ready_seconds: int, now: flo
     return min(waiting) + 0.05 if waiting else None
 
 
+def pod_of(template: Obj, owner: Obj, *, name: str = "") -> Obj:
+    """A Pod by a template, controlled by `owner`; named after the owner if `name` is empty."""
+    made = meta.copy_of(template)
+    source = made.get("metadata") or {}
+    metadata: Obj = {"namespace": meta.namespace(owner)}
+    if name:
+        metadata["name"] = name
+    else:
+        # The server cuts longer ones too, but its answer would not say where.
+        metadata["generateName"] = f"{meta.name(owner)[:57]}-"
+    for copied in ("labels", "annotations", "finalizers"):
+        if source.get(copied):
+            metadata[copied] = source[copied]
+    metadata["ownerReferences"] = [meta.controller_reference(owner)]
+    spec = made.get("spec") or {}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
 def in_order_of_deletion(pods: Sequence[Obj], related: Sequence[Obj], now: float) -> list[Obj]:
     """The Pods, whom to delete first in front; `related` are those of the same rollout, for spreading over nodes."""
     on_node = Counter(meta.spec(pod).get("nodeName") or "" for pod in related)
