@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 
-def _load() -> ModuleType:
+def _load(name: str) -> ModuleType:
     # Test folders are no packages, so a file beside cannot simply be imported.
-    path = Path(__file__).with_name("store_programs.py")
-    spec = importlib.util.spec_from_file_location("store_programs", path)
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["store_programs"] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
@@ -25,7 +25,13 @@ def _load() -> ModuleType:
 @pytest.fixture(scope="session")
 def programs() -> ModuleType:
     """The helpers in store_programs.py."""
-    return _load()
+    return _load("store_programs")
+
+
+@pytest.fixture(scope="session")
+def real_nodes() -> ModuleType:
+    """A master and nodes as processes: real_nodes.py."""
+    return _load("real_nodes")
 
 
 @pytest.fixture

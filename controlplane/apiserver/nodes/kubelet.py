@@ -1,7 +1,8 @@
-"""Requests to the node agents: container logs, by HTTPS with the server's own client certificate."""
+"""Requests to the kubelets: logs and upgraded connections, by HTTPS with the server's own client certificate."""
 
+import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -9,8 +10,10 @@ import aiohttp
 from controlplane.api import errors, meta
 from controlplane.api.errors import Cause
 from controlplane.api.meta import Obj
+from controlplane.apiserver.http.messages import Socket
 
 _CONNECT_SECONDS = 5.0
+_PING_SECONDS = 30.0
 
 
 class KubeletClient:
@@ -59,6 +62,52 @@ class KubeletClient:
             response.close()
             raise _refusal(response.status, text)
         return _chunks(response)
+
+    async def carry(
+        self, node: Obj, path: str, query: Sequence[tuple[str, str]], client: Socket
+    ) -> None:
+        """Open `path` of a kubelet in the client's sub-protocol and carry messages both ways until one side ends.
+
+        Raises, before anything was carried, what the kubelet refuses.
+        """
+        url = f"{node_url(node)}{quote(path)}?{urlencode(query)}"
+        protocols = (client.protocol,) if client.protocol else ()
+        try:
+            socket = await self._open().ws_connect(
+                url, protocols=protocols, max_msg_size=0, compress=0, heartbeat=_PING_SECONDS
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            text = f"error dialing backend: the node answered {error.status}"
+            raise _refusal(error.status, text) from error
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise errors.Internal(f"error dialing backend: {error}") from error
+        async with socket:
+            outward = asyncio.ensure_future(_to_kubelet(client, socket))
+            inward = asyncio.ensure_future(_to_client(socket, client))
+            try:
+                await asyncio.wait((outward, inward), return_when=asyncio.FIRST_COMPLETED)
+                for ended in (outward, inward):
+                    if ended.done():
+                        ended.result()
+            finally:
+                for task in (outward, inward):
+                    task.cancel()
+                await asyncio.wait((outward, inward))
+
+
+async def _to_kubelet(client: Socket, socket: aiohttp.ClientWebSocketResponse) -> None:
+    while (message := await client.receive()) is not None:
+        if isinstance(message, str):
+            await socket.send_str(message)
+        else:
+            await socket.send_bytes(message)
+
+
+async def _to_client(socket: aiohttp.ClientWebSocketResponse, client: Socket) -> None:
+    async for message in socket:
+        if message.type not in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT):
+            return
+        await client.send(message.data)
 
 
 async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

@@ -1,7 +1,6 @@
 """The kubelet's HTTPS server, which the API server calls; one file an endpoint beside this one.
 
-Every caller must show a certificate of the cluster's client CA. Commands in containers (exec, attach, port-forward) are
-not served; such paths answer 501.
+Every caller must show a certificate of the cluster's client CA.
 """
 
 import ssl
@@ -11,9 +10,13 @@ from aiohttp import web
 
 from controlplane.client.indexer import Indexer
 from controlplane.kubelet.runtimes.interface import ContainerRuntime
+from controlplane.kubelet.server.attach import Attach
+from controlplane.kubelet.server.containers import Containers
+from controlplane.kubelet.server.exec import Exec
 from controlplane.kubelet.server.health import Health
 from controlplane.kubelet.server.logs import Logs
 from controlplane.kubelet.server.pods import Pods
+from controlplane.kubelet.server.port_forward import PortForward
 from kvstore.base.clock import Clock
 
 
@@ -31,10 +34,14 @@ class KubeletServer:
     """All endpoints of a node."""
 
     def __init__(self, runtime: ContainerRuntime, pods: Indexer, clock: Clock) -> None:
+        containers = Containers(runtime, pods)
         self._routes = [
             *Health().routes(),
             *Pods(pods).routes(),
             *Logs(runtime, pods, clock).routes(),
+            *Exec(containers).routes(),
+            *Attach(containers).routes(),
+            *PortForward(containers).routes(),
         ]
 
     async def serve(
@@ -43,8 +50,6 @@ class KubeletServer:
         """Listen; `ready` hears the port. The caller cleans the runner up."""
         application = web.Application()
         application.router.add_routes(self._routes)
-        for verb in ("exec", "attach", "portForward", "run"):
-            application.router.add_route("*", f"/{verb}/{{rest:.*}}", self._not_served)
         # A reader who leaves ends the following of a log, however quiet the container is.
         runner = web.AppRunner(
             application, access_log=None, shutdown_timeout=1.0, handler_cancellation=True
@@ -53,6 +58,3 @@ class KubeletServer:
         await web.TCPSite(runner, host, port, ssl_context=tls).start()
         ready(int(runner.addresses[0][1]))
         return runner
-
-    async def _not_served(self, request: web.Request) -> web.Response:
-        return web.Response(status=501, text="this node runs no commands in containers\n")

@@ -388,6 +388,8 @@ def main() -> None:
     """Set the node up, tell the starter how that went in one line of JSON, then serve."""
     settings = Settings(**json.loads(sys.argv[1]))
     os.umask(0o022)
+    # Whatever the starter left open would be held open for as long as the node runs.
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     step = "socket"
     try:
         listener = wire.listen(Path(settings.root))

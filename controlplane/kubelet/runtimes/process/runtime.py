@@ -44,6 +44,7 @@ from controlplane.kubelet.runtimes.process.leftovers import (
     kill_leftovers,
 )
 from controlplane.kubelet.runtimes.process.streams import Attached, Streams, open_streams
+from controlplane.kubelet.runtimes.process.terminal import TerminalProcess
 from controlplane.kubelet.runtimes.session import DescriptorSession, output_of
 from kvstore.base.clock import Clock
 from kvstore.base.tasks import Supervisor
@@ -52,13 +53,16 @@ _DRAIN_SECONDS = 0.2
 """How long output is still read after the first process ended, if others keep the pipe open."""
 
 
+Process = asyncio.subprocess.Process | TerminalProcess
+
+
 @dataclass(slots=True, eq=False)
 class _Container:
     status: ContainerStatus
     config: ContainerConfig
     directory: Path
     log: CriLogWriter
-    process: asyncio.subprocess.Process | None = None
+    process: Process | None = None
     session: DescriptorSession | None = None
     attached: set[Attached] = field(default_factory=set)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -194,19 +198,24 @@ class ProcessRuntime:
         self._supervisor.start(self._follow_output(container, container.session), "output")
         self._supervisor.start(self._follow_end(container, process), "end")
 
-    async def _spawn(
-        self, container: _Container, argv: Sequence[str], streams: Streams
-    ) -> asyncio.subprocess.Process:
+    async def _spawn(self, container: _Container, argv: Sequence[str], streams: Streams) -> Process:
         """Start a process of the container; the child's side of `streams` is closed. Raises OSError."""
+        env = self._environment(container)
+        if streams.master is not None:
+            terminal = TerminalProcess(
+                argv, streams.child[0], container.directory, env, die_with_parent
+            )
+            streams.close_child()
+            return terminal
         process = await asyncio.create_subprocess_exec(
             *argv,
             stdin=streams.child[0],
             stdout=streams.child[1],
             stderr=streams.child[2],
             cwd=container.directory,
-            env=self._environment(container),
+            env=env,
             start_new_session=True,
-            preexec_fn=streams.prepare(die_with_parent),
+            preexec_fn=die_with_parent,
         )
         streams.close_child()
         return process
@@ -325,7 +334,7 @@ class ProcessRuntime:
                 attached.end()
             await session.close()
 
-    async def _follow_end(self, container: _Container, process: asyncio.subprocess.Process) -> None:
+    async def _follow_end(self, container: _Container, process: Process) -> None:
         code = await _exit_code(process)
         # As with a pid namespace, the end of the first process is the end of all.
         kill_group(process.pid, signal.SIGKILL)
@@ -381,7 +390,7 @@ class ProcessRuntime:
         return self._prefix + secrets.token_hex(24)
 
 
-async def _exit_code(process: asyncio.subprocess.Process) -> int:
+async def _exit_code(process: Process) -> int:
     code = await process.wait()
     return 128 - code if code < 0 else code
 

@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import pty
-import termios
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -25,17 +23,6 @@ class Streams:
     stdout: int | None = None
     stderr: int | None = None
     master: int | None = None
-
-    def prepare(self, before: Callable[[], None]) -> Callable[[], None]:
-        """What the child does between fork and exec: `before`, then take the terminal."""
-        if self.master is None:
-            return before
-
-        def with_terminal() -> None:
-            before()
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-        return with_terminal
 
     def session(
         self, wait: Callable[[], Awaitable[int]], kill: Callable[[], None]

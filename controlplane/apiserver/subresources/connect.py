@@ -1,0 +1,116 @@
+"""pods/NAME/exec, attach and portforward: an upgraded connection, its messages carried to the node's kubelet and back.
+
+The server reads none of them: which sub-protocol is spoken is agreed on with the client, and spoken with the kubelet.
+What keeps the kubelet from taking part is told in that protocol's own way, since the client has been upgraded by then.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from controlplane.api import errors, meta
+from controlplane.api.meta import Obj
+from controlplane.api.resource import Resource
+from controlplane.api.streams import ERROR, REMOTE_COMMAND_PROTOCOLS, V4, V4_BASE64, Framing
+from controlplane.apiserver.http.messages import Request, Socket, Upgrade
+from controlplane.apiserver.served import Parts
+from controlplane.kinds.core.node import NODES
+
+TUNNELED = "SPDY/3.1+portforward.k8s.io"
+"""SPDY in messages, as kubectl forwards ports since 1.31."""
+PORT_FORWARD_PROTOCOLS = (TUNNELED, V4, V4_BASE64)
+
+# The options' names, and a kubelet's for them.
+_STREAMS = (("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty"))
+
+Query = Sequence[tuple[str, str]]
+
+
+async def handle_exec(parts: Parts, request: Request, resource: Resource) -> Upgrade:
+    """Run a command in a container. Raises BadRequest."""
+    query = [*_wanted_streams(request), *(("command", word) for word in _commands(request))]
+    if not any(name != "tty" and name != "command" for name, _ in query):
+        raise errors.BadRequest("you must specify at least 1 of stdin, stdout, stderr")
+    if not _commands(request):
+        raise errors.BadRequest("you must specify at least 1 command for the container")
+    return await _to_container(parts, request, resource, "exec", query)
+
+
+async def handle_attach(parts: Parts, request: Request, resource: Resource) -> Upgrade:
+    """See the streams of a container. Raises BadRequest."""
+    query = _wanted_streams(request)
+    if not any(name != "tty" for name, _ in query):
+        raise errors.BadRequest("you must specify at least 1 of stdin, stdout, stderr")
+    return await _to_container(parts, request, resource, "attach", query)
+
+
+async def handle_port_forward(parts: Parts, request: Request, resource: Resource) -> Upgrade:
+    """Reach ports of a pod. Raises BadRequest."""
+    info = request.info
+    pod = await parts.registries[resource].get(info.namespace, info.name)
+    node = await _node_of(parts, pod)
+    query = [("port", port) for port in request.query.get("ports", [])]
+    path = f"/portForward/{info.namespace}/{info.name}"
+    return _upgrade(parts, node, path, query, PORT_FORWARD_PROTOCOLS)
+
+
+def _commands(request: Request) -> list[str]:
+    return list(request.query.get("command", []))
+
+
+def _wanted_streams(request: Request) -> list[tuple[str, str]]:
+    return [(theirs, "1") for ours, theirs in _STREAMS if request.flag(ours)]
+
+
+async def _to_container(
+    parts: Parts, request: Request, resource: Resource, verb: str, query: Query
+) -> Upgrade:
+    info = request.info
+    pod = await parts.registries[resource].get(info.namespace, info.name)
+    container = container_of(pod, request.option("container"))
+    node = await _node_of(parts, pod)
+    path = f"/{verb}/{info.namespace}/{info.name}/{container}"
+    return _upgrade(parts, node, path, query, REMOTE_COMMAND_PROTOCOLS)
+
+
+def container_of(pod: Obj, wanted: str) -> str:
+    """The container that is meant; BadRequest, in upstream's words, when that is unclear."""
+    name, spec = meta.name(pod), meta.spec(pod)
+    fields = ("initContainers", "containers", "ephemeralContainers")
+    names = [str(one.get("name", "")) for field in fields for one in spec.get(field) or ()]
+    if wanted:
+        if wanted not in names:
+            raise errors.BadRequest(f"container {wanted} is not valid for pod {name}")
+        return wanted
+    own = [str(one.get("name", "")) for one in spec.get("containers") or ()]
+    if len(own) == 1:
+        return own[0]
+    text = f"a container name must be specified for pod {name}"
+    raise errors.BadRequest(f"{text}, choose one of: [{' '.join(names)}]" if own else text)
+
+
+async def _node_of(parts: Parts, pod: Obj) -> Obj:
+    name = meta.spec(pod).get("nodeName")
+    if not name:
+        raise errors.BadRequest(f"pod {meta.name(pod)} does not have a host assigned")
+    return await parts.registries[NODES].get("", str(name))
+
+
+def _upgrade(
+    parts: Parts, node: Obj, path: str, query: Query, protocols: tuple[str, ...]
+) -> Upgrade:
+    async def carry(socket: Socket) -> None:
+        try:
+            await parts.kubelet.carry(node, path, query, socket)
+        except errors.APIError as problem:
+            await _tell(socket, problem.status())
+
+    return Upgrade(carry, protocols)
+
+
+async def _tell(socket: Socket, status: dict[str, Any]) -> None:
+    if socket.protocol == TUNNELED:
+        return  # Streams are the client's to open: closing is all that can be said.
+    framing = Framing(socket.protocol)
+    text = json.dumps(status) if framing.has_status else str(status.get("message", ""))
+    await socket.send(framing.encode(ERROR, text.encode()))
