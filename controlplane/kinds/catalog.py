@@ -22,6 +22,7 @@ from controlplane.kinds.networking import group as networking
 from controlplane.kinds.node import group as node
 from controlplane.kinds.policy import group as policy
 from controlplane.kinds.rbac import group as rbac
+from controlplane.kinds.resource import group as resource
 from controlplane.kinds.scheduling import group as scheduling
 from controlplane.kinds.storage import group as storage
 
@@ -45,6 +46,7 @@ BUILT_IN: tuple[Kind, ...] = (
     *coordination.KINDS,
     *node.KINDS,
     *discovery.KINDS,
+    *resource.KINDS,
     *flowcontrol.KINDS,
 )
 

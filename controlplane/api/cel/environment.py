@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from cel_expr_python import cel
-from cel_expr_python.ext import ext_optional, ext_strings
+from cel_expr_python.ext import ext_bindings, ext_optional, ext_strings
 
 from controlplane.api.cel import ast, authorization, networks, quantities, sequences, texts
 from controlplane.api.cel.tagged import FunctionError
@@ -250,13 +250,19 @@ class Program:
 
 
 class Environment:
-    """Variables by name and type; an expression may use these and no others."""
+    """Variables by name and type; an expression may use these and no others. `has_bindings` allows `cel.bind`."""
 
-    def __init__(self, variables: Mapping[str, Any], *, descriptor_pool: Any = None) -> None:
+    def __init__(
+        self,
+        variables: Mapping[str, Any],
+        *,
+        descriptor_pool: Any = None,
+        has_bindings: bool = False,
+    ) -> None:
         self._environment = cel.NewEnv(
             descriptor_pool=descriptor_pool,
             variables=dict(variables),
-            extensions=list(_extensions()),
+            extensions=[*_extensions(), *([ext_bindings.ExtBindings()] if has_bindings else [])],
         )
 
     def compile(self, expression: str) -> Program:

@@ -12,10 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2, timestamp_pb2
-
+from controlplane.api.cel import messages
 from controlplane.api.cel.environment import DYN, MAP, CompileError, Environment, message_type
 
 BOOL, STRING = "bool", "string"
@@ -24,22 +22,18 @@ AUDIT = "[string null_type]"
 PATCH, CONFIGURATION = "list(JSONPatch)", "Object"
 """What mutations give."""
 
-_Field = descriptor_pb2.FieldDescriptorProto
-_VALUE = "google.protobuf.Value"
-_TIME = "google.protobuf.Timestamp"
-_SCALARS = {
-    "string": _Field.TYPE_STRING,
-    "bool": _Field.TYPE_BOOL,
-    "int": _Field.TYPE_INT64,
-    "double": _Field.TYPE_DOUBLE,
-}
 _PACKAGE = "kubernetes"
 _VERSIONED = {"group": "string", "version": "string"}
 # message -> field -> type; `*` marks lists.
 _TYPES: dict[str, dict[str, str]] = {
     "GroupVersionKind": {**_VERSIONED, "kind": "string"},
     "GroupVersionResource": {**_VERSIONED, "resource": "string"},
-    "UserInfo": {"username": "string", "uid": "string", "groups": "*string", "extra": _VALUE},
+    "UserInfo": {
+        "username": "string",
+        "uid": "string",
+        "groups": "*string",
+        "extra": messages.VALUE,
+    },
     "AdmissionRequest": {
         "uid": "string",
         "kind": "kubernetes.GroupVersionKind",
@@ -53,18 +47,18 @@ _TYPES: dict[str, dict[str, str]] = {
         "operation": "string",
         "userInfo": "kubernetes.UserInfo",
         "dryRun": "bool",
-        "options": _VALUE,
+        "options": messages.VALUE,
     },
     "NamespaceMetadata": {
         "name": "string",
         "generateName": "string",
         "namespace": "string",
-        "labels": _VALUE,
-        "annotations": _VALUE,
+        "labels": messages.VALUE,
+        "annotations": messages.VALUE,
         "UID": "string",
-        "creationTimestamp": _TIME,
+        "creationTimestamp": messages.TIME,
         "deletionGracePeriodSeconds": "int",
-        "deletionTimestamp": _TIME,
+        "deletionTimestamp": messages.TIME,
         "generation": "int",
         "resourceVersion": "string",
         "finalizers": "*string",
@@ -77,7 +71,7 @@ _TYPES: dict[str, dict[str, str]] = {
         "status": "kubernetes.NamespaceStatus",
     },
 }
-_JSON_PATCH = {"op": "string", "path": "string", "from": "string", "value": _VALUE}
+_JSON_PATCH = {"op": "string", "path": "string", "from": "string", "value": messages.VALUE}
 _BUILT = re.compile(r"\bObject(?:\.[A-Za-z_]\w*)*(?=\s*\{)")
 _SET_FIELD = re.compile(r"([A-Za-z_]\w*)\s*:")
 
@@ -158,7 +152,8 @@ def _environment(
     built: tuple[str, ...],
     names: tuple[str, ...],
 ) -> Environment:
-    pool = _pool()
+    pool = messages.new_pool()
+    messages.add(pool, "admission", _PACKAGE, _TYPES)
     types = {
         "object": DYN,
         "oldObject": DYN,
@@ -170,40 +165,12 @@ def _environment(
     if has_authorizer:
         types["authorizer"] = MAP
     if variables is not None:
-        known = {name: sort if sort in _SCALARS else _VALUE for name, sort in variables}
-        _add(pool, "variables", _PACKAGE, {"variables": known})
+        known = {
+            name: sort if sort in messages.SCALARS else messages.VALUE for name, sort in variables
+        }
+        messages.add(pool, "variables", _PACKAGE, {"variables": known})
         types["variables"] = message_type("kubernetes.variables")
     if built:
-        fields = dict.fromkeys(names, _VALUE)
-        _add(pool, "built", "", {**dict.fromkeys(built, fields), "JSONPatch": _JSON_PATCH})
+        fields = dict.fromkeys(names, messages.VALUE)
+        messages.add(pool, "built", "", {**dict.fromkeys(built, fields), "JSONPatch": _JSON_PATCH})
     return Environment(types, descriptor_pool=pool)
-
-
-def _pool() -> Any:
-    pool = descriptor_pool.DescriptorPool()
-    for module in (struct_pb2, timestamp_pb2):
-        file = descriptor_pb2.FileDescriptorProto()
-        module.DESCRIPTOR.CopyToProto(file)
-        pool.Add(file)
-    _add(pool, "admission", _PACKAGE, _TYPES)
-    return pool
-
-
-def _add(pool: Any, name: str, package: str, messages: Mapping[str, Mapping[str, str]]) -> None:
-    file = descriptor_pb2.FileDescriptorProto(
-        name=f"{_PACKAGE}/{name}.proto",
-        package=package,
-        syntax="proto3",
-        dependency=["google/protobuf/struct.proto", "google/protobuf/timestamp.proto"],
-    )
-    for message, fields in messages.items():
-        row = file.message_type.add(name=message)
-        for number, (key, sort) in enumerate(fields.items(), start=1):
-            field = row.field.add(name=key, number=number)
-            is_list, sort = sort.startswith("*"), sort.removeprefix("*")
-            field.label = _Field.LABEL_REPEATED if is_list else _Field.LABEL_OPTIONAL
-            if sort in _SCALARS:
-                field.type = _SCALARS[sort]
-            else:
-                field.type, field.type_name = _Field.TYPE_MESSAGE, f".{sort}"
-    pool.Add(file)

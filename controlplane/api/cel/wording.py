@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _STRUCT = re.compile(r"(undefined field '[^']*') not found in struct '[^']*'")
+_AT_END = "ERROR: <input>:1:{}: Syntax error: mismatched input '<EOF>'"
 _UNDECLARED = re.compile(
     r"ERROR: <input>:(?P<line>\d+):(?P<column>\d+): undeclared reference to '(?P<name>[\w.]+)'"
     r" \(in container ''\)\n \| (?P<text>[^\n]*)\n \| \.*\^"
@@ -13,6 +14,8 @@ _UNDECLARED = re.compile(
 
 def as_upstream(text: str) -> str:
     """The text of a failed compilation: an unknown name is told where it begins, and without its fields."""
+    # The end of nothing has no column.
+    text = text.replace(_AT_END.format(1), _AT_END.format(0))
     return _UNDECLARED.sub(_unknown, _STRUCT.sub(r"\1", text))
 
 

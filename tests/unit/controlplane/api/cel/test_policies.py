@@ -2,7 +2,7 @@
 
 import pytest
 
-from controlplane.api.cel import policies
+from controlplane.api.cel import devices, policies
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,27 @@ def test_a_variable_that_does_not_compile_has_any_type() -> None:
 def test_parameters_are_known_only_where_there_are_some() -> None:
     assert policies.problem("params.x == 1", policies.BOOL, has_params=True) == ""
     assert policies.problem("params.x == 1", policies.BOOL) != ""
+
+
+@pytest.mark.parametrize(
+    ("expression", "why"),
+    [
+        pytest.param('device.driver == "d"', "", id="driver"),
+        pytest.param('device.attributes["d"].flag', "", id="unknown-type"),
+        pytest.param(
+            'cel.bind(d, device.capacity["d"], d.memory.compareTo(quantity("1Gi")) >= 0)',
+            "",
+            id="bindings",
+        ),
+        pytest.param(
+            "device.driver", "must evaluate to bool or the unknown type, not string", id="text"
+        ),
+        pytest.param(
+            "device.name == 'x'",
+            "compilation failed: ERROR: <input>:1:7: undefined field 'name'\n | device.name == 'x'\n | ......^",
+            id="field",
+        ),
+    ],
+)
+def test_expressions_that_select_devices(expression: str, why: str) -> None:
+    assert devices.problem(expression) == why

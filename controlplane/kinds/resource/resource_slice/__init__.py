@@ -1,0 +1,1 @@
+"""ResourceSlices: a part of what a driver offers."""
