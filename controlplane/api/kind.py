@@ -96,6 +96,7 @@ class Kind:
     `is_tracked` says whether writes leave metadata.managedFields.
     `read(obj)` makes what a client sent fit the schema, in place, and gives the paths it has dropped; None for built-in
     kinds, which are read by their type.
+    `from_storage(obj)` makes a new object of a stored one, which an earlier schema may have let in; None keeps it.
     `scale` says where the subresource of that name finds its numbers.
     `own_schema` is the schema of a custom resource; None takes the built-in one by group, version and kind.
     """
@@ -116,6 +117,7 @@ class Kind:
     unknown_field_label: str = ""
     is_tracked: bool = True
     read: Callable[[Obj], list[str]] | None = None
+    from_storage: Callable[[Obj], Obj] | None = None
     scale: ScalePaths = ScalePaths()
     own_schema: Schema | None = None
     conversion: Conversion | None = None

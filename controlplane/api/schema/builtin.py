@@ -156,6 +156,11 @@ class Schema:
         self.reference: str = reference
         self.type = self._type_of()
 
+    @property
+    def raw(self) -> dict[str, Any]:
+        """The schema as it was given; not to be changed."""
+        return self._raw
+
     def _type_of(self) -> str:
         if self.reference == INT_OR_STRING:
             return "int-or-string"

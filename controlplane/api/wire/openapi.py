@@ -22,6 +22,7 @@ from controlplane.api.schema.builtin import (
     read_definitions,
 )
 from controlplane.api.scheme import Scheme
+from controlplane.api.wire import openapi_custom
 
 Object = dict[str, Any]
 
@@ -246,10 +247,13 @@ def _v3_reference(value: Object) -> Object:
     return {**rest, "allOf": [link]} if rest else link
 
 
-def _definitions(scheme: Scheme) -> Object:
-    return read_definitions(
+def _definitions(scheme: Scheme, version: int) -> Object:
+    found: Object = read_definitions(
         (row.group, row.version, kind) for row in scheme for kind in (row.kind, row.list_kind)
     )
+    for kind in scheme.kinds:
+        found.update(openapi_custom.definitions(kind, version))
+    return found
 
 
 class Documents:
@@ -260,7 +264,7 @@ class Documents:
 
     def v2_document(self) -> Object:
         """The whole API as an OpenAPI 2 document. Large: made for each call, not kept."""
-        definitions = _definitions(self._scheme)
+        definitions = _definitions(self._scheme, 2)
         builder = _Paths(definitions, 2)
         paths: Object = {}
         for row in self._scheme:
@@ -310,7 +314,7 @@ def _path_of(group: str, version: str) -> str:
 
 
 def _v3_documents(scheme: Scheme) -> dict[str, bytes]:
-    definitions = _definitions(scheme)
+    definitions = _definitions(scheme, 3)
     documents = {}
     for group, version in scheme.group_versions():
         builder = _Paths(definitions, 3)

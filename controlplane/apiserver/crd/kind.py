@@ -86,6 +86,7 @@ def _kind(crd: Obj, version: Mapping[str, Any]) -> Kind:
         strategy=CustomStrategy,
         default=checks.default,
         read=checks.read,
+        from_storage=checks.from_storage,
         validate=checks.validate,
         validate_update=checks.validate_update,
         validates_update_alone=True,
@@ -158,6 +159,14 @@ class _Checks:
         unknown = pruning.prune(obj, self._root)
         pruning.drop_nulls(obj, self._root)
         return unknown
+
+    def from_storage(self, obj: Obj) -> Obj:
+        """A stored object as the schema of now has it: pruned, and with defaults that came later."""
+        made = meta.copy_of(obj)
+        pruning.prune(made, self._root)
+        pruning.drop_nulls(made, self._root)
+        defaulting.default(made, self._root)
+        return made
 
     def default(self, obj: Obj) -> None:
         """Fill in defaults."""

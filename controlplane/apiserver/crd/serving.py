@@ -103,15 +103,8 @@ class CustomResources:
             name: mark for name, (mark, _) in self._known.items()
         }:
             return
-        for _, made in known.values():
-            for one in made:
-                if (
-                    self._built_in.by_plural(
-                        one.resource.group, one.resource.version, one.resource.plural
-                    )
-                    is None
-                ):
-                    await self._parts.caches.cache(one.resource.key_prefix + "/")
+        for prefix in {one.resource.key_prefix for _, made in known.values() for one in made}:
+            await self._parts.caches.cache(prefix + "/")
         self._known = known
         custom = [kind for _, made in known.values() for kind in made]
         self._parts.serve(self._built_in.with_kinds(*custom))

@@ -51,6 +51,8 @@ class Registry:
     def served(self, obj: Obj) -> Obj:
         """`obj` with the apiVersion of this resource's URL."""
         version, conversion = self.resource.group_version, self.kind.conversion
+        if self.kind.from_storage is not None:
+            obj = self.kind.from_storage(obj)
         if conversion is not None:
             obj = conversion.from_stored(obj)
         elif obj.get("apiVersion") == version and obj.get("kind") == self.resource.kind:

@@ -272,6 +272,39 @@ async def test_a_definition_that_goes_takes_its_objects_along(api: Api) -> None:
     await api.until(TABS, is_gone)
 
 
+async def test_an_object_is_read_by_the_schema_of_now(api: Api) -> None:
+    await api.define(definition())
+    await api.call("POST", TABS, tab("old"))
+    _, crd = await api.call("GET", f"{CRDS}/tabs.demo.example.com")
+    for version in crd["spec"]["versions"]:
+        fields = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+        fields["colour"] = {"type": "string", "default": "blue"}
+        del fields["mode"]
+        version["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"] = []
+        version["selectableFields"] = []
+    code, _ = await api.call("PUT", f"{CRDS}/tabs.demo.example.com", crd)
+    assert code == 200
+    wanted = {"n": 3, "colour": "blue"}
+    await api.until(f"{TABS}/old", lambda code, obj: obj["spec"] == wanted)
+    await api.until(TABS, lambda code, obj: obj["items"][0]["spec"] == wanted)
+
+
+async def test_documents_describe_the_kind(api: Api) -> None:
+    await api.define(definition())
+    name = "com.example.demo.v1.Tab"
+    _, second = await api.call("GET", "/openapi/v2")
+    assert second["definitions"][name]["properties"]["spec"]["required"] == ["n"]
+    assert "/apis/demo.example.com/v1/namespaces/{namespace}/tabs/{name}/scale" in second["paths"]
+    _, third = await api.call("GET", "/openapi/v3/apis/demo.example.com/v1")
+    schemas = third["components"]["schemas"]
+    assert schemas[name]["properties"]["spec"]["properties"]["n"] == {
+        "type": "integer",
+        "minimum": 1,
+    }
+    items = schemas["com.example.demo.v1.TabList"]["properties"]["items"]["items"]
+    assert items == {"$ref": f"#/components/schemas/{name}"}
+
+
 async def test_a_watch_from_the_first_object_on_finds_what_follows(api: Api) -> None:
     await api.define(definition())
     _, first = await api.call("POST", TABS, tab("first"))
