@@ -139,6 +139,11 @@ def terminating(crd: Obj, status: str, reason: str, message: str, now: str) -> O
     return {**meta.status(crd), "conditions": rows}
 
 
-def served(crds: Sequence[Obj]) -> list[Obj]:
-    """The definitions whose objects are served: established ones, in order of their names."""
-    return sorted((crd for crd in crds if is_established(crd)), key=meta.name)
+def served(crds: Sequence[Obj], now: str) -> list[Obj]:
+    """The definitions whose objects are to be served, each with the status it should have, in order of their names.
+
+    That is before the status says so in the store: whoever reads there that a kind is established must find it.
+    """
+    coming = statuses([crd for crd in crds if not meta.is_deleting(crd)], now)
+    all_of_them = [{**crd, "status": coming.get(meta.name(crd), meta.status(crd))} for crd in crds]
+    return sorted((crd for crd in all_of_them if is_established(crd)), key=meta.name)

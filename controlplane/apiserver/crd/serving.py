@@ -91,7 +91,8 @@ class CustomResources:
             await self._serve(cache)
 
     async def _serve(self, cache: ResourceCache) -> None:
-        crds = names.served(list(cache.objects.values()))
+        now = times.to_rfc3339(self._parts.clock.time())
+        crds = names.served(list(cache.objects.values()), now)
         known: dict[str, tuple[str, list[Kind]]] = {}
         for crd in crds:
             mark = f"{meta.uid(crd)}/{_content(crd)}"
