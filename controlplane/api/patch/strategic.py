@@ -113,9 +113,13 @@ def _merge_list(old: list[Any], new: list[Any], schema: Schema, order: Any) -> l
         if not isinstance(item, dict):
             raise BadRequest("elements of a list must be all maps or all plain values")
         if key not in item:
-            raise BadRequest(f"map: {item} does not contain declared merge key: {key}")
+            # Compat: plain errors of the original's, which its edge makes 500s without a reason.
+            shown = typed.shown(item)
+            raise APIError(f"map: {shown} does not contain declared merge key: {key}")
         matches = [i for i, row in enumerate(merged) if row.get(key) == item[key]]
         directive = item.get(_DIRECTIVE)
+        if directive == "merge":
+            raise APIError("merging lists cannot yet be specified in the patch")
         if directive == "delete":
             merged = [row for row in merged if row.get(key) != item[key]]
             continue

@@ -139,9 +139,17 @@ def many(
             "kind": kind.resource.list_kind,
             "apiVersion": kind.resource.group_version,
             "metadata": list_meta,
-            "items": objects,
+            "items": objects if kind.own_schema is not None else _without_types(objects),
         }
     return encode(request, 200, content, form)
+
+
+def _without_types(objects: Sequence[Obj]) -> list[Obj]:
+    """Compat: items of a typed list do not repeat their type."""
+    return [
+        {key: value for key, value in obj.items() if key not in ("kind", "apiVersion")}
+        for obj in objects
+    ]
 
 
 def status(request: Request, content: Obj, code: int = 200) -> Response:

@@ -96,6 +96,11 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
 
 def patched(request: Request, kind: Kind, obj: Obj, live: Obj) -> Obj:
     """What a patch has made, as the kind's type keeps it; Invalid when it is nothing of that type."""
+    row = kind.resource
+    if body_type(request.headers.get("content-type", "")) == _STRATEGIC:
+        # Compat: a strategic patch is done on a typed object, which cannot lose its type.
+        obj.setdefault("apiVersion", row.group_version)
+        obj.setdefault("kind", row.kind)
     given = (obj.get("apiVersion"), obj.get("kind"))
     if given != (kind.resource.group_version, kind.resource.kind):
         raise _refused_patch(request, obj, _read(request), _unknown_kind(*given))
@@ -112,6 +117,11 @@ def patched(request: Request, kind: Kind, obj: Obj, live: Obj) -> Obj:
         raise _refused_patch(request, obj, _read(request), text)
     if mode == "Warn":
         request.warnings.extend(problems)
+    if not meta.name(made):
+        raise errors.BadRequest(
+            f"the name of the object ({request.info.name} based on URL) was undeterminable: name "
+            "must be provided"
+        )
     uid = meta.uid(made)
     if uid and uid != meta.uid(live):
         # Compat: found by the rules of all kinds, and again by those of the kind.

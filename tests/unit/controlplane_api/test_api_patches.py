@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.api.errors import APIError, ApplyConflict, BadRequest, Invalid
+from controlplane.api.errors import APIError, ApplyConflict, Invalid
 from controlplane.api.patch import apply as ssa
 from controlplane.api.patch import json_patch, merge_patch, strategic
 from controlplane.api.patch.field_set import from_fields_v1, to_fields_v1
@@ -117,7 +117,7 @@ def test_retain_keys_switches_a_union() -> None:
 
 
 def test_element_without_merge_key_is_refused() -> None:
-    with pytest.raises(BadRequest, match="declared merge key: name"):
+    with pytest.raises(APIError, match="declared merge key: name"):
         strategic.apply(_spec({"name": "a"}), _spec({"image": "x"}), POD)
 
 
