@@ -59,6 +59,8 @@ class Parts:
     scheme: Scheme = field(default_factory=lambda: Scheme(()))
     registries: dict[Resource, Registry] = field(default_factory=dict)
     openapi: Documents = field(default_factory=lambda: Documents(Scheme(())))
+    # When the documents became what they are, in seconds since the epoch.
+    openapi_since: float = 0.0
     # Sees which kinds have come or gone by now; whether that changed what is served.
     refresh: Callable[[], Awaitable[bool]] = _nothing_new
     # Set when the server ends: watches return.
@@ -80,3 +82,4 @@ class Parts:
                 known = self.new_registry(kind, scheme.storage_row(kind.resource))
             registries[kind.resource] = known
         self.scheme, self.registries, self.openapi = scheme, registries, Documents(scheme)
+        self.openapi_since = self.clock.time()

@@ -5,11 +5,11 @@ The documents are made in a thread: it takes a good part of a second, and watche
 
 import asyncio
 import hashlib
+from email.utils import formatdate
 
 from controlplane.api import errors
-from controlplane.api.wire.openapi import Documents
 from controlplane.apiserver.http.messages import Request, Response
-from controlplane.apiserver.http.negotiate import parse_accept
+from controlplane.apiserver.http.negotiate import MediaRange, parse_accept
 from controlplane.apiserver.served import Parts
 
 # Compat: the type that is asked for has an `@`, which is not legal in an answer's Content-Type.
@@ -17,44 +17,72 @@ _V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _V2_PROTOBUF_ASKED = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 
 
+_V2_JSON = ("application/json", "*/*", "application/*")
+# How long a document may be kept whose URL names its content: a year, in seconds.
+_KEPT_SECONDS = 31536000
+
+
 async def handle(parts: Parts, request: Request) -> Response:
     """An OpenAPI document."""
-    documents = parts.openapi
     words = [part for part in request.path.split("/") if part]
     if words == ["openapi", "v2"]:
-        return await _v2(documents, request)
+        return await _v2(parts, request)
     if words == ["openapi", "v3"]:
-        return Response(200, await asyncio.to_thread(lambda: documents.v3_index))
+        index = await asyncio.to_thread(lambda: parts.openapi.v3_index)
+        # Compat: it is JSON, and said to be text.
+        headers = {"Last-Modified": _date(parts.openapi_since)}
+        return Response(200, index, "text/plain; charset=utf-8", headers)
     if words[:2] == ["openapi", "v3"]:
-        return await _v3(documents, request, "/".join(words[2:]))
+        return await _v3(parts, request, "/".join(words[2:]))
     raise errors.NotFound.path()
 
 
-async def _v2(documents: Documents, request: Request) -> Response:
-    for wanted in parse_accept(request.headers.get("accept", "")) or []:
+def _date(seconds: float) -> str:
+    return formatdate(seconds, usegmt=True)
+
+
+async def _v2(parts: Parts, request: Request) -> Response:
+    documents = parts.openapi
+    for wanted in parse_accept(request.headers.get("accept", "")) or [MediaRange("*/*")]:
         if wanted.type in (_V2_PROTOBUF, _V2_PROTOBUF_ASKED):
             document = await asyncio.to_thread(lambda: documents.v2_protobuf)
-            return _tagged(request, document, _V2_PROTOBUF)
-        if wanted.type in ("application/json", "*/*", "application/*"):
-            break
-    document = await asyncio.to_thread(lambda: documents.v2_json)
-    return _tagged(request, document, "application/json")
+            return _tagged(parts, request, document, _V2_PROTOBUF)
+        if wanted.type in _V2_JSON:
+            document = await asyncio.to_thread(lambda: documents.v2_json)
+            return _tagged(parts, request, document, "application/json")
+    # Compat: this handler answers outside of the API's ways to refuse.
+    return Response(406, b"", "", {"Vary": "Accept"})
 
 
-async def _v3(documents: Documents, request: Request, path: str) -> Response:
+async def _v3(parts: Parts, request: Request, path: str) -> Response:
+    documents = parts.openapi
     document = await asyncio.to_thread(documents.v3_document, path)
     if document is None:
         raise errors.NotFound.path()
-    response = _tagged(request, document, "application/json")
-    if request.option("hash") == documents.v3_hash(path):
-        # The URL names the content, so it may be kept for ever.
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    given, right = request.option("hash"), documents.v3_hash(path)
+    if given and given != right:
+        # The document has changed since the client has read the index.
+        where = f"/openapi/v3/{path}?hash={right}"
+        headers = {"Location": where, "ETag": f'"{right}"', "Vary": "Accept"}
+        return Response(301, b"", "application/json", headers)
+    response = _tagged(parts, request, document, "application/json")
+    if given:
+        # The URL names the content, so it may be kept.
+        response.headers["Cache-Control"] = "public, immutable"
+        response.headers["Expires"] = _date(parts.clock.time() + _KEPT_SECONDS)
+        response.headers.pop("Last-Modified", None)
     return response
 
 
-def _tagged(request: Request, document: bytes, content_type: str) -> Response:
-    tag = '"' + hashlib.sha256(document).hexdigest()[:32].upper() + '"'
-    headers = {"ETag": tag, "Vary": "Accept"}
-    if request.headers.get("if-none-match") == tag:
-        return Response(304, b"", content_type, headers)
+def _tagged(parts: Parts, request: Request, document: bytes, content_type: str) -> Response:
+    tag = f'"{hashlib.sha512(document).hexdigest().upper()}"'
+    headers = {"ETag": tag, "Vary": "Accept", "Last-Modified": _date(parts.openapi_since)}
+    if _is_known(request.headers.get("if-none-match", ""), tag):
+        return Response(304, b"", "", headers)
     return Response(200, document, content_type, headers)
+
+
+def _is_known(header: str, tag: str) -> bool:
+    """Whether If-None-Match names the document: any of its tags, weak ones too, or `*`."""
+    given = [part.strip().removeprefix("W/") for part in header.split(",")]
+    return "*" in given or tag in given
