@@ -3,7 +3,7 @@
 Definitions come from schema.read_definitions(); paths are made from the scheme. kubectl reads from
 them: field descriptions (explain), merge keys (apply, edit), and whether the PATCH of a kind takes
 the query parameters `dryRun` and `fieldValidation` (validation by the server).
-Version 2 is also encoded as protobuf by openapi_v2_protobuf.py, the form kubectl asks for.
+Version 2 is also encoded as protobuf by openapi_v2, the form kubectl asks for.
 """
 
 from __future__ import annotations

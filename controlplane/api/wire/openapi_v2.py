@@ -1,148 +1,229 @@
 """Encode an OpenAPI 2 document as gnostic's `openapi.v2.Document` protobuf.
 
-A hand encoder for the fields our documents use; field numbers are those of gnostic's
-openapiv2/OpenAPIv2.proto. Vendor extensions are gnostic `Any`s that hold YAML (JSON is YAML).
-Generating code for the whole schema was rejected: it is one-way, and twenty messages.
+`_MESSAGES` are those messages and fields of gnostic's openapiv2/OpenAPIv2.proto that our documents use, with their
+numbers. Vendor extensions are gnostic `Any`s that hold YAML (JSON is YAML). Members of a oneof stand as plain fields: a
+writer that sets one of them writes the same bytes.
 """
 
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 Object = dict[str, Any]
 
-_METHODS = {"get": 2, "put": 3, "post": 4, "delete": 5, "options": 6, "head": 7, "patch": 8}
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
+_PACKAGE = "openapi.v2"
+
+# message -> field -> (number, type); `*` before a type is repeated, a type with a capital is a message.
+_MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
+    "Document": {
+        "swagger": (1, "string"),
+        "info": (2, "Info"),
+        "paths": (8, "Paths"),
+        "definitions": (9, "Definitions"),
+    },
+    "Info": {"title": (1, "string"), "version": (2, "string")},
+    "Paths": {"path": (2, "*NamedPathItem")},
+    "NamedPathItem": {"name": (1, "string"), "value": (2, "PathItem")},
+    "PathItem": {
+        "get": (2, "Operation"),
+        "put": (3, "Operation"),
+        "post": (4, "Operation"),
+        "delete": (5, "Operation"),
+        "options": (6, "Operation"),
+        "head": (7, "Operation"),
+        "patch": (8, "Operation"),
+        "parameters": (9, "*ParametersItem"),
+    },
+    "Operation": {
+        "tags": (1, "*string"),
+        "description": (3, "string"),
+        "operation_id": (5, "string"),
+        "produces": (6, "*string"),
+        "consumes": (7, "*string"),
+        "parameters": (8, "*ParametersItem"),
+        "responses": (9, "Responses"),
+        "schemes": (10, "*string"),
+        "vendor_extension": (13, "*NamedAny"),
+    },
+    "Responses": {"response_code": (1, "*NamedResponseValue")},
+    "NamedResponseValue": {"name": (1, "string"), "value": (2, "ResponseValue")},
+    "ResponseValue": {"response": (1, "Response")},
+    "Response": {"description": (1, "string"), "schema": (2, "SchemaItem")},
+    "SchemaItem": {"schema": (1, "Schema")},
+    "ParametersItem": {"parameter": (1, "Parameter")},
+    "Parameter": {
+        "body_parameter": (1, "BodyParameter"),
+        "non_body_parameter": (2, "NonBodyParameter"),
+    },
+    "BodyParameter": {
+        "description": (1, "string"),
+        "name": (2, "string"),
+        "in": (3, "string"),
+        "required": (4, "bool"),
+        "schema": (5, "Schema"),
+    },
+    "NonBodyParameter": {
+        "query_parameter_sub_schema": (3, "QueryParameterSubSchema"),
+        "path_parameter_sub_schema": (4, "PathParameterSubSchema"),
+    },
+    # The path form has no allow_empty_value, so its type comes one number earlier.
+    "QueryParameterSubSchema": {
+        "required": (1, "bool"),
+        "in": (2, "string"),
+        "description": (3, "string"),
+        "name": (4, "string"),
+        "type": (6, "string"),
+    },
+    "PathParameterSubSchema": {
+        "required": (1, "bool"),
+        "in": (2, "string"),
+        "description": (3, "string"),
+        "name": (4, "string"),
+        "type": (5, "string"),
+    },
+    "Definitions": {"additional_properties": (1, "*NamedSchema")},
+    "NamedSchema": {"name": (1, "string"), "value": (2, "Schema")},
+    "Schema": {
+        "ref": (1, "string"),
+        "format": (2, "string"),
+        "description": (4, "string"),
+        "required": (19, "*string"),
+        "additional_properties": (21, "AdditionalPropertiesItem"),
+        "type": (22, "TypeItem"),
+        "items": (23, "ItemsItem"),
+        "properties": (25, "Properties"),
+        "vendor_extension": (31, "*NamedAny"),
+    },
+    "AdditionalPropertiesItem": {"schema": (1, "Schema"), "boolean": (2, "bool")},
+    "TypeItem": {"value": (1, "*string")},
+    "ItemsItem": {"schema": (1, "*Schema")},
+    "Properties": {"additional_properties": (1, "*NamedSchema")},
+    "NamedAny": {"name": (1, "string"), "value": (2, "Any")},
+    "Any": {"yaml": (2, "string")},
+}
 
 
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def _bytes(field: int, value: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(value)) + value
-
-
-def _text(field: int, value: Any) -> bytes:
-    return _bytes(field, str(value).encode()) if value else b""
-
-
-def _texts(field: int, values: Any) -> bytes:
-    return b"".join(_bytes(field, str(value).encode()) for value in values or ())
-
-
-def _flag(field: int, value: Any) -> bytes:
-    return _varint(field << 3) + b"\x01" if value else b""
-
-
-def _named(field: int, name: str, value: bytes) -> bytes:
-    return _bytes(field, _text(1, name) + _bytes(2, value))
-
-
-def _extensions(field: int, source: Object) -> bytes:
-    return b"".join(
-        _named(field, key, _text(2, json.dumps(value, separators=(",", ":")) + "\n"))
-        for key, value in source.items()
-        if key.startswith("x-")
-    )
+@cache
+def document_class() -> type[Any]:
+    """The class of a Document, whose descriptors stand in a pool of their own."""
+    kind = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(name="openapi_v2.proto", package=_PACKAGE)
+    for name, fields in _MESSAGES.items():
+        row = file.message_type.add(name=name)
+        for field, (number, wanted) in fields.items():
+            added = row.field.add(name=field, number=number)
+            added.label = kind.LABEL_REPEATED if wanted[0] == "*" else kind.LABEL_OPTIONAL
+            element = wanted.lstrip("*")
+            if element in ("string", "bool"):
+                added.type = kind.TYPE_STRING if element == "string" else kind.TYPE_BOOL
+            else:
+                added.type = kind.TYPE_MESSAGE
+                added.type_name = f".{_PACKAGE}.{element}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.Document"))
 
 
 def encode_document(document: Object) -> bytes:
     """The document's bytes."""
-    info = document["info"]
-    paths = b"".join(_named(2, path, _path(item)) for path, item in document["paths"].items())
-    definitions = b"".join(
-        _named(1, name, _schema(body)) for name, body in document["definitions"].items()
-    )
-    return (
-        _text(1, document["swagger"])
-        + _bytes(2, _text(1, info["title"]) + _text(2, info["version"]))
-        + _bytes(8, paths)
-        + _bytes(9, definitions)
-    )
+    made = document_class()()
+    made.swagger = document["swagger"]
+    _set(made.info, document["info"], "title", "version")
+    for path, item in document["paths"].items():
+        _path(made.paths.path.add(name=path).value, item)
+    for name, body in document["definitions"].items():
+        _named_schema(made.definitions.additional_properties.add(), name, body)
+    return bytes(made.SerializeToString())
 
 
-def _path(item: Object) -> bytes:
-    out = b"".join(
-        _bytes(number, _operation(item[method]))
-        for method, number in _METHODS.items()
-        if method in item
-    )
-    return out + b"".join(_bytes(9, _parameter(row)) for row in item.get("parameters", ()))
+def _set(message: Any, source: Object, *names: str) -> None:
+    """Copy what is there and not empty."""
+    for name in names:
+        value = source.get(name)
+        if value:
+            setattr(message, name, value)
 
 
-def _operation(operation: Object) -> bytes:
-    responses = b"".join(
-        _named(1, code, _bytes(1, _response(body)))
-        for code, body in operation.get("responses", {}).items()
-    )
-    return (
-        _texts(1, operation.get("tags"))
-        + _text(3, operation.get("description"))
-        + _text(5, operation.get("operationId"))
-        + _texts(6, operation.get("produces"))
-        + _texts(7, operation.get("consumes"))
-        + b"".join(_bytes(8, _parameter(row)) for row in operation.get("parameters", ()))
-        + _bytes(9, responses)
-        + _texts(10, operation.get("schemes"))
-        + _extensions(13, operation)
-    )
+def _extend(message: Any, source: Object, *names: str) -> None:
+    for name in names:
+        if source.get(name):
+            getattr(message, name).extend(map(str, source[name]))
 
 
-def _response(body: Object) -> bytes:
-    out = _text(1, body.get("description"))
-    if "schema" in body:
-        # SchemaItem is a oneof: schema or fileSchema.
-        out += _bytes(2, _bytes(1, _schema(body["schema"])))
-    return out
+def _extensions(message: Any, source: Object) -> None:
+    for key, value in source.items():
+        if key.startswith("x-"):
+            row = message.vendor_extension.add(name=key)
+            row.value.yaml = json.dumps(value, separators=(",", ":")) + "\n"
 
 
-def _parameter(row: Object) -> bytes:
-    """A ParametersItem; which of its nested oneofs is told by `in`."""
+def _path(message: Any, item: Object) -> None:
+    message.SetInParent()
+    for method in _METHODS:
+        if method in item:
+            _operation(getattr(message, method), item[method])
+    for row in item.get("parameters", ()):
+        _parameter(message.parameters.add().parameter, row)
+
+
+def _operation(message: Any, operation: Object) -> None:
+    message.SetInParent()
+    _extend(message, operation, "tags", "produces", "consumes", "schemes")
+    _set(message, operation, "description")
+    if operation.get("operationId"):
+        message.operation_id = operation["operationId"]
+    for row in operation.get("parameters", ()):
+        _parameter(message.parameters.add().parameter, row)
+    message.responses.SetInParent()
+    for code, body in operation.get("responses", {}).items():
+        response = message.responses.response_code.add(name=str(code)).value.response
+        response.SetInParent()
+        _set(response, body, "description")
+        if "schema" in body:
+            _schema(response.schema.schema, body["schema"])
+    _extensions(message, operation)
+
+
+def _parameter(message: Any, row: Object) -> None:
+    """Which of the nested oneofs it is, is told by `in`."""
     if row["in"] == "body":
-        body = (
-            _text(1, row.get("description"))
-            + _text(2, row["name"])
-            + _text(3, row["in"])
-            + _flag(4, row.get("required"))
-            + _bytes(5, _schema(row["schema"]))
-        )
-        return _bytes(1, _bytes(1, body))
+        body = message.body_parameter
+        _set(body, row, "description", "name", "in", "required")
+        _schema(body.schema, row["schema"])
+        return
+    other = message.non_body_parameter
     in_query = row["in"] == "query"
-    # The path form has no allow_empty_value, so its type comes one number earlier.
-    type_number = 6 if in_query else 5
-    inner = (
-        _flag(1, row.get("required"))
-        + _text(2, row["in"])
-        + _text(3, row.get("description"))
-        + _text(4, row["name"])
-        + _text(type_number, row["type"])
-    )
-    return _bytes(1, _bytes(2, _bytes(3 if in_query else 4, inner)))
+    form = other.query_parameter_sub_schema if in_query else other.path_parameter_sub_schema
+    _set(form, row, "required", "in", "description", "name", "type")
 
 
-def _schema(schema: Object) -> bytes:
-    out = (
-        _text(1, schema.get("$ref"))
-        + _text(2, schema.get("format"))
-        + _text(4, schema.get("description"))
-        + _texts(19, schema.get("required"))
-    )
+def _named_schema(message: Any, name: str, body: Object) -> None:
+    message.name = name
+    _schema(message.value, body)
+
+
+def _schema(message: Any, schema: Object) -> None:
+    message.SetInParent()
+    _set(message, schema, "format", "description")
+    if schema.get("$ref"):
+        message.ref = schema["$ref"]
+    _extend(message, schema, "required")
     additional = schema.get("additionalProperties")
-    if isinstance(additional, dict):
-        out += _bytes(21, _bytes(1, _schema(additional)))
-    elif isinstance(additional, bool):
-        out += _bytes(21, _varint(2 << 3) + (b"\x01" if additional else b"\x00"))
+    if isinstance(additional, bool):
+        message.additional_properties.boolean = additional
+    elif isinstance(additional, dict):
+        _schema(message.additional_properties.schema, additional)
     if "type" in schema:
-        out += _bytes(22, _text(1, schema["type"]))
+        message.type.value.append(schema["type"])
     if "items" in schema:
-        out += _bytes(23, _bytes(1, _schema(schema["items"])))
+        _schema(message.items.schema.add(), schema["items"])
     if "properties" in schema:
-        rows = b"".join(_named(1, key, _schema(row)) for key, row in schema["properties"].items())
-        out += _bytes(25, rows)
-    return out + _extensions(31, schema)
+        message.properties.SetInParent()
+        for name, body in schema["properties"].items():
+            _named_schema(message.properties.additional_properties.add(), name, body)
+    _extensions(message, schema)
