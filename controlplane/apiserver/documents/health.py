@@ -3,6 +3,7 @@
 import asyncio
 import platform
 
+from controlplane.apiserver.documents import root
 from controlplane.apiserver.http.messages import Request, Response, json_response
 from controlplane.apiserver.served import Parts
 from controlplane.storage.errors import StorageError
@@ -12,32 +13,58 @@ _PROBE_SECONDS = 2.0
 GIT_VERSION = "v1.36.2+quorate"
 
 
+# What the start has to have done, by the names under which monitoring asks for it.
+_START_HOOKS = (
+    "poststarthook/start-system-namespaces-controller",
+    "poststarthook/rbac/bootstrap-roles",
+    "poststarthook/scheduling/bootstrap-system-priority-classes",
+)
+
+
 async def handle_check(parts: Parts, request: Request) -> Response:
     """200 `ok`, or 500 with the list of checks; a path below names one check."""
     words = [part for part in request.path.split("/") if part]
-    checks: dict[str, str] = {"ping": ""}
-    if words[0] != "livez":
-        # Only readiness looks at the store: a server without quorum is alive, restarting it heals nothing.
-        checks["etcd"] = await _store(parts)
-        checks["poststarthook/bootstrap"] = (
-            "" if parts.bootstrapped.is_set() else "not finished: namespaces are not there yet"
-        )
-        checks["shutdown"] = "process is shutting down" if parts.stopping.is_set() else ""
-    excluded = request.query.get("exclude", [])
-    name = "/".join(words[1:])
+    kind, name = words[0], "/".join(words[1:])
+    checks = await _checks(parts, kind, name)
     if name:
-        checks = {key: value for key, value in checks.items() if key == name}
-        if not checks:
-            return Response(404, f"unknown check {name}\n".encode(), "text/plain")
+        if name not in checks:
+            return root.not_found()
+        problem = checks[name]
+        text = f"internal server error: {problem}\n" if problem else "ok"
+        return Response(500 if problem else 200, text.encode(), "text/plain; charset=utf-8")
+    excluded = request.query.get("exclude", [])
     failed = [key for key, value in checks.items() if value and key not in excluded]
     if not failed and "verbose" not in request.query:
         return _text(200, "ok")
-    lines = [
-        f"[-]{key} failed: {value}" if key in failed else f"[+]{key} ok"
-        for key, value in checks.items()
-    ]
-    lines.append(f"{words[0]} check {'failed' if failed else 'passed'}")
+    lines = [_line(key, value, key in excluded) for key, value in checks.items()]
+    unknown = [key for key in excluded if key not in checks]
+    if unknown:
+        shown = ", ".join(f'"{key}"' for key in unknown)
+        lines.append(f"warn: some health checks cannot be excluded: no matches for {shown}")
+    lines.append(f"{kind} check {'failed' if failed else 'passed'}")
     return _text(500 if failed else 200, "\n".join(lines) + "\n")
+
+
+def _line(name: str, problem: str, is_excluded: bool) -> str:
+    if is_excluded:
+        return f"[+]{name} excluded: ok"
+    return f"[-]{name} failed: {problem}" if problem else f"[+]{name} ok"
+
+
+async def _checks(parts: Parts, kind: str, name: str) -> dict[str, str]:
+    """What is wrong with each part, empty where nothing is; the store is asked only when it is to be told."""
+    checks = {"ping": "", "log": ""}
+    if kind != "livez":
+        # Only readiness looks at the store: a server without quorum is alive, restarting it heals nothing.
+        checks["etcd"] = await _store(parts) if name in ("", "etcd") else ""
+    is_started = parts.bootstrapped.is_set()
+    waiting = "" if is_started or kind == "livez" else "not finished"
+    if kind == "readyz":
+        checks["informer-sync"] = "" if parts.caches.revision else "caches are not loaded yet"
+    checks |= dict.fromkeys(_START_HOOKS, waiting)
+    if kind == "readyz":
+        checks["shutdown"] = "process is shutting down" if parts.stopping.is_set() else ""
+    return checks
 
 
 async def _store(parts: Parts) -> str:

@@ -131,3 +131,33 @@ async def test_the_root_lists_paths(chain: Chain) -> None:
     paths = json.loads((await get(chain, "/")).body)["paths"]
     assert {"/api", "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1", "/version"} <= set(paths)
     assert paths == sorted(paths)
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "text"),
+    [
+        ("/livez", 200, "ok"),
+        ("/livez/ping", 200, "ok"),
+        ("/livez/poststarthook/rbac/bootstrap-roles", 200, "ok"),
+        ("/healthz/log", 200, "ok"),
+        ("/readyz/nope", 404, "404 page not found\n"),
+        (
+            "/readyz/poststarthook/rbac/bootstrap-roles",
+            500,
+            "internal server error: not finished\n",
+        ),
+    ],
+)
+async def test_checks_by_name(chain: Chain, path: str, code: int, text: str) -> None:
+    answer = await get(chain, path)
+    assert (answer.status, answer.body.decode()) == (code, text)
+
+
+async def test_excluded_checks_are_told(chain: Chain) -> None:
+    answer = await get(chain, "/livez?verbose&exclude=log&exclude=none")
+    lines = answer.body.decode().splitlines()
+    assert lines[:2] == ["[+]ping ok", "[+]log excluded: ok"]
+    assert lines[-2:] == [
+        'warn: some health checks cannot be excluded: no matches for "none"',
+        "livez check passed",
+    ]
