@@ -11,6 +11,7 @@ Facts of each field (may it be nil, is it left out when empty) come from `messag
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -43,6 +44,7 @@ class _Part:
 class Compiled:
     """A type's functions: `decode` makes normal values; `always` are the fields that are never left out.
 
+    `places` is the order of the fields, in which they are written.
     `embedded` tells for a field that comes from an embedded struct which one: errors name it.
     """
 
@@ -50,6 +52,7 @@ class Compiled:
     parts: dict[str, _Part]
     always: list[tuple[str, Callable[[], Any]]]
     embedded: dict[str, str]
+    places: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def decode(self, value: Any, unknown: list[str]) -> Obj:
         """The normal form of a JSON object of this type."""
@@ -80,7 +83,14 @@ class Compiled:
         for name, zero in self.always:
             if name not in result:
                 result[name] = zero()
-        return result
+        return self._ordered(result)
+
+    def _ordered(self, obj: Obj) -> Obj:
+        """As the original writes it: people compare objects, and messages show parts of them."""
+        order = [*map(self.places.__getitem__, obj)]
+        if order == sorted(order):
+            return obj
+        return {key: obj[key] for key in sorted(obj, key=self.places.__getitem__)}
 
     def zero(self) -> Obj:
         """What an empty struct of this type is in JSON."""
@@ -119,6 +129,7 @@ def compiled(name: str) -> Compiled:
         parts[field.json_name] = _Part(_field(field), _drops_zero(field), zero)
         if zero is not None:
             always.append((field.json_name, zero))
+    result.places.update({key: place for place, key in enumerate(parts)})
     return result
 
 

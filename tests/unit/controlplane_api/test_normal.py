@@ -279,3 +279,17 @@ def test_every_type_can_be_compiled_and_has_a_zero() -> None:
             kind = normal.compiled(name)
             zero = kind.zero()
             assert normal.normalize(zero, kind) == (zero, False), name
+
+
+def test_fields_are_in_the_order_of_the_type() -> None:
+    obj = {
+        "spec": {"containers": [{"image": "i", "name": "c"}]},
+        "metadata": {"labels": {"b": "1", "a": "2"}, "name": "p"},
+        "apiVersion": "v1",
+        "kind": "Pod",
+    }
+    made = normalized(obj)
+    assert list(made) == ["kind", "apiVersion", "metadata", "spec", "status"]
+    assert list(made["metadata"]) == ["name", "labels"]
+    assert list(made["spec"]["containers"][0]) == ["name", "image", "resources"]
+    assert list(made["metadata"]["labels"]) == ["b", "a"]
