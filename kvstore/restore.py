@@ -158,6 +158,9 @@ def _write(state: states.State, data_dir: Path, wal_dir: Path | None, identity: 
         journal.set_term(_RESTORED_TERM, None)
         journal.set_fact("store", f"{secrets.randbits(64):016x}")
         journal.set_fact("caught_up", "yes")
+        # Members restored from different files are not of one history.
+        store = state.store
+        journal.set_fact("origin", f"{store.revision & 0xFFFFFFFF:08x}{store.digest():08x}")
         journal.flush()
     finally:
         journal.close()

@@ -31,6 +31,7 @@ class NoShell:
 
     def __init__(self) -> None:
         self.sent: list[tuple[int, dict[str, Any]]] = []
+        self.dropped: list[int] = []
 
     def send(self, member: int, message: dict[str, Any]) -> bool:
         self.sent.append((member, message))
@@ -38,6 +39,9 @@ class NoShell:
 
     def push(self) -> None:
         pass
+
+    def drop(self, member: int) -> None:
+        self.dropped.append(member)
 
     def offload(self, lane: str, work: Any, done: Any = None) -> None:
         result = work()

@@ -56,7 +56,7 @@ def test_members_that_start_together_do_not_wait_for_a_timeout(stage: Stage) -> 
         member.start()
     stage.run(0.15)
     assert max(stage.world._leaders) == before + 1
-    assert stage.world._leaders[before + 1] == "m2"
+    assert stage.world._leaders[before + 1] in ("m2", "m3")
 
 
 def test_who_meets_a_leader_does_not_stand(stage: Stage) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from kvstore.raft.pysync.core import Core
 from kvstore.raft.pysync.messages import CaughtUp, RequestVote, UnknownStore, Vote
+from kvstore.raft.pysync.origin import entry_of
 from kvstore.raft.pysync.rejoin import Rejoin
 from kvstore.raft.replicator import MemberId
 from kvstore.testing.sim.run import plan_of, run_plan
@@ -104,7 +105,7 @@ def emptied_core(core_in: Make, directory: Path) -> tuple[Core, Any]:
     core.receive(MemberId(2), UnknownStore())
     core._rejoin.index = 2
     core.sync.heard_leader("2", 5)
-    core.journal.append(b"", 2, 5)
+    core.journal.append(entry_of(7), 2, 5)
     core.sync.set_commit(2)
     core.sync.tick()
     core.turn()

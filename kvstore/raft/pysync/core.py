@@ -15,6 +15,7 @@ from kvstore.base.files import Files
 from kvstore.raft.journal import Entry, Journal
 from kvstore.raft.proposals import Proposals, decode_entry
 from kvstore.raft.pysync import guards
+from kvstore.raft.pysync import origin as origins
 from kvstore.raft.pysync.durable_sends import DurableSends, Promise
 from kvstore.raft.pysync.forwarding import Forwarding
 from kvstore.raft.pysync.leader_contact import LeaderContact
@@ -32,6 +33,7 @@ from kvstore.raft.pysync.messages import (
     SnapshotReply,
     UnknownStore,
 )
+from kvstore.raft.pysync.origin import Origin
 from kvstore.raft.pysync.overrides import GuardedSyncObj
 from kvstore.raft.pysync.ports import Shell
 from kvstore.raft.pysync.progress import Progress
@@ -79,6 +81,7 @@ class Core:
         self._durable_sends = DurableSends(self.journal, lambda: self.sync.term(), self.send)
         self._settled_term = 0
         self._rejoin = Rejoin()
+        self._origin = Origin(self.journal, clock)
         self._expire_at = 0.0
         self._due_at = float("inf")
         self._log_writer = LogWriter(
@@ -125,7 +128,15 @@ class Core:
         """What stands on the library's object."""
         settings, shell, clock, sync = self._settings, self._shell, self._clock, self.sync
         self._snapshotting = Snapshotting(
-            settings, self._applier, clock, self._store, self.journal, sync, shell, self.send
+            settings,
+            self._applier,
+            clock,
+            self._store,
+            self.journal,
+            sync,
+            shell,
+            self.send,
+            self._origin,
         )
         self._snapshotting.on_installed = self._installed
         self._contact = LeaderContact(
@@ -147,13 +158,14 @@ class Core:
         self._remote_reads = RemoteReads(
             self.reads, sync, self.journal, self._rejoin, self._contact, shell, self._names
         )
-        self._recovery = Recovery(sync, self.journal, self._rejoin, shell, self.send)
+        self._recovery = Recovery(sync, self.journal, self._rejoin, self._origin, shell, self.send)
         self._leadership = Leadership(
             sync,
             self._members,
             node_name(settings.member_id),
             self.leadership_callbacks,
             self._leader_changed,
+            self._may_begin,
         )
         self.leadership = self._leadership.current
         self._handlers: dict[type[Message], Callable[[MemberId, Any], None]] = {
@@ -180,6 +192,7 @@ class Core:
             "caught_up": self._recovery.may_be_counted,
             "log": [self.journal.last_term, self.journal.last_index],
             "term": self.sync.term(),
+            "origin": self._origin.known,
         }
 
     def close(self) -> None:
@@ -194,6 +207,9 @@ class Core:
 
     def connected(self, member: MemberId, hello: dict[str, Any]) -> None:
         """A connection to `member` is up; `hello` is what its core says of itself."""
+        if not self._origin.meet(member, hello.get("origin")):
+            self._shell.drop(member)
+            return
         name, term = node_name(member), hello.get("term")
         if isinstance(term, int):
             self._rejoin.heard(name, term)
@@ -217,6 +233,8 @@ class Core:
     def receive(self, member: MemberId, message: Message) -> None:
         """A message from a connected member, decoded and so well formed."""
         kind = type(message)
+        if self.sync.progress[self._names[member]].is_emptied and not guards.may_be_heard(kind):
+            return
         own = self._handlers.get(kind)
         if own is not None:
             own(member, message)
@@ -250,6 +268,8 @@ class Core:
         began = self._clock.monotonic()
         if began - self._due_at > self._settings.election_timeout_seconds / 2:
             self._was_away(began)
+        for stranger in self._origin.strangers():
+            self._shell.drop(stranger)
         self._forwarding.hand_over()
         if self._remote_reads.is_waiting:
             self._remote_reads.begin()
@@ -321,6 +341,12 @@ class Core:
             self.transfer.forget()
         self._shell.wake()
 
+    def _may_begin(self) -> None:
+        """This member leads, and all that was committed is applied: if no origin was among it, there is none yet."""
+        if not self._origin.known:
+            self.sync.append(origins.entry_of(self._rng.getrandbits(origins.BITS)))
+            self._shell.wake()
+
     # What the guarded library asks of its owner
 
     def send(self, node_id: str, message: Message) -> bool:
@@ -335,6 +361,9 @@ class Core:
         """A committed entry, in order, once."""
         data, index, term = entry
         packs = decode_entry(data)
+        for pack in packs:
+            if not pack[0]:
+                self._origin.learn(origins.number_in(pack))
         commands = [command for pack in packs for command in pack[3]]
         results = self._applier.apply(index, commands)
         if term != self._settled_term:

@@ -286,6 +286,10 @@ class PySyncReplicator:
         """Let what was sent leave now."""
         self._transport.push()
 
+    def drop(self, member: MemberId) -> None:
+        """End the connection to a member."""
+        self._transport.drop(member)
+
     def offload(
         self, thread: str, work: Callable[[], Any], done: Callable[[Any], None] | None = None
     ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from kvstore.raft.journal import Entry
-from kvstore.raft.pysync.messages import PreVote
+from kvstore.raft.pysync.messages import AppendEntries, Message, PreVote, SnapshotPiece
 
 
 class SafetyViolated(RuntimeError):
@@ -132,6 +132,14 @@ def vote_counts(
 def snapshot_is_news(index: int, last_applied: int) -> bool:
     """Row 4: a snapshot may only move the state forward."""
     return index > last_applied
+
+
+def may_be_heard(kind: type[Message]) -> bool:
+    """Whether a member that lost its disk, and has not caught up, may say this: nobody follows it.
+
+    It may lead others that lost theirs, by a log that only looks like a part of the one here.
+    """
+    return kind is not AppendEntries and kind is not SnapshotPiece
 
 
 def keeps_suffix(index: int, term: int, term_at: Callable[[int], int | None]) -> bool:

@@ -11,7 +11,11 @@ log = structlog.get_logger(__name__)
 
 
 class Leadership:
-    """`on_change` is called when another member leads, or nobody, or this one does; `members` are the ids by name."""
+    """`members` are the ids by name.
+
+    `on_change` is called when another member leads, or nobody, or this one does; `on_leading` when this one does and
+    has applied all that was committed before, just before that is announced.
+    """
 
     def __init__(
         self,
@@ -20,9 +24,10 @@ class Leadership:
         own_name: str,
         callbacks: list[Callable[[bool], None]],
         on_change: Callable[[], None],
+        on_leading: Callable[[], None],
     ) -> None:
         self._sync, self._members, self._own_name = sync, members, own_name
-        self._callbacks, self._on_change = callbacks, on_change
+        self._callbacks, self._on_change, self._on_leading = callbacks, on_change, on_leading
         self._seen: tuple[object, int] = (None, 0)
         self._known: tuple[object, int] = (None, -1)
         self._answer = (MemberId(0), 0)
@@ -44,6 +49,8 @@ class Leadership:
         is_leading = sync.has_committed_own_term() and not self._is_behind()
         if is_leading != self._is_announced:
             self._is_announced = is_leading
+            if is_leading:
+                self._on_leading()
             for callback in self._callbacks:
                 callback(is_leading)
 

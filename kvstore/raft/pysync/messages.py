@@ -170,6 +170,8 @@ class SnapshotPiece(Message, tag="snapshot", rename={"number": "seq"}):
     size: int
     offset: int
     data: bytes
+    origin: str = ""
+    """What the log would have told (`origin`)."""
 
 
 class SnapshotReply(Message, tag="snapshot_ack", rename={"number": "seq"}):

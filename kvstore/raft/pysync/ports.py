@@ -45,6 +45,10 @@ class Shell(Protocol):
         """Let what was sent leave now, before something else is begun."""
         ...
 
+    def drop(self, member: MemberId) -> None:
+        """End the connection to a member; it may come again."""
+        ...
+
     def offload(
         self, thread: str, work: Callable[[], Any], done: Callable[[Any], None] | None = None
     ) -> None:

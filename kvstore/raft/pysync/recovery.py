@@ -6,6 +6,7 @@ import structlog
 
 from kvstore.raft.journal import Journal
 from kvstore.raft.pysync.messages import CaughtUp, UnknownStore
+from kvstore.raft.pysync.origin import Origin
 from kvstore.raft.pysync.overrides import GuardedSyncObj
 from kvstore.raft.pysync.ports import Shell
 from kvstore.raft.pysync.rejoin import Rejoin
@@ -26,10 +27,12 @@ class Recovery:
         sync: GuardedSyncObj,
         journal: Journal,
         rejoin: Rejoin,
+        origin: Origin,
         shell: Shell,
         send: Callable[[str, CaughtUp], bool],
     ) -> None:
         self._sync, self._journal, self._rejoin = sync, journal, rejoin
+        self._origin = origin
         self._shell, self._send = shell, send
 
     @property
@@ -82,7 +85,8 @@ class Recovery:
         else:
             target = sync.commit_index() if sync.is_leader() else sync.leader_commit
             holds = sync.last_applied()
-        if 1 < target <= holds and lost_until is not None:
+        # Without an origin it may be one of a majority that lost its disks, of which the others cannot know.
+        if 1 < target <= holds and lost_until is not None and self._origin.known:
             sync.forgo_votes(lost_until)
             self._journal.set_fact("caught_up", "yes")
             rejoin.must_tell = rejoin.is_emptied

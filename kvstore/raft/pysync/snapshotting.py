@@ -15,6 +15,7 @@ from kvstore.base.files import is_full
 from kvstore.raft.journal import Journal
 from kvstore.raft.pysync import guards
 from kvstore.raft.pysync.messages import Message, SnapshotPiece, SnapshotReply
+from kvstore.raft.pysync.origin import Origin
 from kvstore.raft.pysync.overrides import GuardedSyncObj
 from kvstore.raft.pysync.progress import (
     SNAPSHOT_PIECE_BYTES,
@@ -62,10 +63,12 @@ class Snapshotting:
         sync: GuardedSyncObj,
         shell: _Shell,
         send_message: Callable[[str, Message], bool],
+        origin: Origin,
     ) -> None:
         self._settings, self._applier, self._clock = settings, applier, clock
         self._store, self._journal, self._sync, self._shell = store, journal, sync, shell
         self._send_message = send_message
+        self._origin = origin
         self._snapshot_index = 1
         self._not_before = 0.0
         self._writing: SnapshotWriter | None = None
@@ -223,6 +226,7 @@ class Snapshotting:
             transfer.snapshot.size,
             transfer.sent,
             data,
+            self._origin.known,
         )
         if not self._send_message(name, piece):
             return False
@@ -291,7 +295,7 @@ class Snapshotting:
             return
         self._acknowledge(name, message, receiver.offset)
         if receiver.is_complete:
-            self._install(receiver, name)
+            self._install(receiver, name, message.origin)
 
     def _acknowledge(self, name: str, message: SnapshotPiece, offset: int) -> None:
         reply = SnapshotReply(self._sync.term(), message.number, message.index, offset)
@@ -303,7 +307,7 @@ class Snapshotting:
             self._receiving.abort()
             self._receiving = None
 
-    def _install(self, receiver: SnapshotReceiver, name: str) -> None:
+    def _install(self, receiver: SnapshotReceiver, name: str, origin: str) -> None:
         self._installing = True
 
         def verify() -> Snapshot | None:
@@ -312,9 +316,11 @@ class Snapshotting:
             except DamagedData:
                 return None
 
-        self._shell.offload("snapshots", verify, lambda snapshot: self._verified(snapshot, name))
+        self._shell.offload(
+            "snapshots", verify, lambda snapshot: self._verified(snapshot, name, origin)
+        )
 
-    def _verified(self, snapshot: Snapshot | None, name: str) -> None:
+    def _verified(self, snapshot: Snapshot | None, name: str, origin: str) -> None:
         self._installing = False
         self._receiving = None
         if self._closed:
@@ -330,6 +336,7 @@ class Snapshotting:
             self._writing = None
         self._applier.restore(read_chunks(snapshot))
         self._store.publish(snapshot)
+        self._origin.learn(origin)
         self._snapshot_index = snapshot.index
         self._sync.state_replaced(snapshot.index, snapshot.term)
         log.info("snapshot installed", index=snapshot.index, bytes=snapshot.size)

@@ -147,6 +147,13 @@ class PeerTransport:
         for connection in self._live.values():
             connection.push()
 
+    def drop(self, member: MemberId) -> None:
+        """End the connection to a member; what it says from now on is not heard."""
+        connection = self._live.get(member)
+        if connection is not None:
+            connection.abort()
+            self.lost(connection)
+
     def send(self, member: MemberId, message: Message) -> bool:
         """Send to a connected member; False if there is no connection or its buffer is full."""
         connection = self._live.get(member)
