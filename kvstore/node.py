@@ -229,6 +229,7 @@ class Node:
         log.info("leadership gained" if is_leader else "leadership lost")
         self._lease_clock.on_leadership(is_leader)
         self._compactor.on_leadership(is_leader)
+        self._upkeep.corruption.on_leadership(is_leader)
 
     def _client_urls_of(self, member_id: MemberId) -> tuple[str, ...]:
         _, urls = self.machine.members.get(member_id, ("", ()))
@@ -253,6 +254,7 @@ class Node:
             except (ReplicationError, StoreError, ServiceError) as error:
                 log.debug("not published yet", error=repr(error))
                 await self._clock.sleep(_PUBLISH_RETRY_SECONDS)
+        await self._upkeep.corruption.at_start()
         self.ready.set()
         log.info(
             "ready to serve client requests",

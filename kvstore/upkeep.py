@@ -1,4 +1,4 @@
-"""What a member does beside serving: watch the disk, free memory after compaction, follow members that move.
+"""What a member does beside serving: watch the disk, compare hashes, free memory, follow members that move.
 
 `Node` builds one, starts `run` and hands every applied entry on; so the composition root stays a list of parts.
 """
@@ -16,6 +16,7 @@ from kvstore.identity import Identity
 from kvstore.machine.machine import StateMachine
 from kvstore.machine.outcome import PeersMoved
 from kvstore.raft.replicator import DamagedData, RaftSettings, Replicator
+from kvstore.service.corruption import CorruptionWatch
 from kvstore.service.disk import DiskWatch
 from kvstore.service.proposer import Proposer
 from kvstore.service.reclaimer import Reclaimer
@@ -41,6 +42,9 @@ class Upkeep:
     ) -> None:
         self._config, self._settings, self._machine = config, settings, machine
         self.disk = DiskWatch(machine, replicator, proposer, clock, config.member_id)
+        self.corruption = CorruptionWatch(
+            machine, proposer, clock, config.member_id, len(config.peer_urls), config.corruption
+        )
         self.reclaimer = Reclaimer(machine.reclaim, clock)
         self._clock = clock
         machine.on_restore(self._peers_moved)
@@ -50,6 +54,7 @@ class Upkeep:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._settle(), name="settle")
             group.create_task(self.disk.run(), name="disk")
+            group.create_task(self.corruption.run(), name="corruption")
             group.create_task(self.reclaimer.run(), name="reclaimer")
 
     async def _settle(self) -> None:
@@ -64,6 +69,7 @@ class Upkeep:
         for outcome in outcomes:
             if outcome.effects:
                 self.reclaimer.on_applied((outcome,))
+                self.corruption.on_applied((outcome,))
                 if any(isinstance(one, PeersMoved) for one in outcome.effects):
                     self._peers_moved()
 

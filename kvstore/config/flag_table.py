@@ -112,8 +112,8 @@ proxy-write-timeout | -u | 5000 | There is no v2 proxy.
 proxy-read-timeout | -u | 0 | There is no v2 proxy.
 
 # Experimental
-experimental-initial-corrupt-check | -b | false | Every file is checked whenever it is read.
-experimental-corrupt-check-time | -d | 0s | Members' hashes are not compared by themselves.
+experimental-initial-corrupt-check | b | false | Compare hashes before serving, and end if this member's differs.
+experimental-corrupt-check-time | d | 5m | How often the leader has all members' hashes compared; 0 = never.
 experimental-enable-v2v3 | !s | | There is no v2 API.
 experimental-enable-lease-checkpoint | -b | false | Always on.
 experimental-enable-lease-checkpoint-persist | -b | false | Always on.
@@ -129,8 +129,8 @@ experimental-backend-bbolt-freelist-type | -s | array | There is no bbolt file.
 experimental-memory-mlock | -b | false | Memory is not locked.
 experimental-max-learners | -i | 1 | There are no learners.
 experimental-wait-cluster-ready-timeout | -d | 5s | Readiness is told as soon as the member serves.
-experimental-compact-hash-check-enabled | -b | false | Members' hashes are not compared by themselves.
-experimental-compact-hash-check-time | -d | 1m | Members' hashes are not compared by themselves.
+experimental-compact-hash-check-enabled | b | true | Compare hashes after a compaction, too.
+experimental-compact-hash-check-time | d | 1m | Shortest time between two comparisons after compactions.
 experimental-snapshot-catchup-entries | -u | 5000 | As many as lie between two snapshots, 5000 at most.
 experimental-downgrade-check-time | -d | 5s | There is one data format.
 experimental-stop-grpc-service-on-defrag | -b | false | Serving goes on while memory is given back.

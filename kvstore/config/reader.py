@@ -18,6 +18,7 @@ from kvstore.config.tls import AutoTls, TlsReader
 from kvstore.raft.replicator import MemberId, PeerTls
 from kvstore.service.cluster import cluster_id_of
 from kvstore.service.compactor import CompactionSettings
+from kvstore.service.corruption import CorruptionSettings
 from kvstore.wire.engine import Listen, ServerTls
 from kvstore.wire.limits import DEFAULT_MAX_CONCURRENT_STREAMS, Keepalive
 
@@ -62,6 +63,7 @@ class MemberConfig(msgspec.Struct, frozen=True):
     snapshot_count: int
     quota_bytes: int
     compaction: CompactionSettings
+    corruption: CorruptionSettings
     max_request_bytes: int
     max_txn_ops: int
     progress_notify_seconds: float
@@ -125,6 +127,7 @@ def from_flags(flags: Flags) -> MemberConfig:
         snapshot_count=reader.integer("snapshot-count", 0) or 10_000,
         quota_bytes=reader.quota(),
         compaction=reader.compaction(),
+        corruption=reader.corruption(),
         max_request_bytes=reader.integer("max-request-bytes", 1),
         max_txn_ops=reader.integer("max-txn-ops", 0),
         progress_notify_seconds=reader.seconds("experimental-watch-progress-notify-interval", 0.1),
@@ -254,6 +257,17 @@ class _Reader:
             self._problems.append(f'{prefix} time: invalid duration "{text}"')
             return CompactionSettings()
         return CompactionSettings("periodic", max(0.0, retention))
+
+    def corruption(self) -> CorruptionSettings:
+        """etcd's three checks."""
+        is_checked = self._flags.boolean("experimental-compact-hash-check-enabled")
+        return CorruptionSettings(
+            interval_seconds=self.seconds("experimental-corrupt-check-time"),
+            compacted_seconds=self.seconds("experimental-compact-hash-check-time")
+            if is_checked
+            else 0.0,
+            must_pass_at_start=self._flags.boolean("experimental-initial-corrupt-check"),
+        )
 
     def log_level(self) -> str:
         """The level, `debug` if the old flag says so."""

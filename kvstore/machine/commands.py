@@ -145,6 +145,19 @@ class Downgrade(msgspec.Struct, frozen=True, array_like=True, tag="dg"):
     version: str = ""
 
 
+class DigestClaim(msgspec.Struct, frozen=True, array_like=True, tag="dc"):
+    """Member `author` has hash `digest` for its state at `revision`, compacted at `compact_revision`.
+
+    A question to all if it is also the `asker`, else an answer to that member. Changes nothing.
+    """
+
+    asker: int
+    author: int
+    revision: int
+    compact_revision: int
+    digest: int
+
+
 Op = Range | Put | DeleteRange | Txn
 Plain = (
     Put
@@ -158,6 +171,7 @@ Plain = (
     | MemberAttributes
     | MemberPeerUrls
     | Downgrade
+    | DigestClaim
     | AuthEnable
     | AuthDisable
     | Authenticate

@@ -20,6 +20,7 @@ from kvstore.machine.commands import (
     Command,
     Compact,
     DeleteRange,
+    DigestClaim,
     Downgrade,
     LeaseCheckpoint,
     LeaseGrant,
@@ -37,6 +38,8 @@ from kvstore.machine.outcome import (
     AlarmReply,
     CompactedTo,
     CompactReply,
+    DigestClaimed,
+    DigestClaimReply,
     DowngradeReply,
     Effect,
     LeaseCheckpointed,
@@ -78,9 +81,16 @@ _CHECKPOINT_REPLY = LeaseCheckpointReply()
 _MEMBER_REPLY = MemberAttributesReply()
 _PEERS_REPLY = MemberPeerUrlsReply()
 _DOWNGRADE_REPLY = DowngradeReply()
+_CLAIM_REPLY = DigestClaimReply()
 
 _FREE_OF_ALARMS = (
-    Alarm | MemberAttributes | MemberPeerUrls | Downgrade | LeaseCheckpoint | AuthCommand
+    Alarm
+    | MemberAttributes
+    | MemberPeerUrls
+    | Downgrade
+    | DigestClaim
+    | LeaseCheckpoint
+    | AuthCommand
 )
 
 _Result = tuple[Reply, tuple[Effect, ...]]
@@ -310,6 +320,17 @@ class StateMachine:
                 return self._lease_checkpoint(command)
             case Alarm():
                 return self._alarm(command), ()
+            case MemberAttributes() | MemberPeerUrls() | Downgrade() | DigestClaim():
+                return self._said_by_member(command)
+            case _:
+                result = apply_auth(self._auth, command, index)
+                self._refresh()
+                return result
+
+    def _said_by_member(
+        self, command: MemberAttributes | MemberPeerUrls | Downgrade | DigestClaim
+    ) -> _Result:
+        match command:
             case MemberAttributes():
                 self._members[command.member_id] = (command.name, command.client_urls)
                 return _MEMBER_REPLY, ()
@@ -319,10 +340,8 @@ class StateMachine:
             case Downgrade():
                 self._downgrade = command.version
                 return _DOWNGRADE_REPLY, ()
-            case _:
-                result = apply_auth(self._auth, command, index)
-                self._refresh()
-                return result
+            case DigestClaim():
+                return _CLAIM_REPLY, (DigestClaimed(command),)
 
     def _txn(self, command: Txn) -> Reply:
         if txn.is_plain(command):

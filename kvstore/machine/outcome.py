@@ -7,6 +7,7 @@ input. Effects tell the shell (the lease clock, the token table) what changed; t
 import msgspec
 
 from kvstore.auth.errors import AuthError
+from kvstore.machine.commands import DigestClaim
 from kvstore.mvcc.errors import StoreError
 from kvstore.mvcc.kv import Event as Event
 from kvstore.mvcc.kv import KeyValue as KeyValue
@@ -88,6 +89,10 @@ class DowngradeReply(msgspec.Struct, frozen=True):
     """The downgrade was recorded."""
 
 
+class DigestClaimReply(msgspec.Struct, frozen=True):
+    """The hash was told."""
+
+
 OpReply = PutReply | DeleteRangeReply | RangeReply | TxnReply
 Reply = (
     OpReply
@@ -99,6 +104,7 @@ Reply = (
     | MemberAttributesReply
     | MemberPeerUrlsReply
     | DowngradeReply
+    | DigestClaimReply
     | AuthReply
     | AuthenticateReply
     | StoreError
@@ -149,6 +155,12 @@ class PeersMoved(msgspec.Struct, frozen=True):
     """Effect: members have other peer addresses."""
 
 
+class DigestClaimed(msgspec.Struct, frozen=True):
+    """Effect: a member asks for hashes, or answers."""
+
+    claim: DigestClaim
+
+
 Effect = (
     LeaseGranted
     | LeaseRevoked
@@ -157,6 +169,7 @@ Effect = (
     | TokenAssigned
     | TokensVoid
     | PeersMoved
+    | DigestClaimed
 )
 
 

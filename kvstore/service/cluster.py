@@ -6,7 +6,6 @@ members is fixed at the first start, their peer addresses can be updated; names 
 member says of itself through the log.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ import msgspec
 from kvstore.machine.commands import Alarm, MemberPeerUrls
 from kvstore.machine.outcome import AlarmReply
 from kvstore.raft.replicator import MemberId, NotLeader, RaftStatus, Replicator
+from kvstore.service.corruption import digest_of
 from kvstore.service.downgrade import DowngradeService
 from kvstore.service.errors import (
     BadLeaderTransferee,
@@ -29,7 +29,6 @@ from kvstore.service.guard import Caller
 from kvstore.service.ports import MachineView
 from kvstore.service.proposer import Proposer
 
-_SETTLED_AT_ONCE = 4096
 _TRANSFER_SECONDS = 3.0
 
 _HEALTH_SECONDS = 2.0
@@ -207,8 +206,4 @@ class ClusterService:
 
     async def digest(self, revision: int) -> tuple[int, int]:
         """(hash of the state at `revision`, compacted revision); 0 = newest. May raise StoreError."""
-        is_owed = True
-        while is_owed:
-            is_owed = self._machine.settle(_SETTLED_AT_ONCE)
-            await asyncio.sleep(0)
-        return self._machine.digest(revision)
+        return await digest_of(self._machine, revision)

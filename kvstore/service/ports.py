@@ -101,6 +101,10 @@ class MachineView(Protocol):
         """Do a part of what `digest` is owed; whether more is left."""
         ...
 
+    def reclaim(self, limit_events: int = 4096) -> bool:
+        """Free what compaction made unreachable, a bounded part; whether more is left."""
+        ...
+
     def digest(self, revision: int) -> tuple[int, int]:
         """(hash of the state at `revision`, compacted revision); 0 = newest."""
         ...

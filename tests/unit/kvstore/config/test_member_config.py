@@ -8,6 +8,7 @@ import pytest
 from kvstore.config.flag_table import FLAGS
 from kvstore.config.flags import help_text, parse
 from kvstore.config.reader import NO_QUOTA, ConfigError, load
+from kvstore.service.corruption import CorruptionSettings
 
 
 def problems(*argv: str, environ: dict[str, str] | None = None) -> tuple[str, ...]:
@@ -339,3 +340,27 @@ def test_a_key_that_others_can_read_is_warned_about(tmp_path):
 
 def test_file_flags_do_not_hide_unknown_ones():
     assert parse(["--config-file=/nope", "--bogus"], {}).usage
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        pytest.param([], CorruptionSettings(300.0, 60.0, False), id="on_by_default"),
+        pytest.param(
+            ["--experimental-corrupt-check-time=0", "--compact-hash-check-enabled=false"],
+            CorruptionSettings(0.0, 0.0, False),
+            id="off",
+        ),
+        pytest.param(
+            [
+                "--corrupt-check-time=2h",
+                "--experimental-compact-hash-check-time=5m",
+                "--experimental-initial-corrupt-check",
+            ],
+            CorruptionSettings(7200.0, 300.0, True),
+            id="as_etcds",
+        ),
+    ],
+)
+def test_hashes_are_compared(flags, expected):
+    assert load(flags, {}).corruption == expected
