@@ -9,7 +9,7 @@ from kvstore.base.clock import SystemClock
 from kvstore.client.client import Client
 from kvstore.client.errors import Corrupt
 from kvstore.client.types import AlarmKind
-from kvstore.testing.inprocess import InProcessCluster
+from kvstore.testing.harness.inprocess import InProcessCluster
 
 pytestmark = pytest.mark.timeout(120)
 
