@@ -34,6 +34,9 @@ _SECURITY_KEYS = {
     ("peer-", "allowed-hostname"): "peer-cert-allowed-hostname",
 }
 
+_ONLY_AS_WORDS = ("version", "help")
+"""Flags that ask for something else than a member; as variables they are for others."""
+
 
 @dataclass(slots=True)
 class Flags:
@@ -115,13 +118,20 @@ def _take_environment(flags: Flags, environ: Mapping[str, str]) -> None:
         name = variable.removeprefix("ETCD_").lower().replace("_", "-")
         spec = spec_of(name)
         if spec is None:
-            flags.warnings.append(f"unrecognized environment variable {variable}={value}")
+            flags.warnings.append(f"unrecognized environment variable {variable}")
+        elif spec.name in _ONLY_AS_WORDS:
+            # Compat: images set ETCD_VERSION for their own scripts, and etcd does not start by it.
+            flags.warnings.append(f"environment variable {variable} is ignored")
         elif spec.name in flags.given:
             flags.warnings.append(
                 f"environment variable {variable} is shadowed by the command-line flag --{spec.name}"
             )
         elif wrong := mistake(spec, value):
-            flags.problems.append(f'invalid value "{value}" for {variable}: {wrong}')
+            text = f'invalid value "{value}" for {variable}: {wrong}'
+            if spec.has_effect:
+                flags.problems.append(text)
+            else:
+                flags.warnings.append(f"{text}; it has no meaning here and is ignored")
         else:
             _take(flags, name, spec, value)
 

@@ -364,3 +364,21 @@ def test_file_flags_do_not_hide_unknown_ones():
 )
 def test_hashes_are_compared(flags, expected):
     assert load(flags, {}).corruption == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        pytest.param("ETCD_VERSION", "v3.5", id="of_an_image"),
+        pytest.param("ETCD_VERSION", "true", id="as_the_flag"),
+        pytest.param("ETCD_HELP", "see the wiki", id="help"),
+        pytest.param("ETCD_PORT", "tcp://10.0.0.1:2379", id="of_a_service"),
+        pytest.param("ETCD_MAX_WALS", "a few", id="without_meaning"),
+    ],
+)
+def test_variables_that_mean_something_to_others_do_not_end_a_member(variable, value):
+    config = load([], {variable: value})
+    assert [one for one in config.warnings if variable in one]
+    flags = parse([], {variable: value})
+    assert not flags.boolean("version")
+    assert not flags.boolean("help")
