@@ -9,8 +9,8 @@
 
 A thin layer: one asyncio `Client` runs on a loop in a thread of its own (`portal.py`), and each method here waits
 for the one of the same name there; what it takes, returns and raises is told in `client.py`. Any number of threads
-may share one client. It does not survive a fork: in the child every call raises ClientClosed, open another one
-there.
+may share one client. It does not survive a fork: in the child every call raises ClientClosed, and so does a new client
+there while this one is open in the parent (`forks.py`).
 """
 
 import random

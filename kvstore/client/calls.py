@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from kvstore.base.clock import Clock, SystemClock
+from kvstore.client import forks
 from kvstore.client.endpoints import (
     KEEPALIVE_SECONDS,
     KEEPALIVE_TIMEOUT_SECONDS,
@@ -50,6 +51,7 @@ class Caller:
         clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
+        forks.check()
         self.clock = clock or SystemClock()
         self._timeout_seconds = timeout_seconds
         self._tls = tls

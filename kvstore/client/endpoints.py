@@ -17,6 +17,7 @@ import grpc.aio
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from kvstore.client import forks
 from kvstore.client.errors import NotConnected
 from kvstore.client.types import ClientTls
 from kvstore.pb import rpc_pb2
@@ -174,6 +175,7 @@ class Connection:
                 )
             else:
                 self._channel = grpc.aio.insecure_channel(self.endpoint.target, options=options)
+            forks.note_channel(self._channel)
         return self._channel
 
     def unary(self, method: str, response: Any) -> Any:

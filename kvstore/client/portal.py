@@ -39,7 +39,8 @@ class Portal:
         """The result of the coroutine `make` returns; the loop must be open and not our own."""
         if os.getpid() != self._process_id:
             raise ClientClosed(
-                "this client was opened before a fork and cannot be used in the child: open another one there"
+                "this client was opened before a fork and cannot be used in the child, nor can another one there while "
+                "this is open here: close it before the fork, or start processes by spawn or forkserver"
             )
         if not self.is_open:
             raise ClientClosed("the client is closed")

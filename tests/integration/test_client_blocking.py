@@ -1,6 +1,8 @@
 """The blocking face of the client: threads, iterators, context managers, a clean end, and a clear word after a fork."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -163,3 +165,44 @@ def test_a_forked_child_is_told(client: SyncClient, tmp_path: Path) -> None:
     os.waitpid(child, 0)
     assert "before a fork" in said.read_text()
     assert client.get("a").count == 0, "the parent's client goes on"
+
+
+_IN_A_CHILD = """
+import os, signal, sys
+from kvstore.client.blocking import SyncClient
+from kvstore.client.errors import ClientClosed
+endpoint, is_closed = sys.argv[1], sys.argv[2] == "closed"
+client = SyncClient([endpoint])
+client.put("a", "1")
+if is_closed:
+    client.close()
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    try:
+        with SyncClient([endpoint], timeout_seconds=5.0) as other:
+            print("put", other.put("b", "2").revision > 0, flush=True)
+    except ClientClosed as error:
+        print("refused:", error, flush=True)
+    os._exit(0)
+print("child ended with", os.waitpid(child, 0)[1], flush=True)
+"""
+
+
+@pytest.mark.parametrize("parents", ["open", "closed"])
+def test_a_new_client_in_a_forked_child_works_or_says_why_not(
+    parents: str, server: StoreCluster
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _IN_A_CHILD, server.endpoints[0], parents],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    word, ended = done.stdout.splitlines()
+    assert ended == "child ended with 0"
+    if parents == "closed":
+        assert word == "put True"
+    else:
+        assert "forked while a client was open in its parent" in word
