@@ -1,8 +1,8 @@
 """Connections between members: one live connection a peer, members only, known messages only.
 
-Of two members the one with the smaller id dials. Both say hello (cluster, ids, boot); what does not fit is cut off
-before any message is read. A newer connection replaces an older one, whose remaining messages are dropped. Silence
-ends a connection: pings fill it. Sending never waits: what does not fit into the bounded buffer is refused, which
+Of two members the one with the smaller id dials; the other one does if that does not succeed. Both say hello (cluster,
+ids, boot); what does not fit is cut off before any message is read. A newer connection replaces an older one, whose
+remaining messages are dropped. Silence ends a connection: pings fill it. Sending never waits: what does not fit into the bounded buffer is refused, which
 Raft takes as loss. A `LinkFilter` may refuse connections and drop messages, so that partitions need no root; one that
 is a `LinkShaper` too may hold messages back and break connections.
 """
@@ -38,6 +38,8 @@ REDIAL_CAP_SECONDS = 0.5
 # A member that starts, or was just lost, is often there in a moment; the others wait for it with their first election.
 QUICK_REDIAL_CAP_SECONDS = 0.03
 QUICK_SECONDS = 10.0
+LATE_DIAL_SECONDS = 3.0
+ALONE_SECONDS = 10.0
 STRANGERS_COUNT = 32
 """Connections that may be open without having said who they are; one more, and the oldest goes. As many may be under
 a TLS handshake. They come out of the descriptors that other listeners leave."""
@@ -117,6 +119,7 @@ class PeerTransport:
         self._open: dict[Connection, None] = {}
         self._servers: list[Closing] = []
         self._closing = False
+        self._alone_since = clock.monotonic()
         self._tls = PeerContexts(settings.tls)
 
     async def start(self, supervisor: Supervisor) -> None:
@@ -128,6 +131,8 @@ class PeerTransport:
         for member in self._settings.peers:
             if member > self._own:
                 supervisor.start(self._dial(member), f"dial-{member:x}", eternal=True)
+            elif member < self._own:
+                supervisor.start(self._dial_late(member), f"dial-{member:x}", eternal=True)
         supervisor.start(self._watch_silence(), "silence", eternal=True)
 
     async def stop(self) -> None:
@@ -192,29 +197,53 @@ class PeerTransport:
 
     async def _dial(self, member: MemberId) -> None:
         backoff = Backoff(0.02, REDIAL_CAP_SECONDS, rng=self._rng)
-        loop = asyncio.get_running_loop()
         alone_since = self.clock.monotonic()
         while True:
-            # Asked every time: the address may be updated.
-            host, port = self._settings.peers[member]
-            if self._filter.allows_connect(self._own, member):
-                connection = Connection(self, member)
-                try:
-                    async with asyncio.timeout(HELLO_SECONDS):
-                        await loop.create_connection(
-                            lambda made=connection: made, host, port, ssl=self._tls.client
-                        )
-                except (OSError, ssl.SSLError, TimeoutError):
-                    connection.abort()
-                else:
-                    await connection.closed
-                    if connection.member is not None:
-                        backoff.reset()
-                        alone_since = self.clock.monotonic()
+            if await self._connect_once(member):
+                backoff.reset()
+                alone_since = self.clock.monotonic()
             pause = backoff.next()
             if self.clock.monotonic() - alone_since < QUICK_SECONDS:
                 pause = min(pause, QUICK_REDIAL_CAP_SECONDS)
             await self.clock.sleep(pause)
+
+    async def _dial_late(self, member: MemberId) -> None:
+        """It is the other one's turn to dial; but it does not find this member if that came back at another address."""
+        while True:
+            await self.clock.sleep(LATE_DIAL_SECONDS * self._rng.uniform(1.0, 1.5))
+            if member not in self._live:
+                await self._connect_once(member)
+
+    async def _connect_once(self, member: MemberId) -> bool:
+        """Connect, and wait for the end of it; whether the member was met."""
+        if not self._filter.allows_connect(self._own, member):
+            return False
+        # Asked every time: the address may be updated.
+        host, port = self._settings.peers[member]
+        connection = Connection(self, member)
+        try:
+            async with asyncio.timeout(HELLO_SECONDS):
+                await asyncio.get_running_loop().create_connection(
+                    lambda: connection, host, port, ssl=self._tls.client
+                )
+        except (OSError, ssl.SSLError, TimeoutError):
+            connection.abort()
+            return False
+        await connection.closed
+        return connection.member is not None
+
+    def _say_alone(self, now: float) -> None:
+        """Tell the operator whom this member does not reach, if it cannot be part of a majority for that."""
+        peers = self._settings.peers
+        if len(self._live) + 1 > len(peers) // 2:
+            self._alone_since = now
+        elif now - self._alone_since > ALONE_SECONDS:
+            self._alone_since = now
+            missing = [one for one in sorted(peers) if one != self._own and one not in self._live]
+            log.warning(
+                "too few members are reached for a leader",
+                missing=[f"{one:x}@{peers[one][0]}:{peers[one][1]}" for one in missing],
+            )
 
     async def _watch_silence(self) -> None:
         ping = encode(Ping())
@@ -223,6 +252,7 @@ class PeerTransport:
             began = self.clock.monotonic()
             await self.clock.sleep(PING_SECONDS)
             self._tls.reload_if_changed()
+            self._say_alone(began)
             now = self.clock.monotonic()
             if now - began > 3 * PING_SECONDS:
                 # This process was held up: what the others sent is still in the sockets, so silence says nothing.
