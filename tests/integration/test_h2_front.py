@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 
 from kvstore.local.certificates import CertificateAuthority, Identity
 from kvstore.wire.engine import CallContext, Handlers, Listen, ListenError, Send, ServerTls
-from kvstore.wire.h2 import frames
+from kvstore.wire.h2 import bridge, frames
 from kvstore.wire.h2.front import Http2Front
 from kvstore.wire.h2.hpack import encode_plain
 from kvstore.wire.h2.messages import PREFIX
@@ -129,6 +129,8 @@ async def connected(
 
 
 async def page(request: web.BaseRequest) -> web.StreamResponse:
+    if request.path == "/unread":
+        return web.Response(status=404, text="no such page")
     body = await request.read()
     if request.path == "/stream":
         response = web.StreamResponse()
@@ -316,8 +318,10 @@ async def test_alpn_chooses_http_2(identity: Identity) -> None:
         (["/v3/kv/put", "-d", "x" * 100_000], b"POST /v3/kv/put 100000"),
         (["/t", "-T-", "-H", "Expect:"], b"PUT /t 5"),
         (["/stream"], bytes(300_000)),
+        (["/unread", "-d", "{}"], b"no such page"),
+        (["/unread", "-d", "x" * 100_000], b"no such page"),
     ],
-    ids=["get", "post", "upload without length", "long answer"],
+    ids=["get", "post", "upload without length", "long answer", "unread", "long unread"],
 )
 @on_both_loops
 async def test_curl_gets_pages_over_tls(
@@ -337,6 +341,41 @@ async def test_curl_gets_pages_over_tls(
         )  # fmt: skip
         found, _err = await process.communicate(b"hello")
         assert found == wanted
+
+
+@pytest.mark.parametrize("is_over", [True, False], ids=["body_follows", "body_never_ends"])
+@on_both_loops
+async def test_an_answer_before_the_body_was_read_ends_with_the_body(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch, is_over: bool
+) -> None:
+    monkeypatch.setattr(bridge, "_UNREAD_SECONDS", 60.0 if is_over else 0.05)
+    block = encode_plain(
+        [
+            (b":method", b"POST"),
+            (b":scheme", b"https"),
+            (b":path", b"/unread"),
+            (b":authority", b"a"),
+            (b"content-length", b"100000"),
+        ]
+    )
+    head = frames.pack_frame(frames.HEADERS, frames.END_HEADERS, 1, block)
+    async with (
+        served(tls=ServerTls(identity.cert_file, identity.key_file)) as (_, port),
+        connected(port, trust(identity), HELLO + head) as client,
+    ):
+        assert (await client.until(frames.HEADERS))[1] & frames.END_STREAM == 0
+        _, flags, _, body = await client.until(frames.DATA)
+        assert (flags & frames.END_STREAM, body) == (0, b"no such page")
+        if is_over:
+            for part in range(10):
+                client.write(frames.pack_frame(frames.DATA, part == 9, 1, bytes(10_000)))
+        _, flags, _, rest = await client.until(frames.DATA)
+        assert (flags & frames.END_STREAM, rest) == (frames.END_STREAM, b"")
+        # The same connection goes on; a body that never ended was asked to stop.
+        client.write(call(3, "Echo", b"x"))
+        if not is_over:
+            assert (await client.until(frames.RST_STREAM))[3] == bytes(4)
+        assert await client.message() == b"x"
 
 
 @on_both_loops

@@ -21,6 +21,8 @@ _LOCAL = frozenset((b"connection", b"keep-alive", b"transfer-encoding", b"upgrad
 _MAX_HEAD_BYTES = 64 * 1024
 _CHUNK = re.compile(rb"([0-9a-fA-F]{1,8})[^\r\n]*\r\n")
 _NO_BODY = (b"204", b"304")
+_UNREAD_SECONDS = 1.0
+"""How long an answer that came before the end of the request waits for that end."""
 
 
 class HttpCall(Stream):
@@ -28,6 +30,7 @@ class HttpCall(Stream):
 
     __slots__ = (
         "_answer",
+        "_end_timer",
         "_head",
         "_is_chunked",
         "_is_read_paused",
@@ -52,6 +55,7 @@ class HttpCall(Stream):
         self._is_chunked = False
         self._is_read_paused = False
         self._owed = 0
+        self._end_timer: asyncio.TimerHandle | None = None
 
     def on_open(self, is_end: bool) -> None:
         """Write the request's head."""
@@ -84,11 +88,14 @@ class HttpCall(Stream):
 
     def on_end(self) -> None:
         """The body is complete."""
-        if self._is_chunked:
+        if self._end_timer is not None:
+            self._end()
+        elif self._is_chunked:
             self._write(b"0\r\n\r\n")
 
     def on_reset(self, code: int) -> None:
         """The client wants no answer any more."""
+        self._drop_timer()
         self._lose()
 
     def on_drained(self) -> None:
@@ -107,9 +114,13 @@ class HttpCall(Stream):
             return
         if head is not None:
             self.connection.send_headers(self, Block(encode_plain(head)))
-        if is_end:
+        if is_end and self.is_remote_closed:
             self.connection.send_last_data(self, body)
             self._lose()
+        elif is_end:
+            if body:
+                self.connection.send_data(self, b"", body)
+            self._end_later()
         elif body and not self.connection.send_data(self, b"", body) and self._protocol is not None:
             self._protocol.pause_writing()
 
@@ -117,10 +128,33 @@ class HttpCall(Stream):
         """The protocol has closed its transport."""
         if not self.is_closed:
             if self._answer.ends_with_connection:
-                self.connection.send_last_data(self, b"")
+                self._end_later()
             elif not self._answer.is_complete:
                 self._give_up()
         self._lose()
+
+    def _end_later(self) -> None:
+        """End the answer with the request, of which nothing is read any more.
+
+        Compat: curl 7.88 takes the end of a stream that it still sends on for an error ("not closed cleanly"), and
+        throws away the answer it has. Go's server comes to its end later, when small bodies have arrived.
+        """
+        self._lose()
+        self.pause_reading(False)
+        if self.is_remote_closed:
+            self._end()
+        elif self._end_timer is None:
+            loop = asyncio.get_running_loop()
+            self._end_timer = loop.call_later(_UNREAD_SECONDS, self._end)
+
+    def _end(self) -> None:
+        self._drop_timer()
+        self.connection.send_last_data(self, b"")
+
+    def _drop_timer(self) -> None:
+        timer, self._end_timer = self._end_timer, None
+        if timer is not None:
+            timer.cancel()
 
     def pause_reading(self, is_paused: bool) -> None:
         """Whether the protocol wants no more of the body for now."""
