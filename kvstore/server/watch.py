@@ -10,8 +10,9 @@ to all of them.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from kvstore.auth.errors import AuthError, PermissionDenied
@@ -102,7 +103,7 @@ class WatchServicer:
         )
 
     def batch_messages(self, batch: WatchBatch) -> list[bytes]:
-        """The batch as one response, or more if it is too large and the watcher takes fragments."""
+        """The batch as one response, or more if it is too large: whole revisions, or fragments for who takes them."""
         watcher = batch.watcher
         shared = self._shared
         if shared.events is not batch.events or shared.revision != batch.revision:
@@ -125,8 +126,11 @@ class WatchServicer:
         for with_prev in {with_prev for _, with_prev in shape.watches}:
             encoded = [self._encode(event, with_prev) for event in events]
             size = sum(map(len, encoded))
+            is_divisible = shape.may_fragment or (
+                events[0].kv.mod_revision != events[-1].kv.mod_revision
+            )
             if size * len(shape.watches) > _MAX_SHARED_BYTES or (
-                shape.may_fragment and size > self._max_response_bytes
+                is_divisible and size > self._max_response_bytes
             ):
                 return None
             bodies[with_prev] = b"".join(encoded)
@@ -140,8 +144,13 @@ class WatchServicer:
         encoded = [self._encode(event, watcher.spec.prev_kv) for event in batch.events]
         header = self.header_bytes(batch.revision)
         limit = self._max_response_bytes
-        if not watcher.spec.fragment or sum(map(len, encoded)) <= limit:
+        if sum(map(len, encoded)) <= limit:
             return [watch_response(header, watcher.watch_id, encoded)]
+        if not watcher.spec.fragment:
+            return [
+                watch_response(header, watcher.watch_id, group)
+                for group in _whole_revisions(batch.events, encoded, limit)
+            ]
         groups: list[list[bytes]] = [[]]
         size = 0
         for data in encoded:
@@ -158,6 +167,28 @@ class WatchServicer:
 
     def _encode(self, event: Event, with_prev: bool) -> bytes:
         return self._encoder.event(event, with_prev)
+
+
+def _whole_revisions(
+    events: Sequence[Event], encoded: Sequence[bytes], limit: int
+) -> list[list[bytes]]:
+    """Groups of at most `limit` bytes; more only for one revision, which is never cut.
+
+    Clients refuse messages above a limit of their own, 4 MiB by default. etcd sends what lagged in one (etcd#19441).
+    """
+    groups: list[list[bytes]] = []
+    size = 0
+    for _, pairs in groupby(
+        zip(events, encoded, strict=True), key=lambda pair: pair[0].kv.mod_revision
+    ):
+        revision = [data for _, data in pairs]
+        added = sum(map(len, revision))
+        if not groups or size + added > limit:
+            groups.append([])
+            size = 0
+        groups[-1] += revision
+        size += added
+    return groups
 
 
 class _BatchWriter:

@@ -1,10 +1,10 @@
 """Connections between members: one live connection a peer, members only, known messages only.
 
-Of two members the one with the smaller id dials; the other one does if that does not succeed. Both say hello (cluster,
-ids, boot); what does not fit is cut off before any message is read. A newer connection replaces an older one, whose
-remaining messages are dropped. Silence ends a connection: pings fill it. Sending never waits: what does not fit into the
-bounded buffer is refused, which Raft takes as loss. A `LinkFilter` may refuse connections and drop messages, so that
-partitions need no root; one that is a `LinkShaper` too may hold messages back and break connections.
+Of two members the one with the smaller id dials; the other one does if that does not succeed. Both say hello
+(cluster, ids, boot); what does not fit is cut off before any message is read. A newer connection replaces an older
+one, whose remaining messages are dropped. Silence ends a connection: pings fill it. Sending never waits: what does not
+fit into the bounded buffer is refused, which Raft takes as loss. A `LinkFilter` may refuse connections and drop
+messages, so that partitions need no root; one that is a `LinkShaper` too may hold messages back and break connections.
 """
 
 import asyncio

@@ -10,12 +10,17 @@ from kvstore.auth.store import AuthStore
 from kvstore.lease.lessor import Lessor
 from kvstore.machine.commands import Put, encode
 from kvstore.machine.machine import StateMachine
+from kvstore.machine.outcome import Event, KeyValue
 from kvstore.pb import rpc_pb2 as pb
 from kvstore.server.encode import Encoder
 from kvstore.server.header import Header
 from kvstore.server.watch import WatchServicer
 from kvstore.service.guard import Guard
+from kvstore.service.watch.cursor import Watcher
+from kvstore.service.watch.groups import BatchShape
 from kvstore.service.watch.hub import WatchHub
+from kvstore.service.watch.notices import WatchBatch
+from kvstore.service.watch.spec import WatchSpec
 from kvstore.wire.engine import DirectSend
 
 
@@ -172,3 +177,47 @@ async def test_an_error_while_sending_ends_that_stream_with_it_and_no_other() ->
     assert sound.revisions == [2]
     assert world.hub.stream_count == 1
     await end(tasks[1])
+
+
+def events(*revisions: int) -> tuple[Event, ...]:
+    """One put of a hundred bytes or so for each; equal numbers are one transaction."""
+    return tuple(
+        Event(KeyValue(b"k%d" % at, bytes(100), revision, revision, 1))
+        for at, revision in enumerate(revisions)
+    )
+
+
+@pytest.mark.parametrize(
+    ("revisions", "fragment", "expected"),
+    [
+        pytest.param((2, 3), False, [[2, 3]], id="small_enough"),
+        pytest.param((2, 3, 4, 5, 6), False, [[2, 3], [4, 5], [6]], id="cut_at_revisions"),
+        pytest.param((2, 2, 2, 2), False, [[2, 2, 2, 2]], id="one_revision_is_never_cut"),
+        pytest.param((2, 3, 3, 3, 4), False, [[2], [3, 3, 3], [4]], id="a_large_one_between"),
+        pytest.param((2, 2, 2), True, [[2, 2], [2]], id="fragments"),
+    ],
+)
+def test_a_batch_that_is_too_large_is_cut(
+    revisions: tuple[int, ...], fragment: bool, expected: list[list[int]]
+) -> None:
+    world = World()
+    servicer = WatchServicer(
+        world.hub,
+        Header(1, 2, term=lambda: 3, revision=lambda: 9),
+        Encoder(),
+        Guard(AuthStore(), Lessor(), None, trusts_certificates=False),  # type: ignore[arg-type]
+        max_response_bytes=300,
+    )
+    watcher = Watcher(7, WatchSpec(b"a", b"z", fragment=fragment), 2, lambda _: None)
+    found = [
+        pb.WatchResponse.FromString(one)
+        for one in servicer.batch_messages(WatchBatch(watcher, events(*revisions), 9))
+    ]
+    assert [[one.kv.mod_revision for one in message.events] for message in found] == expected
+    assert [one.fragment for one in found] == [
+        fragment and at < len(found) - 1 for at in range(len(found))
+    ]
+    # Sent to many at once only if it need not be cut.
+    shape = BatchShape(((7, False),), may_fragment=fragment)
+    shared = servicer.shared_messages(shape, events(*revisions), 9)
+    assert (shared is None) == (len(found) > 1)
