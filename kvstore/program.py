@@ -6,6 +6,7 @@ one ends the process at once, as it does etcd; nothing acknowledged is lost by t
 
 import asyncio
 import datetime
+import errno
 import gc
 import os
 import random
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 EXIT_OK, EXIT_FAILURE = 0, 1
 _SWITCH_SECONDS = 0.0005
+_DISK_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS))
 
 log = get_logger("kvstore.program")
 
@@ -105,7 +107,7 @@ async def _serve(config: MemberConfig) -> int:
         await node.start()
         started = True
     except (StartError, ListenError, ReplicationError, OSError) as error:
-        log.critical("failed to start etcd", error=str(error))
+        log.critical("failed to start etcd", error=reason_of(error, config.data_dir))
     if not started or node is None:
         await _stop(node, control, tasks)
         return EXIT_FAILURE
@@ -120,12 +122,20 @@ async def _serve(config: MemberConfig) -> int:
     await asyncio.wait({failure, signalled}, return_when=asyncio.FIRST_COMPLETED)
     error_found = failure.exception() if failure.done() else None
     if error_found is not None:
-        log.error("the member must stop", error=str(error_found), exc_info=error_found)
+        reason = reason_of(error_found, config.data_dir)
+        log.error("the member must stop", error=reason, exc_info=error_found)
     _notify("STOPPING=1")
     log.info("closing etcd server", name=config.name, data_dir=str(config.data_dir))
     await _stop(node, control, tasks)
     log.info("closed etcd server", name=config.name, data_dir=str(config.data_dir))
     return EXIT_OK if error_found is None else EXIT_FAILURE
+
+
+def reason_of(error: BaseException, data_dir: Path) -> str:
+    """The error in one sentence. The system names no file where a descriptor was written to."""
+    if isinstance(error, OSError) and error.filename is None and error.errno in _DISK_ERRORS:
+        return f"cannot write in {data_dir}: {error.strerror}"
+    return str(error)
 
 
 async def _start_control(control: "FaultControl") -> None:

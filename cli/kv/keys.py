@@ -1,6 +1,8 @@
 """Commands about keys: get, put, del, txn, compaction."""
 
 import sys
+from collections.abc import Callable
+from typing import TypeVar
 
 from cli.kv.flags import Flag, Values, go_int
 from cli.kv.session import (
@@ -26,6 +28,8 @@ from cli.kv.words import (
 )
 from kvstore.client.client import Client
 from kvstore.client.types import OpTxn
+
+T = TypeVar("T")
 
 
 def commands() -> list[Command]:
@@ -116,16 +120,16 @@ def _txn(values: Values) -> None:
         fail("txn command does not accept argument", EXIT_BAD_ARGUMENTS)
     session = session_from(values)
 
-    def ask(prompt: str) -> list[str]:
+    def ask(prompt: str, parse_line: Callable[[str], T]) -> list[T]:
         if values["interactive"]:
             write(f"{prompt}\n".encode())
-        return section(sys.stdin)
+        return section(sys.stdin, parse_line)
 
     try:
         operation = OpTxn(
-            [parse_compare(line) for line in ask("compares:")],
-            [parse_operation(line) for line in ask("success requests (get, put, del):")],
-            [parse_operation(line) for line in ask("failure requests (get, put, del):")],
+            ask("compares:", parse_compare),
+            ask("success requests (get, put, del):", parse_operation),
+            ask("failure requests (get, put, del):", parse_operation),
         )
     except LineError as error:
         fail(str(error), EXIT_INVALID_INPUT)

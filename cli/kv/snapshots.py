@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from cli.kv.flags import Flag, Values
-from cli.kv.session import EXIT_BAD_ARGUMENTS, fail, session_from, write
+from cli.kv.session import EXIT_BAD_ARGUMENTS, EXIT_INTERRUPTED, fail, session_from, write
 from cli.kv.tree import Command
 from cli.output import SnapshotStatus
 from kvstore.client.client import Client
+from kvstore.client.errors import ClientError
 from kvstore.local.snapshots import RestoreError, restore, snapshot_status
 
 _SUM_BYTES = 32
+_PART = ".part"
 _LOCAL = "http://localhost:2380"
 _RESTORE_FLAGS: tuple[Flag, ...] = (
     Flag("data-dir", "string", "", "folder to make; [name].etcd without it"),
@@ -53,15 +55,31 @@ def _save(values: Values) -> None:
     path = values.arguments[0]
 
     async def command(client: Client) -> bytes:
-        await _write(client.snapshot(endpoints[0]), Path(path))
+        # Compat: whatever goes wrong while saving, etcdctl ends with 5.
+        try:
+            await _write(client.snapshot(endpoints[0]), Path(path))
+        except ClientError as error:
+            fail(f"{error.endpoint}: {error.message}", EXIT_INTERRUPTED)
+        except OSError as error:
+            fail(_go_words(error, f"{path}{_PART}"), EXIT_INTERRUPTED)
         return f"Snapshot saved at {path}\n".encode()
 
     session.show(command)
 
 
+def _go_words(error: OSError, path: str) -> str:
+    """As Go says it: what was done, with which file, why not."""
+    if error.errno is None:
+        return str(error)
+    reason = (error.strerror or str(error)).lower()
+    if error.filename is None:
+        return f"write {path}: {reason}"
+    return f"could not open {error.filename} (open {error.filename}: {reason})"
+
+
 async def _write(pieces: AsyncIterator[bytes], path: Path) -> None:
     """The file appears when it is whole, and when its sum is right."""
-    aside = path.with_name(path.name + ".part")
+    aside = path.with_name(path.name + _PART)
     digest = hashlib.sha256()
     tail = b""
     try:

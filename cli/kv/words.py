@@ -9,7 +9,8 @@ Source: etcdctl's commands of the same names; the messages are those scripts loo
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from cli.kv.flags import Flag, FlagError, Values, go_int, parse
 from cli.kv.session import (
@@ -21,6 +22,8 @@ from cli.kv.session import (
 )
 from kvstore.client.ops import prefix_end
 from kvstore.client.types import Compare, Op, OpDelete, OpGet, OpPut, SortOrder, SortTarget
+
+T = TypeVar("T")
 
 PREFIX = Flag("prefix", help="all keys that begin with the key")
 FROM_KEY = Flag("from-key", help="all keys from the key on, in the order of bytes")
@@ -274,11 +277,14 @@ def parse_operation(line: str) -> Op:
             return delete_operation(values)
 
 
-def section(lines: Iterable[str]) -> list[str]:
-    """Lines up to the next empty one; input that ends before is refused."""
-    taken: list[str] = []
+def section(lines: Iterable[str], parse_line: Callable[[str], T]) -> list[T]:
+    """What `parse_line` makes of the lines up to the next empty one; input that ends before is refused.
+
+    Each is read as it comes, so that a bad one is named rather than the end that follows it.
+    """
+    taken: list[T] = []
     for line in lines:
         if not line.strip():
             return taken
-        taken.append(line.strip())
+        taken.append(parse_line(line.strip()))
     fail("EOF", EXIT_INVALID_INPUT)

@@ -155,8 +155,12 @@ class LeaseService:
         return await self._at_primary(here, there, may_forward=may_forward)
 
     async def leases(self, caller: Caller | None = None) -> list[int]:
-        """Ids of all leases, linearizable, in order."""
-        await self._proposer.confirm_read()
+        """Ids of all leases, in order; linearizable while there is a leader.
+
+        Compat: etcd lists what the member knows, always; operators ask just when a cluster has no leader.
+        """
+        if self._replicator.leadership()[0]:
+            await self._proposer.confirm_read()
         await self._guard.check_leases(caller)
         return sorted(self._machine.lessor.leases)
 

@@ -190,6 +190,7 @@ elect -l a b
 snapshot save
 snapshot save a b
 snapshot save $D/s.db
+snapshot save $D/no/such/s.db
 check perf --load=zz
 check datascale --load=q
 make-mirror

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cli.kv import snapshots
 from cli.kv.discovery import name_servers, records
 from cli.kv.flags import Flag, FlagError, go_int, parse
 from cli.kv.main import run, tree
@@ -130,14 +131,19 @@ def test_lines_of_a_transaction() -> None:
     assert parse_operation('put k "a value" --prev-kv') == OpPut(b"k", b"a value", prev_kv=True)
     assert parse_operation("get k --prefix --limit 2") == OpGet(b"k", b"l", limit=2)
     assert parse_operation("del k m") == OpDelete(b"k", b"m")
-    assert section(iter(["a\n", "b\n", "\n", "c\n"])) == ["a", "b"]
+    assert section(iter(["a\n", "b\n", "\n", "c\n"]), str.upper) == ["A", "B"]
     assert split_words("""a "b c" 'd e' "f\\"g\"""") == ["a", "b c", "d e", 'f"g']
 
 
 def test_input_that_ends_too_early_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Exit) as caught:
-        section(iter(["a\n"]))
+        section(iter(["a\n"]), str)
     assert (caught.value.code, capsys.readouterr().err) == (3, "Error: EOF\n")
+
+
+def test_a_bad_line_is_named_before_the_end_that_follows_it() -> None:
+    with pytest.raises(LineError, match="malformed comparison: put k v"):
+        section(iter(["put k v\n"]), parse_compare)
 
 
 @pytest.mark.parametrize(
@@ -259,3 +265,18 @@ def test_tables_are_centred_above_and_right_below() -> None:
         "| abcde |    x |",
         "+-------+------+",
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(28, "No space left on device"), "write f.part: no space left on device"),
+        (
+            OSError(2, "No such file or directory", "/n/f.part"),
+            "could not open /n/f.part (open /n/f.part: no such file or directory)",
+        ),
+        (OSError("damaged"), "damaged"),
+    ],
+)
+def test_why_a_snapshot_was_not_saved(error: OSError, words: str) -> None:
+    assert snapshots._go_words(error, "f.part") == words

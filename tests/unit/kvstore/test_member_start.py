@@ -1,6 +1,7 @@
 """What stands around a member's start: its directory's word, certificates of its own, log lines, readiness."""
 
 import datetime
+import errno
 import io
 import json
 import shlex
@@ -27,6 +28,7 @@ from kvstore.bootstrap import StartError, prepare_directories, record, settle
 from kvstore.config.reader import MemberConfig, load
 from kvstore.identity import FILE_NAME
 from kvstore.identity import load as load_identity
+from kvstore.program import reason_of
 
 
 def config(folder: Path, name: str = "a", port: int = 1, *more: str) -> MemberConfig:
@@ -229,3 +231,24 @@ def test_readiness_goes_to_who_asked_for_it(tmp_path):
         assert listening.recv(64) == b"READY=1"
     with pytest.raises(OSError, match="refused"):
         notify("READY=1", {"NOTIFY_SOCKET": str(tmp_path / "s")})
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        pytest.param(
+            OSError(errno.ENOSPC, "No space left on device"),
+            "cannot write in /d: No space left on device",
+            id="written_to_a_descriptor",
+        ),
+        pytest.param(
+            OSError(errno.ENOSPC, "No space left on device", "/d/lock"),
+            "[Errno 28] No space left on device: '/d/lock'",
+            id="named",
+        ),
+        pytest.param(OSError(errno.EADDRINUSE, "in use"), "[Errno 98] in use", id="no_disk"),
+        pytest.param(StartError("so"), "so", id="ours"),
+    ],
+)
+def test_a_failed_start_says_where(error, expected):
+    assert reason_of(error, Path("/d")) == expected

@@ -50,6 +50,9 @@ class World:
         self.looks += 1
         return SimpleNamespace(leader_id=self.leader, member_id=ME)
 
+    def leadership(self) -> tuple[MemberId, int]:
+        return self.leader, 1
+
     # The proposer
 
     async def confirm_read(self) -> None:
@@ -163,3 +166,17 @@ async def test_a_leader_that_never_knows_it_leads_leaves_the_outcome_open(world:
     world.is_primary = False
     with pytest.raises(OutcomeUnknown):
         await world.service.time_to_live(7)
+
+
+async def test_leases_are_listed_without_a_leader_too() -> None:
+    world = World()
+    world.check_leases = _nothing  # type: ignore[attr-defined]
+    assert await world.service.leases() == [7]
+    assert world.calls == ["confirm"], "while there is a leader the list is current"
+    world.leader = MemberId(0)
+    assert await world.service.leases() == [7]
+    assert world.calls == ["confirm"]
+
+
+async def _nothing(_: Any) -> None:
+    return None
