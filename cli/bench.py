@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Coroutine
@@ -15,7 +16,7 @@ from cli.bench_cluster import OURS, StoreCluster, etcd_program
 from cli.bench_lifecycle import time_to_next_write
 from cli.bench_measure import HEAD, measure, median
 from cli.bench_suite import CASES, Suite, SuiteOptions
-from cli.kv.session import running_cluster
+from kvstore.client.environment import running_cluster
 from kvstore.client.errors import ClientError
 from kvstore.testing.load.spec import LoadSpec
 
@@ -127,7 +128,7 @@ def load(
     _check_names([workload])
     chosen = [one.strip() for one in endpoints.split(",") if one.strip()]
     if not chosen:
-        running, tls = running_cluster()
+        running, tls = running_cluster(os.environ, Path.cwd())
         chosen = list(running)
         if tls is not None and not cacert:
             cacert, cert, key = str(tls.ca_file), str(tls.cert_file), str(tls.key_file)

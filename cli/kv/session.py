@@ -8,7 +8,6 @@ folder is meant.
 
 import asyncio
 import getpass
-import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -21,6 +20,7 @@ from cli.kv.flags import Flag, FlagError, Values
 from cli.output import Printer, UnsupportedOutputError
 from cli.output_forms import PRINTERS
 from kvstore.client.client import Client
+from kvstore.client.environment import running_cluster
 from kvstore.client.errors import AuthenticationFailed, ClientError, NotConnected
 from kvstore.client.types import ClientTls
 
@@ -203,7 +203,7 @@ def session_from(values: Values) -> Session:
             fail(str(error), EXIT_BAD_FEATURE)
         has_endpoints = True
     elif not has_endpoints:
-        running, running_tls = running_cluster()
+        running, running_tls = running_cluster(os.environ, Path.cwd())
         endpoints, tls = (running, tls or running_tls) if running else (endpoints, tls)
     user, password = _login(values["user"], values["password"])
     session = Session(
@@ -245,19 +245,3 @@ def ask_password(prompt: str) -> str:
     line = sys.stdin.readline()
     write(b"\n")
     return line.rstrip("\n")
-
-
-def running_cluster() -> tuple[tuple[str, ...], ClientTls | None]:
-    """Endpoints and certificates of the cluster whose state folder is here or above; () if there is none."""
-    named = os.environ.get("QUORATE_STATE")
-    here = Path.cwd()
-    folders = [Path(named)] if named else [folder / ".quorate" for folder in (here, *here.parents)]
-    for folder in folders:
-        try:
-            cluster = json.loads((folder / "cluster.json").read_text())
-            endpoints = tuple(str(one) for one in cluster["store_endpoints"])
-            files = cluster.get("store_tls")
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        return endpoints, ClientTls(**files) if files else None
-    return (), None

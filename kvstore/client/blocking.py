@@ -14,11 +14,12 @@ there while this one is open in the parent (`forks.py`).
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Self, overload
+from typing import Any, Self, overload
 
 from kvstore.base.clock import Clock
+from kvstore.client import environment
 from kvstore.client.blocking_parts import (
     Bridged,
     SyncElection,
@@ -115,6 +116,11 @@ class SyncClient(Bridged):
         except BaseException:
             portal.close()
             raise
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
+        """As `client.Client.from_env`."""
+        return cls(**environment.options(environ, options))
 
     def __enter__(self) -> Self:
         return self
@@ -221,6 +227,7 @@ class SyncClient(Bridged):
         key: Key,
         *,
         range_end: Key = b"",
+        prefix: bool = False,
         start_revision: int = 0,
         prev_kv: bool = False,
         progress_notify: bool = False,
@@ -235,6 +242,7 @@ class SyncClient(Bridged):
             return self._inner.watch(
                 key,
                 range_end=range_end,
+                prefix=prefix,
                 start_revision=start_revision,
                 prev_kv=prev_kv,
                 progress_notify=progress_notify,

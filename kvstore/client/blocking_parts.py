@@ -132,6 +132,7 @@ class SyncWatchStream(Bridged):
         key: Key,
         *,
         range_end: Key = b"",
+        prefix: bool = False,
         start_revision: int = 0,
         prev_kv: bool = False,
         progress_notify: bool = False,
@@ -145,6 +146,7 @@ class SyncWatchStream(Bridged):
             return self._inner.watch(
                 key,
                 range_end=range_end,
+                prefix=prefix,
                 start_revision=start_revision,
                 prev_kv=prev_kv,
                 progress_notify=progress_notify,

@@ -33,6 +33,11 @@ class Closable(Protocol):
         ...
 
 
+def _listed(endpoints: Sequence[str]) -> Sequence[str]:
+    """A text is a list as etcdctl takes it, separated by commas, and not its characters."""
+    return endpoints.split(",") if isinstance(endpoints, str) else endpoints
+
+
 class Caller:
     """Owner of the connections; see `Client` for the arguments."""
 
@@ -60,7 +65,7 @@ class Caller:
         self._tokens = Tokens(user, password)
         self._extra = REQUIRE_LEADER if require_leader else ()
         self._failover = Failover(
-            [self._connect(text) for text in endpoints],
+            [self._connect(text) for text in _listed(endpoints)],
             self.clock,
             self._rng,
             self._tokens,

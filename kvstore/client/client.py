@@ -8,10 +8,10 @@ request). Which errors lead to another try is told in `failover.py`. One client 
 event loop; it opens connections with the first request.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from typing import Any, overload
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from typing import Any, Self, overload
 
-from kvstore.client import convert
+from kvstore.client import convert, environment
 from kvstore.client.election import Election
 from kvstore.client.endpoints import EOF, Connection
 from kvstore.client.errors import (
@@ -27,6 +27,7 @@ from kvstore.client.ops import (
     compare_mod,
     compare_value,
     compare_version,
+    key_range,
     op_delete,
     op_get,
     op_put,
@@ -82,7 +83,8 @@ class Client(MemberRequests, AuthRequests, LockRequests):
     """A client of one cluster.
 
     Args:
-        endpoints: URLs of members, see `endpoints.py`; the first that works is kept until it fails.
+        endpoints: URLs of members, see `endpoints.py`, or one text with commas; the first that works is kept until
+            it fails.
         tls: files for TLS endpoints.
         user, password: who to be where authentication is on; see `tokens.py`.
         timeout_seconds: deadline of each request with all its tries.
@@ -92,6 +94,14 @@ class Client(MemberRequests, AuthRequests, LockRequests):
         clock, rng: for tests.
     """
 
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
+        """A client of the cluster that the surroundings name, see `environment.py`; `options` as of the class.
+
+        Names etcdctl's variables, or the cluster that `quorate up` runs in this folder or above.
+        """
+        return cls(**environment.options(environ, options))
+
     # -- keys
 
     async def get(
@@ -99,6 +109,7 @@ class Client(MemberRequests, AuthRequests, LockRequests):
         key: Key,
         *,
         range_end: Key = b"",
+        prefix: bool = False,
         limit: int = 0,
         revision: int = 0,
         keys_only: bool = False,
@@ -108,13 +119,14 @@ class Client(MemberRequests, AuthRequests, LockRequests):
         sort_target: SortTarget = SortTarget.KEY,
         timeout_seconds: float | None = None,
     ) -> RangeResult:
-        """One key, or `[key, range_end)`; `limit` 0 is all, `revision` 0 the newest.
+        """One key, `[key, range_end)`, or with `prefix` all keys that begin with `key`.
+
+        `limit` 0 is all, `revision` 0 the newest.
 
         Linearizable unless `serializable`, which asks one member only and may be old. Compacted, FutureRevision.
         """
         op = OpGet(
-            key,
-            range_end,
+            *key_range(key, range_end, prefix),
             limit,
             revision,
             keys_only,
@@ -162,13 +174,14 @@ class Client(MemberRequests, AuthRequests, LockRequests):
         key: Key,
         *,
         range_end: Key = b"",
+        prefix: bool = False,
         prev_kv: bool = False,
         timeout_seconds: float | None = None,
     ) -> DeleteResult:
-        """Delete one key, or `[key, range_end)`; nothing there is no error."""
+        """Delete one key, `[key, range_end)`, or all that begin with it; nothing there is no error."""
         response = await self._call(
             "KV/DeleteRange",
-            convert.delete_request(OpDelete(key, range_end, prev_kv)),
+            convert.delete_request(OpDelete(*key_range(key, range_end, prefix), prev_kv)),
             rpc_pb2.DeleteRangeResponse,
             timeout_seconds=timeout_seconds,
         )
@@ -232,6 +245,7 @@ class Client(MemberRequests, AuthRequests, LockRequests):
         key: Key,
         *,
         range_end: Key = b"",
+        prefix: bool = False,
         start_revision: int = 0,
         prev_kv: bool = False,
         progress_notify: bool = False,
@@ -240,7 +254,9 @@ class Client(MemberRequests, AuthRequests, LockRequests):
         fragment: bool = False,
         give_up_seconds: float | None = None,
     ) -> Watcher:
-        """Changes from `start_revision` on (0: from now on), across losses of members; see `watch.py`.
+        """Changes of a key, a range or with `prefix` of all keys that begin with it; see `watch.py`.
+
+        From `start_revision` on (0: from now on), across losses of members.
 
         The stream opens with the first batch asked for, or on `async with`, which returns when it is confirmed.
         Close it with `aclose`. `fragment` lets the member send a big batch in pieces; they are put together here.
@@ -249,6 +265,7 @@ class Client(MemberRequests, AuthRequests, LockRequests):
         request = watch_request(
             key,
             range_end=range_end,
+            prefix=prefix,
             start_revision=start_revision,
             prev_kv=prev_kv,
             progress_notify=progress_notify,

@@ -1,6 +1,6 @@
 """Parts of requests by short names: conditions, operations, the end of a prefix."""
 
-from kvstore.client.types import Compare, OpDelete, OpGet, OpPut, OpTxn
+from kvstore.client.types import Compare, Key, OpDelete, OpGet, OpPut, OpTxn, encoded
 
 op_get = OpGet
 op_put = OpPut
@@ -31,6 +31,19 @@ def compare_value(key: bytes, operator: str, value: bytes) -> Compare:
 def compare_lease(key: bytes, operator: str, lease: int) -> Compare:
     """Condition on the lease the key hangs on."""
     return Compare(key, "lease", operator, lease)
+
+
+def key_range(key: Key, range_end: Key = b"", prefix: bool = False) -> tuple[bytes, bytes]:
+    """(first key, end) as the wire has them; with `prefix` of all keys that begin with `key`, of all if it is empty.
+
+    Raises ValueError for a prefix with a `range_end`.
+    """
+    start, end = encoded(key), encoded(range_end)
+    if not prefix:
+        return start, end
+    if end:
+        raise ValueError("a prefix has no range_end")
+    return start or b"\0", prefix_end(start)
 
 
 def prefix_end(prefix: bytes) -> bytes:

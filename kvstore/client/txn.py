@@ -15,7 +15,7 @@ another. Nothing is sent before `commit`; a builder may be committed again.
 
 from typing import TYPE_CHECKING
 
-from kvstore.client.ops import prefix_end
+from kvstore.client.ops import key_range
 from kvstore.client.types import (
     Compare,
     Key,
@@ -70,16 +70,7 @@ class Subject:
 
 
 def _subject(target: str, key: Key, range_end: Key, prefix: bool) -> Subject:
-    return Subject(target, *_range(key, range_end, prefix))
-
-
-def _range(key: Key, range_end: Key, prefix: bool) -> tuple[bytes, bytes]:
-    start, end = encoded(key), encoded(range_end)
-    if not prefix:
-        return start, end
-    if end:
-        raise ValueError("a prefix has no range_end")
-    return start or b"\0", prefix_end(start)
+    return Subject(target, *key_range(key, range_end, prefix))
 
 
 def version(key: Key, *, range_end: Key = b"", prefix: bool = False) -> Subject:
@@ -120,7 +111,7 @@ def get(
     sort_target: SortTarget = SortTarget.KEY,
 ) -> OpGet:
     """Read a key, a range, or all keys that begin with `key`."""
-    start, end = _range(key, range_end, prefix)
+    start, end = key_range(key, range_end, prefix)
     return OpGet(
         start,
         end,
@@ -150,7 +141,7 @@ def delete(
     key: Key, *, range_end: Key = b"", prefix: bool = False, prev_kv: bool = False
 ) -> OpDelete:
     """Delete a key, a range, or all keys that begin with `key`."""
-    return OpDelete(*_range(key, range_end, prefix), prev_kv)
+    return OpDelete(*key_range(key, range_end, prefix), prev_kv)
 
 
 class Txn:

@@ -13,7 +13,14 @@ Key = bytes | str
 
 def encoded(text: Key) -> bytes:
     """A key or a value as the wire has it."""
-    return text.encode() if isinstance(text, str) else text
+    if isinstance(text, str):
+        return text.encode()
+    if isinstance(text, bytes):
+        return text
+    if isinstance(text, bytearray | memoryview):
+        return bytes(text)
+    # The wire would take None for "not given", which is an empty value.
+    raise TypeError(f"a key or a value is str or bytes, not {type(text).__name__}")
 
 
 class SortOrder(IntEnum):

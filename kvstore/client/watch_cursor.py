@@ -19,7 +19,8 @@ from kvstore.client.errors import (
     WatchCancelled,
     from_status,
 )
-from kvstore.client.types import Event, Key, WatchBatch, encoded
+from kvstore.client.ops import key_range
+from kvstore.client.types import Event, Key, WatchBatch
 from kvstore.pb import rpc_pb2
 
 
@@ -27,6 +28,7 @@ def watch_request(
     key: Key,
     *,
     range_end: Key = b"",
+    prefix: bool = False,
     start_revision: int = 0,
     prev_kv: bool = False,
     progress_notify: bool = False,
@@ -35,11 +37,12 @@ def watch_request(
     fragment: bool = False,
 ) -> rpc_pb2.WatchCreateRequest:
     """A watch as the wire asks for it."""
+    start, end = key_range(key, range_end, prefix)
     filters = [rpc_pb2.WatchCreateRequest.NOPUT] if without_puts else []
     filters += [rpc_pb2.WatchCreateRequest.NODELETE] if without_deletes else []
     return rpc_pb2.WatchCreateRequest(
-        key=encoded(key),
-        range_end=encoded(range_end),
+        key=start,
+        range_end=end,
         start_revision=start_revision,
         prev_kv=prev_kv,
         progress_notify=progress_notify,

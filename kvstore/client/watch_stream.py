@@ -149,6 +149,7 @@ class WatchStream:
         key: Key,
         *,
         range_end: Key = b"",
+        prefix: bool = False,
         start_revision: int = 0,
         prev_kv: bool = False,
         progress_notify: bool = False,
@@ -162,6 +163,7 @@ class WatchStream:
         request = watch_request(
             key,
             range_end=range_end,
+            prefix=prefix,
             start_revision=start_revision,
             prev_kv=prev_kv,
             progress_notify=progress_notify,

@@ -55,7 +55,10 @@ async def test_the_guide_to_the_client(url: str, capsys: pytest.CaptureFixture[s
     assert "b'bye' None" in shown
 
 
-def test_the_readme(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_readme(
+    url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ETCDCTL_ENDPOINTS", url)
     found = [block for block in blocks("README.md", url) if "kvstore.client" in block]
     assert len(found) >= 2
     for number, block in enumerate(found):
