@@ -4,18 +4,25 @@ import asyncio
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cli.state import StateOption, fail, layout_of, run
-from controlplane.local.cluster import AlreadyRunning, LocalCluster
-from controlplane.local.control import ask
-from controlplane.local.settings import read_settings
+from controlplane.local.cluster import AlreadyRunning, LocalCluster, make_state_folder
+from controlplane.local.control import NotRunning, NotYours, ask, thaw
+from controlplane.local.settings import (
+    ClusterSettings,
+    default_text,
+    read_settings,
+    with_free_ports,
+)
 from controlplane.local.topology import KINDS, Layout, PortInUse
 from kvstore.base.clock import SystemClock
 from kvstore.base.log import configure
@@ -28,11 +35,26 @@ _NAMES = typer.Argument(
 )
 
 
+_DETACHED = "QUORATE_DETACHED"
+"""Set for the supervisor that runs in the background."""
+
+
+class Ports(StrEnum):
+    """Where the cluster's ports come from."""
+
+    FILE = "file"
+    AUTO = "auto"
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
     app.command()(up)
     app.command()(down)
     app.command()(status)
+    app.command()(env)
+    config = typer.Typer(no_args_is_help=True, help="The cluster file.")
+    config.command("default")(default_config)
+    app.add_typer(config, name="config")
     for operation, text in (
         ("kill", "kill -9; stays down until `quorate start`."),
         ("pause", "Freeze (SIGSTOP): sockets stay open, nobody answers."),
@@ -70,6 +92,10 @@ def up(
     only: Annotated[
         str | None, typer.Option(help=f"Only these kinds of process: {', '.join(KINDS)}.")
     ] = None,
+    ports: Annotated[
+        Ports,
+        typer.Option(help="auto: free ports for everything, to run beside another cluster."),
+    ] = Ports.FILE,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Return when all is ready.")
     ] = False,
@@ -84,12 +110,29 @@ def up(
         fail(str(error), 2)
     beside = config.resolve().parent if config is not None else Path.cwd()
     state_dir = state.resolve() if state is not None else beside / ".quorate"
+    layout = Layout(state_dir)
     if detach:
-        _detach(Layout(state_dir))
+        _detach(layout)
         return
     configure("quorate")
+    try:
+        settings = _at_ports(settings, layout, ports)
+    except OSError as error:
+        fail(f"cannot use {state_dir}: {error.strerror or error}")
     cluster = LocalCluster(settings, state_dir, kinds, SystemClock())
     raise typer.Exit(_run_loop(cluster))
+
+
+def _at_ports(settings: ClusterSettings, layout: Layout, ports: Ports) -> ClusterSettings:
+    """The settings with free ports, if that is wanted now or was at an earlier start of this state folder.
+
+    Members of the store are known by their addresses: the choice stays.
+    """
+    make_state_folder(layout)
+    marker = layout.state_dir / "ports.auto"
+    if ports is Ports.AUTO:
+        marker.touch()
+    return with_free_ports(settings) if marker.exists() else settings
 
 
 def _run_loop(cluster: LocalCluster) -> int:
@@ -116,6 +159,8 @@ async def _up(cluster: LocalCluster) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, on_signal)
+    # Frozen, it would answer no command while its children run on.
+    loop.add_signal_handler(signal.SIGTSTP, _refuse_to_freeze)
     begun = SystemClock().monotonic()
     typer.echo(f"quorate: starting in {cluster.layout.state_dir}")
     try:
@@ -136,6 +181,12 @@ async def _up(cluster: LocalCluster) -> int:
     return 0
 
 
+def _refuse_to_freeze() -> None:
+    typer.echo(
+        "quorate: Ctrl-Z is ignored; Ctrl-C stops everything, `up --detach` runs in the background"
+    )
+
+
 def _print_progress(name: str, address: str, seconds: float) -> None:
     typer.echo(f"  {name:<24} ready  {seconds:5.2f} s  {address}")
 
@@ -153,7 +204,7 @@ def _print_screen(cluster: dict[str, Any], seconds: float) -> None:
             f"  kubeconfig   {cluster['kubeconfig']}",
         ]
     lines += [f"  environment  {cluster['env']}", "", "try, in another terminal:", ""]
-    lines.append(f"  source {cluster['env']}")
+    lines.append(f"  source {shlex.quote(cluster['env'])}")
     if cluster["kubernetes"]:
         lines += ["  kubectl get nodes -o wide      # or: quorate ctl get nodes", "  quorate demo"]
     else:
@@ -161,7 +212,8 @@ def _print_screen(cluster: dict[str, Any], seconds: float) -> None:
             "  etcdctl put greeting hello     # or: quorate kv put greeting hello",
             "  quorate kill leader",
         ]
-    lines += ["", "Ctrl-C stops everything."]
+    if _DETACHED not in os.environ:
+        lines += ["", "Ctrl-C stops everything."]
     typer.echo("\n".join(lines))
 
 
@@ -169,7 +221,11 @@ def _detach(layout: Layout) -> None:
     """Run the same command without --detach in a session of its own, and wait until it is ready."""
     argv = [word for word in sys.argv[1:] if word not in ("--detach", "-d")]
     log_file = layout.state_dir / "logs" / "up.log"
-    log_file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        make_state_folder(layout)
+        log_file.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        fail(f"cannot use {layout.state_dir}: {error.strerror or error}")
     with log_file.open("wb") as log:
         child = subprocess.Popen(
             [sys.executable, "-m", "cli", *argv],
@@ -177,6 +233,7 @@ def _detach(layout: Layout) -> None:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            env={**os.environ, _DETACHED: "1"},
         )
     clock = SystemClock()
     try:
@@ -212,6 +269,7 @@ def down(
 
 
 async def _down(layout: Layout) -> None:
+    thaw(layout)
     pid = (await ask(layout, "status"))["pid"]
     await ask(layout, "down")
     clock = SystemClock()
@@ -237,6 +295,22 @@ def _wipe(layout: Layout) -> None:
         fail(f"{layout.state_dir} does not look like a state folder (no ports.json): not removed")
     shutil.rmtree(layout.state_dir)
     typer.echo(f"removed {layout.state_dir}")
+
+
+def env(state: StateOption = None) -> None:
+    """Print what connects etcdctl, kubectl and clients to the cluster: eval "$(quorate env)"."""
+    layout = layout_of(state)
+    try:
+        typer.echo(layout.env.read_text(), nl=False)
+    except PermissionError:
+        fail(str(NotYours(layout.state_dir)))
+    except OSError:
+        fail(str(NotRunning(layout.state_dir)), 3)
+
+
+def default_config() -> None:
+    """Print the cluster file that counts where there is none, with every key explained."""
+    typer.echo(default_text(), nl=False)
 
 
 def _operation(operation: str) -> Any:

@@ -61,7 +61,9 @@ def network(
     ] = "",
     to: Annotated[str, typer.Option("--to", help="Only from NAME to this member.")] = "",
     from_: Annotated[str, typer.Option("--from", help="Only from this member to NAME.")] = "",
-    delay: Annotated[str, typer.Option(help="Every message comes later, e.g. 50ms.")] = "0",
+    delay: Annotated[
+        str, typer.Option(help="Every message comes later, e.g. 50ms; a bare number is seconds.")
+    ] = "0",
     jitter: Annotated[str, typer.Option(help="And up to this much more, by chance.")] = "0",
     throttle: Annotated[str, typer.Option(help="Bytes a second, e.g. 64k.")] = "0",
     loss: Annotated[str, typer.Option(help="Share of messages lost, e.g. 5% or 0.05.")] = "0",
@@ -89,7 +91,9 @@ def network(
 
 def disk(
     names: _Members,
-    slow_fsync: Annotated[str, typer.Option(help="Every fsync takes longer, e.g. 500ms.")] = "0",
+    slow_fsync: Annotated[
+        str, typer.Option(help="Every fsync takes longer, e.g. 500ms; a bare number is seconds.")
+    ] = "0",
     fail_fsync: Annotated[
         bool, typer.Option("--fail-fsync", help="Every fsync fails: the member ends.")
     ] = False,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from controlplane.local.control import ControlError, NotRunning
+from controlplane.local.control import ControlError, NotRunning, NotYours
 from controlplane.local.topology import Layout
 
 T = TypeVar("T")
@@ -58,5 +58,7 @@ def read_cluster(state: Path | None) -> dict[str, Any]:
     layout = layout_of(state)
     try:
         return dict(json.loads(layout.cluster_file.read_text()))
+    except PermissionError:
+        fail(str(NotYours(layout.state_dir)))
     except (OSError, ValueError):
         fail(str(NotRunning(layout.state_dir)), 3)

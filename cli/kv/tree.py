@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 
 from cli.kv.flags import Flag, FlagError, Values, parse
 
+PROGRAM = "quorate kv"
+"""How people call it; in errors it is called what scripts look for (the root's name)."""
+
 VERSION = "3.5.1"
 API_VERSION = "3.5"
 
@@ -114,8 +117,8 @@ def help_text(found: Found, global_flags: Sequence[Flag]) -> str:
     command, root = found.command, found.path[0]
     is_root = command is root
     below = found.line.removeprefix(root.name).strip()
-    usage = f"{root.name} {below} {command.usage}".replace("  ", " ").strip()
-    parts = ["NAME:", f"\t{below or root.name} - {command.help}", "", "USAGE:"]
+    usage = f"{PROGRAM} {below} {command.usage}".replace("  ", " ").strip()
+    parts = ["NAME:", f"\t{below or PROGRAM} - {command.help}", "", "USAGE:"]
     parts += [f"\t{usage} [flags]", ""]
     if is_root:
         parts += ["VERSION:", f"\t{VERSION}", ""]

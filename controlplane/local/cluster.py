@@ -30,6 +30,7 @@ from controlplane.local.topology import (
     write_operator_files,
 )
 from kvstore.base.clock import Clock
+from kvstore.base.log import get_logger
 from kvstore.base.tasks import Supervisor as Tasks
 from kvstore.local.certificates import CertificateAuthority
 from kvstore.local.faults import FaultDesk
@@ -38,6 +39,11 @@ from kvstore.local.process import Process
 from kvstore.local.spawn import CommandSpawner, WarmSpawner, make_spawner
 from kvstore.local.supervisor import NotReady, ProcessSupervisor
 from kvstore.local.topology import STORE_MODULES, fault_socket
+
+log = get_logger("local.cluster")
+
+_LOOK_SECONDS = 1.0
+"""How often a running cluster looks whether its folder is still there."""
 
 _LEASES = {"scheduler-leader": "kube-scheduler", "controllers-leader": "kube-controller-manager"}
 _PRELOAD = {
@@ -54,6 +60,15 @@ _IS_LEADER = re.compile(rb"^etcd_server_is_leader (\d)", re.MULTILINE)
 
 def _preload(kinds: Sequence[str]) -> list[str]:
     return [module for kind in _PRELOAD for module in _PRELOAD[kind] if kind in kinds]
+
+
+def make_state_folder(layout: Layout) -> None:
+    """Make it for its owner alone, or make it so: it holds keys and sockets. Raises OSError."""
+    folder = layout.state_dir
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    is_ours = (folder / "ports.json").exists() or not any(folder.iterdir())
+    if is_ours and folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
 
 
 class AlreadyRunning(Exception):
@@ -153,7 +168,7 @@ class LocalCluster:
         )
 
     def _take_lock(self) -> None:
-        self.layout.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_state_folder(self.layout)
         lock = self.layout.lock.open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -198,8 +213,23 @@ class LocalCluster:
             return None
 
     async def serve(self) -> None:
-        """Until `ask_stop`."""
-        await self._stop_asked.wait()
+        """Until `ask_stop`, or until the state folder is gone: no command would reach this cluster any more."""
+        while not self._stop_asked.is_set():
+            try:
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._stop_asked.wait()
+            except TimeoutError:
+                if not self._holds_folder():
+                    log.warning("the state folder is gone", folder=str(self.layout.state_dir))
+                    return
+
+    def _holds_folder(self) -> bool:
+        """Whether the lock file that is there is the one this process holds."""
+        try:
+            there = self.layout.lock.stat()
+        except OSError:
+            return False
+        return self._lock is not None and os.path.samestat(there, os.fstat(self._lock.fileno()))
 
     def ask_stop(self) -> None:
         """Let `serve` return."""

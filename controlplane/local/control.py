@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,6 +28,19 @@ class NotRunning(ControlError):
     def __init__(self, state_dir: Path) -> None:
         super().__init__(
             f"no cluster runs in {state_dir}: start one with `quorate up`, or give its folder with --state"
+        )
+
+
+class Unreachable(ControlError):
+    """A cluster runs there that cannot be asked: another user's, or one that is frozen."""
+
+
+class NotYours(Unreachable):
+    """The state folder is another user's."""
+
+    def __init__(self, state_dir: Path) -> None:
+        super().__init__(
+            f"{state_dir} belongs to another user: only that user may command its cluster"
         )
 
 
@@ -90,6 +104,24 @@ class ControlServer:
             writer.close()
 
 
+def frozen_supervisor(layout: HasControlSocket) -> int | None:
+    """The pid of the supervisor that cluster.json names, if it is stopped by a signal; Linux only."""
+    try:
+        pid = int(json.loads((layout.state_dir / "cluster.json").read_text())["pid"])
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
+    return pid if state in ("T", "t") else None
+
+
+def thaw(layout: HasControlSocket) -> None:
+    """Let a stopped supervisor go on: it could not end its children otherwise."""
+    pid = frozen_supervisor(layout)
+    if pid is not None:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGCONT)
+
+
 async def ask(
     layout: HasControlSocket,
     operation: str,
@@ -97,10 +129,18 @@ async def ask(
     timeout_seconds: float = 60.0,
     options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Send one request to the supervisor of this state folder. Raises ControlError or NotRunning."""
+    """Send one request to the supervisor of this state folder. Raises ControlError, NotRunning or Unreachable."""
+    pid = frozen_supervisor(layout)
+    if pid is not None:
+        raise Unreachable(
+            f"the supervisor of {layout.state_dir} (pid {pid}) is stopped, as by Ctrl-Z: `fg` in its terminal or "
+            f"`kill -CONT {pid}` lets it go on"
+        )
     try:
         with short_path(layout.control_socket) as path:
             reader, writer = await asyncio.open_unix_connection(path, limit=16 << 20)
+    except PermissionError:
+        raise NotYours(layout.state_dir) from None
     except OSError:
         raise NotRunning(layout.state_dir) from None
     try:

@@ -149,6 +149,20 @@ MASTER_PORTS = (
 )
 
 
+def with_free_ports(settings: ClusterSettings) -> ClusterSettings:
+    """The same cluster at ports that nobody has, so that it may run beside another one."""
+    masters = tuple(
+        msgspec.structs.replace(master, **dict.fromkeys(MASTER_PORTS, 0))
+        for master in settings.masters
+    )
+    nodes = tuple(
+        msgspec.structs.replace(node, port=0, health_port=0, pod_cidr="auto")
+        for node in settings.nodes
+    )
+    cluster = msgspec.structs.replace(settings.cluster, kubernetes_port=0)
+    return msgspec.structs.replace(settings, masters=masters, nodes=nodes, cluster=cluster)
+
+
 def default_text() -> str:
     """The commented default file."""
     return (

@@ -8,6 +8,7 @@ member's identity comes from its peer address.
 import hashlib
 import ipaddress
 import json
+import shlex
 import ssl
 import sys
 from collections.abc import Sequence
@@ -32,20 +33,26 @@ from kvstore.local.topology import (
 
 KINDS = ("store", "apiserver", "scheduler", "controllers", "nodes")
 
+_MOST_TOLD = 3
+"""Taken ports that are named; the others are counted."""
+
 
 class PortInUse(Exception):
     """Ports that others listen on; the message names each, with its holder where that can be known."""
 
     def __init__(self, taken: Sequence[tuple[str, str, int]]) -> None:
         lines = []
-        for key, host, port in taken:
+        for key, host, port in taken[:_MOST_TOLD]:
             who = holder(port)
             by = f" by {who}" if who else ""
             lines.append(f"port {port} on {host} ({key}) is in use{by}")
-        super().__init__(
-            "; ".join(lines)
-            + "; stop that process, or set another port (0 = any free one) in cluster.toml"
+        if len(taken) > _MOST_TOLD:
+            lines.append(f"and {len(taken) - _MOST_TOLD} more ports")
+        lines.append(
+            "stop that process, or start beside it: `quorate up --ports auto --state DIR`; ports can be set in "
+            "cluster.toml too (0 = any free one), and `quorate config default` prints that file"
         )
+        super().__init__("\n  ".join(lines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,18 +412,18 @@ def write_operator_files(
     plan: ClusterPlan, layout: Layout, authority: CertificateAuthority
 ) -> None:
     """The kubeconfig (a context for the front and one a master) and the `env` file."""
-    lines = ["export ETCDCTL_API=3", f"export ETCDCTL_ENDPOINTS={','.join(plan.store_endpoints)}"]
+    exported = {"ETCDCTL_API": "3", "ETCDCTL_ENDPOINTS": ",".join(plan.store_endpoints)}
     if plan.operator is not None:
-        lines += [
-            f"export ETCDCTL_CACERT='{plan.operator.ca_file}'",
-            f"export ETCDCTL_CERT='{plan.operator.cert_file}'",
-            f"export ETCDCTL_KEY='{plan.operator.key_file}'",
-        ]
+        exported["ETCDCTL_CACERT"] = str(plan.operator.ca_file)
+        exported["ETCDCTL_CERT"] = str(plan.operator.cert_file)
+        exported["ETCDCTL_KEY"] = str(plan.operator.key_file)
     if plan.front is not None:
         host, port = plan.front
         servers = [Server(plan.settings.cluster.name, f"https://{host}:{port}")]
         servers += [Server(name, f"https://{at}:{p}") for name, at, p in plan.apiservers]
         admin = authority.identity("admin", "quorate-admin", organizations=["system:masters"])
         write_kubeconfig(layout.kubeconfig, servers, "quorate-admin", admin)
-        lines.append(f"export KUBECONFIG='{layout.kubeconfig}'")
-    layout.env.write_text("\n".join(lines) + "\n")
+        exported["KUBECONFIG"] = str(layout.kubeconfig)
+    layout.env.write_text(
+        "".join(f"export {name}={shlex.quote(value)}\n" for name, value in exported.items())
+    )

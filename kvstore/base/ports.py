@@ -45,7 +45,8 @@ def holder(port: int) -> str | None:
                         .replace(b"\0", b" ")
                         .decode(errors="replace")
                     )
-                    return f"{name.strip()[:80]} (pid {entry.name})"
+                    # A program's own text may be among its arguments, line breaks and all.
+                    return f"{' '.join(name.split())[:80]} (pid {entry.name})"
         except OSError:
             continue
     return None

@@ -5,6 +5,7 @@ one that *was killed by a signal* stays down until it is told to start, because 
 """
 
 import asyncio
+import json
 import random
 from collections.abc import Callable, Sequence
 
@@ -34,7 +35,20 @@ def _last_line(process: Process) -> str:
         lines = process.spec.log_file.read_text(errors="replace").strip().splitlines()
     except OSError:
         return ""
-    return f": {lines[-1][:400]}" if lines else ""
+    return f": {_said(lines[-1])[:400]}" if lines else ""
+
+
+def _said(line: str) -> str:
+    """A line of a log as a sentence: members and API servers write JSON."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(entry, dict):
+        return line
+    message = str(entry.get("msg") or entry.get("event") or line)
+    error = entry.get("error")
+    return f"{message}: {error}" if error else message
 
 
 class ProcessSupervisor:

@@ -15,7 +15,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from cli.__main__ import app
+from cli.__main__ import command_tree
 from cli.status import gather
 from controlplane.local.control import ask as ask_supervisor
 from controlplane.local.topology import Layout
@@ -36,7 +36,7 @@ class Cluster:
 
     def run(self, *argv: str, code: int = 0) -> Result:
         """A command in this process: starting an interpreter for each would be most of the test's time."""
-        done = CliRunner().invoke(app, argv, env={"QUORATE_STATE": str(self.state)})
+        done = CliRunner().invoke(command_tree(), argv, env={"QUORATE_STATE": str(self.state)})
         assert done.exit_code == code, f"{argv}: {done.output} {done.exception!r}"
         return done
 

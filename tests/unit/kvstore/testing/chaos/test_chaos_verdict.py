@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import cli.chaos
-from cli.__main__ import app
+from cli.__main__ import command_tree
 from kvstore.testing.chaos.run import ChaosResult
 from kvstore.testing.check.judge import judge
 from kvstore.testing.check.violation import Violation
@@ -59,7 +59,7 @@ def test_the_command_ends_with_one_and_leaves_page_and_history(
             history.append(record)
         return ChaosResult([], 0, 0, {"ok": 2, "failed": 0, "unknown": 0})
 
-    cli.chaos.register(app)
+    app = command_tree()
     monkeypatch.setattr(cli.chaos, "_own", run)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
