@@ -219,7 +219,7 @@ class Cluster:
         return process.pid if isinstance(process, Process) and process.is_running else None
 
     def logs(self, lines: int = _LOG_LINES) -> dict[str, str]:
-        """The end of each member's log; empty for members in this process, which log as the process does."""
+        """The end of each member's log."""
         found = {}
         for name in self.members:
             path = self._backend.process(name).spec.log_file

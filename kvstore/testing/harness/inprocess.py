@@ -35,6 +35,7 @@ from kvstore.local.topology import (
 )
 from kvstore.node import Node
 from kvstore.raft.pysync.engine import PySyncReplicator
+from kvstore.testing.harness import member_logs
 
 _BEFORE_PAUSE_SECONDS = 0.002
 _PROGRAM_WORDS = 3
@@ -51,6 +52,7 @@ class InProcessMember:
         self.node: Node | None = None
         self._socket = socket
         self._portal: Portal | None = None
+        self._thread_name = ""
         self._control: FaultControl | None = None
         self._faults: MemberFaults | None = None
         self._go = threading.Event()
@@ -65,12 +67,16 @@ class InProcessMember:
         if self._portal is not None:
             return
         config = settle(load(self.spec.argv[_PROGRAM_WORDS:], {}))
-        self._portal = Portal(f"member-{self.name}")
+        # Named by its folder too: several clusters may run in this process.
+        self._thread_name = f"member-{self.name}@{config.data_dir}"
+        member_logs.begin(self._thread_name, self.spec.log_file)
+        self._portal = Portal(self._thread_name)
         try:
             self._portal.run(lambda: self._start(config))
         except BaseException:
             self._portal.close()
             self._portal = None
+            member_logs.end(self._thread_name)
             raise
         self.state = "ready"
 
@@ -155,6 +161,7 @@ class InProcessMember:
             portal.run(end)
         finally:
             portal.close()
+            member_logs.end(self._thread_name)
             self._portal = self.node = self._control = None
             self.state = "killed" if is_killed else "stopped"
 
