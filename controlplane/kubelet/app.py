@@ -144,6 +144,7 @@ class App:
             clock=self._clock,
             base_env=_base_env(),
             pod_cidr=pod_network(config.pod_cidr),
+            fabric=Path(config.fabric_dir) if config.fabric_dir else None,
             orphan_seconds=config.orphan_seconds,
         )
         choice = choose(config.container_runtime, options)
@@ -154,7 +155,13 @@ class App:
     def _node(self) -> Node:
         references = ApiObjects(self._client)
         config = self._config
-        volumes = VolumeManager(Path(config.root_dir), volume_plugins(), references, self._clock)
+        volumes = VolumeManager(
+            Path(config.root_dir),
+            volume_plugins(),
+            references,
+            self._clock,
+            self._runtime.remove_tree,
+        )
         names = Names(config.cluster_dns, config.cluster_domain, _host_resolver())
         return Node(
             name=self._config.node_name,

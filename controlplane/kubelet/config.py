@@ -39,6 +39,9 @@ class KubeletConfig:
     container_runtime: str = option(
         "process", f"{', '.join(offer.name for offer in OFFERS)}, or {AUTO}: the first that works"
     )
+    fabric_dir: str = option(
+        "", "a folder that nodes of one machine share, whose pods then reach each other"
+    )
     orphan_seconds: float = option(
         30.0, "how long containers that outlive the kubelet wait for the next one"
     )

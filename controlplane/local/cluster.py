@@ -20,6 +20,7 @@ from controlplane.local.control import ControlError, ControlServer
 from controlplane.local.faults import OPERATIONS as FAULT_OPERATIONS
 from controlplane.local.faults import FaultOperations
 from controlplane.local.front import Front
+from controlplane.local.nodes import end_fabric, end_nodes
 from controlplane.local.settings import ClusterSettings
 from controlplane.local.topology import (
     ClusterPlan,
@@ -243,6 +244,10 @@ class LocalCluster:
         if self.supervisor is not None:
             await self.supervisor.stop_all()
             self.supervisor = None
+            if self.plan is not None:
+                names = [node.name for node in self.plan.settings.nodes]
+                await asyncio.to_thread(end_nodes, self.layout.state_dir, names)
+                await asyncio.to_thread(end_fabric, self.layout.state_dir)
         if self._spawner is not None:
             await self._spawner.close()
             self._spawner = None
@@ -330,14 +335,16 @@ class LocalCluster:
         ]
         return {"processes": touched, "not_ready": late}
 
-    @staticmethod
     async def _operate(
-        supervisor: ProcessSupervisor, operation: str, processes: Sequence[Process]
+        self, supervisor: ProcessSupervisor, operation: str, processes: Sequence[Process]
     ) -> list[str]:
         """Do it to all; the names of those that did not become ready."""
+        nodes = [process.spec.name for process in processes if process.spec.kind == "node"]
         match operation:
             case "kill":
                 await supervisor.kill(processes)
+                # Containers that outlive a kubelet do not outlive their node.
+                await asyncio.to_thread(end_nodes, self.layout.state_dir, nodes)
             case "pause":
                 for process in processes:
                     process.pause()
@@ -348,6 +355,7 @@ class LocalCluster:
                 return await supervisor.start(processes)
             case "stop":
                 await supervisor.stop(processes)
+                await asyncio.to_thread(end_nodes, self.layout.state_dir, nodes)
             case "restart":
                 await supervisor.stop(processes)
                 return await supervisor.start(processes)

@@ -6,7 +6,7 @@
 import ipaddress
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -49,6 +49,8 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Port = 10250
     """The agent's HTTPS port, on the node's own address."""
     health_port: Port = 10248
+    runtime: Literal["process", "namespaces", "auto"] = "process"
+    """How containers run: as child processes, or in namespaces of the kernel; "auto" = the better that works."""
     max_pods: Annotated[int, msgspec.Meta(ge=1, le=250)] = 110
     capacity: dict[str, str] = {}
     """E.g. { cpu = "2", memory = "4Gi" }; empty = what the machine has."""

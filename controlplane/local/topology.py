@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from controlplane.local.kubeconfig import Server, write_kubeconfig
+from controlplane.local.nodes import fabric_folder, node_folder
 from controlplane.local.settings import MASTER_PORTS, ClusterSettings, MasterSettings, NodeSettings
 from kvstore.base.ports import free_port, holder, is_free
 from kvstore.local.certificates import CertificateAuthority, Identity
@@ -360,7 +361,9 @@ class _Builder:
             "--kubeconfig", str(kubeconfig),
             "--master", ",".join(self.api_urls),
             "--hostname-override", node.name,
-            "--root-dir", str(self.layout.state_dir / "nodes" / node.name),
+            "--root-dir", str(node_folder(self.layout.state_dir, node.name)),
+            "--container-runtime", node.runtime,
+            "--fabric-dir", str(fabric_folder(self.layout.state_dir)),
             "--address", ip,
             "--port", str(node.port),
             "--healthz-bind-address", f"{ip}:{node.health_port}",

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -295,7 +297,7 @@ async def test_a_node_whose_kubelet_is_gone_ends_by_itself(tmp_path: Path) -> No
     await node.runtime.close()
     assert [line for _, line in processes() if mark in line], "a restart is survived"
     await until(lambda: not [line for _, line in processes() if mark in line])
-    assert not end_node(tmp_path)
+    await until(lambda: not end_node(tmp_path))
 
 
 def processes() -> list[tuple[int, str]]:
@@ -307,3 +309,45 @@ def processes() -> list[tuple[int, str]]:
             continue
         found.append((int(entry.name), line))
     return found
+
+
+async def test_pods_of_two_nodes_reach_each_other(tmp_path: Path) -> None:
+    if why := refusal(tmp_path):
+        pytest.skip(f"no namespaces here: {why}")
+    env, fabric = {"PATH": os.environ["PATH"]}, tmp_path / "fabric"
+    nodes = [
+        NamespaceRuntime(tmp_path / f"n{n}", SystemClock(), env, f"10.244.{n}.0/24", 60.0, fabric)
+        for n in (1, 2)
+    ]
+    try:
+        await asyncio.gather(*(node.start() for node in nodes))
+        made = []
+        for number, node in enumerate(nodes, 1):
+            address = f"10.244.{number}.5"
+            box = await node.run_sandbox(SandboxConfig(f"u{number}", "p", "ns", address))
+            argv = ("python3", "-c", SERVER)
+            one = await node.create_container(box.id, ContainerConfig("c", 0, "i", "i", argv))
+            await node.start_container(one)
+            made.append(one)
+
+        async def ask(number: int, address: str) -> str:
+            argv = ("python3", "-c", CLIENT, address)
+            return (await nodes[number].exec_sync(made[number], argv, SECONDS)).output.decode()
+
+        async with asyncio.timeout(SECONDS):
+            while "Error" in (said := await ask(0, "10.244.2.5")):
+                await asyncio.sleep(0.1)
+        assert said == "10.244.1.5\n", "across nodes the source address is kept, too"
+        assert await ask(1, "10.244.1.5") == "10.244.2.5\n"
+        enter = [sys.executable, "-m", "controlplane.kubelet.network.enter", str(tmp_path / "n1")]
+        process = await asyncio.create_subprocess_exec(
+            *enter, "cat", "/proc/net/dev", stdout=subprocess.PIPE
+        )
+        shown, _ = await process.communicate()
+        assert b"br0:" in shown
+        assert b"fabric0:" in shown
+    finally:
+        for node in nodes:
+            await node.close()
+        for name in ("n1", "n2", "fabric"):
+            end_node(tmp_path / name)

@@ -14,6 +14,9 @@ from controlplane.kubelet import syscalls
 from controlplane.kubelet.network.rtnetlink import Netlink
 
 BRIDGE = "br0"
+UPLINK = "fabric0"
+_ROUTER = "169.254.1.1"
+"""The fabric's address on every link to a node; it means something on that link alone."""
 
 
 def node_address(cidr: str) -> str:
@@ -45,6 +48,27 @@ def set_up_node(cidr: str) -> None:
         link.add_address(BRIDGE, node_address(cidr), network.prefixlen)
     _set("net/ipv4/ip_forward", "1")
     _set("net/ipv4/ip_unprivileged_port_start", "0")
+
+
+def join_fabric(fabric: int, name: str, cidr: str) -> None:
+    """Link the current network namespace, a node's, to the fabric's, which routes between nodes.
+
+    `name` tells the nodes apart; what is left of a link of that name is replaced.
+    """
+    network, port = ipaddress.ip_network(cidr), f"n{name[-10:]}"
+    with inside(fabric), Netlink() as link, contextlib.suppress(OSError):
+        link.delete(port)
+    with Netlink() as link:
+        link.add_veth(UPLINK, port, fabric)
+        link.set_up(UPLINK)
+        link.add_route("0.0.0.0", 0, link=UPLINK, gateway=_ROUTER)
+    with inside(fabric):
+        with Netlink() as link:
+            link.add_address(port, _ROUTER, 32)
+            link.set_up(port)
+            own = str(network.network_address)
+            link.add_route(own, network.prefixlen, link=port, gateway=node_address(cidr))
+        _set("net/ipv4/ip_forward", "1")
 
 
 def set_up_loopback() -> None:

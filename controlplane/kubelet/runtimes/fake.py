@@ -5,6 +5,7 @@ answer with `exec_result`, and what is written to an attached session comes back
 """
 
 import asyncio
+import shutil
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
@@ -185,6 +186,10 @@ class FakeRuntime:
         made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         made.setblocking(False)
         return made
+
+    async def remove_tree(self, path: str) -> None:
+        """See `ContainerRuntime`."""
+        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
 
     async def logs(self, container_id: str, options: LogOptions) -> AsyncIterator[bytes]:
         """See `ContainerRuntime`."""

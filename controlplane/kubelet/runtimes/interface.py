@@ -281,6 +281,10 @@ class ContainerRuntime(Protocol):
         """
         ...
 
+    async def remove_tree(self, path: str) -> None:
+        """Delete a folder of the node that containers could write, whoever owns what is in it. Idempotent."""
+        ...
+
     def logs(self, container_id: str, options: LogOptions) -> AsyncIterator[bytes]:
         """The container's output."""
         ...

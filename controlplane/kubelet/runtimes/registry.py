@@ -23,6 +23,8 @@ class RuntimeOptions:
     """What containers inherit that run on the host's own programs."""
     pod_cidr: str = ""
     """The node's range of addresses; "" gives pods a loopback alone, where they have a network of their own."""
+    fabric: Path | None = None
+    """A folder that nodes of one machine share: pods of all of them reach each other. None for a node alone."""
     orphan_seconds: float = 30.0
     """How long containers that outlive the kubelet wait for the next one."""
 
@@ -43,7 +45,12 @@ def _process(options: RuntimeOptions) -> ContainerRuntime:
 
 def _namespaces(options: RuntimeOptions) -> ContainerRuntime:
     return NamespaceRuntime(
-        options.root, options.clock, options.base_env, options.pod_cidr, options.orphan_seconds
+        options.root,
+        options.clock,
+        options.base_env,
+        options.pod_cidr,
+        options.orphan_seconds,
+        options.fabric,
     )
 
 

@@ -3,9 +3,7 @@
 <root>/pods/<uid>/volumes/<plugin, / as ~>/<volume name>
 """
 
-import asyncio
-import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from controlplane.api.errors import APIError
@@ -26,12 +24,14 @@ class VolumeManager:
         plugins: Sequence[VolumePlugin],
         references: References,
         clock: Clock,
+        remove: Callable[[str], Awaitable[None]],
         node_facts: Mapping[str, str] | None = None,
     ) -> None:
         self._pods = root / "pods"
         self._plugins = plugins
         self._references = references
         self._clock = clock
+        self._remove = remove
         self._node_facts = dict(node_facts or {})
 
     async def set_up(self, pod: Object, volume: Object, facts: Mapping[str, str]) -> str:
@@ -63,7 +63,8 @@ class VolumeManager:
             kind = pod / "volumes" / _escaped(plugin.name)
             for directory in list(kind.iterdir()) if kind.is_dir() else ():
                 await plugin.tear_down(directory)
-        await asyncio.to_thread(shutil.rmtree, pod, ignore_errors=True)
+        if pod.is_dir():
+            await self._remove(str(pod))
 
     async def remove_orphans(self, known: Collection[str]) -> None:
         """Remove what pods left that are not on this node any more."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import socket
@@ -117,10 +118,28 @@ async def start_spawner(
     on_lost: Callable[[], None],
 ) -> Connection:
     """Connect to the spawner of `root`, which is started if there is none. Raises ContainerRuntimeError."""
-    try:
+    with contextlib.suppress(OSError):
         return Connection(wire.connect(root), on_event, on_lost)
-    except OSError:
-        pass
+    await _launch(root, settings)
+    return Connection(wire.connect(root), on_event, on_lost)
+
+
+async def hold_fabric(folder: Path, orphan_seconds: float) -> None:
+    """Make sure that the fabric of `folder` is there: a spawner that runs nothing. Raises ContainerRuntimeError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # Nodes that start together must not start it twice.
+    with open(folder / "lock", "w") as lock:
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):
+            wire.connect(folder).close()
+            return
+        root = str(folder.resolve())
+        await _launch(
+            folder, {"root": root, "name": "fabric", "cidr": "", "orphan_seconds": orphan_seconds}
+        )
+
+
+async def _launch(root: Path, settings: Mapping[str, Any]) -> None:
     source = str(Path(controlplane.__file__).resolve().parents[1])
     with open(root / "spawner.log", "ab") as log:
         process = await asyncio.create_subprocess_exec(
@@ -142,7 +161,16 @@ async def start_spawner(
     if not answer.get("ready"):
         step = f"{answer['step']}: " if "step" in answer else ""
         raise ContainerRuntimeError(f"the node's spawner cannot start: {step}{answer['error']}")
-    return Connection(wire.connect(root), on_event, on_lost)
+
+
+def namespaces_of(root: Path) -> dict[str, int]:
+    """Descriptors of a node's own namespaces, by kind: what a program enters to run in it. Raises OSError."""
+    with wire.connect(root) as connected:
+        wire.send(connected, {"id": 0, "do": "namespaces"})
+        message, descriptors = wire.receive(connected)
+    if "error" in message:
+        raise OSError(message["error"])
+    return dict(zip(message["kinds"], descriptors, strict=True))
 
 
 def end_node(root: Path, timeout_seconds: float = 10.0) -> bool:

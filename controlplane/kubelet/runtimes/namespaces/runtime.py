@@ -34,7 +34,12 @@ from controlplane.kubelet.runtimes.interface import (
     Session,
 )
 from controlplane.kubelet.runtimes.log_reader import read_log
-from controlplane.kubelet.runtimes.namespaces.connection import Connection, Message, start_spawner
+from controlplane.kubelet.runtimes.namespaces.connection import (
+    Connection,
+    Message,
+    hold_fabric,
+    start_spawner,
+)
 from controlplane.kubelet.runtimes.session import DescriptorSession, output_of
 from kvstore.base.clock import Clock
 from kvstore.base.tasks import Supervisor
@@ -67,12 +72,14 @@ class NamespaceRuntime:
         base_env: Mapping[str, str],
         cidr: str,
         orphan_seconds: float,
+        fabric: Path | None = None,
     ) -> None:
         self._root = root
         self._clock = clock
         self._base_env = dict(base_env)
         self._cidr = cidr
         self._orphan_seconds = orphan_seconds
+        self._fabric = fabric
         self._prefix = ""
         self._closing = False
         self._supervisor = Supervisor("namespaces runtime")
@@ -113,6 +120,9 @@ class NamespaceRuntime:
             "cidr": self._cidr,
             "orphan_seconds": self._orphan_seconds,
         }
+        if self._fabric is not None:
+            await hold_fabric(self._fabric, self._orphan_seconds)
+            settings["fabric"] = str(self._fabric.resolve())
         self._connection = await start_spawner(self._root, settings, self._event, self._lost)
         self._supervisor.start(self._connection.run(), "spawner")
 
@@ -336,6 +346,10 @@ class NamespaceRuntime:
         made = socket.socket(fileno=descriptor)
         made.setblocking(False)
         return made
+
+    async def remove_tree(self, path: str) -> None:
+        """See `ContainerRuntime`."""
+        await self._remove_tree(Path(path))
 
     def logs(self, container_id: str, options: LogOptions) -> AsyncIterator[bytes]:
         """See `ContainerRuntime`."""

@@ -27,7 +27,7 @@ from controlplane.kubelet.runtimes.namespaces import rootfs, wire
 from controlplane.kubelet.runtimes.namespaces.cgroups import Cgroups
 from controlplane.kubelet.runtimes.namespaces.containers import Container, Exec, Sandbox
 from controlplane.kubelet.runtimes.namespaces.streams import Output
-from controlplane.kubelet.runtimes.namespaces.users import Maps, choose_maps, enter
+from controlplane.kubelet.runtimes.namespaces.users import Maps, choose_maps, enter, join
 
 Message = dict[str, Any]
 Reply = Callable[[Message, tuple[int, ...]], None]
@@ -45,6 +45,8 @@ class Settings:
     """Told apart from other nodes of this machine."""
     cidr: str
     orphan_seconds: float = 30.0
+    fabric: str = ""
+    """The folder of the spawner that holds what all nodes share: user namespace and routes; "" for a node alone."""
 
 
 @dataclass(slots=True, eq=False)
@@ -268,6 +270,16 @@ class Spawner:
         finally:
             made.close()
 
+    def _do_namespaces(self, message: Message, reply: Reply) -> None:
+        """The node's own, for programs that are to run in it and for nodes that join a fabric."""
+        kinds = ("user", "net", "mnt")
+        held = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds]
+        try:
+            reply({"kinds": kinds}, tuple(held))
+        finally:
+            for descriptor in held:
+                os.close(descriptor)
+
     def _do_remove_tree(self, message: Message, reply: Reply) -> None:
         # Files of users that only this namespace knows; the folder itself must be below the node's own.
         path = os.path.realpath(message["path"])
@@ -361,6 +373,9 @@ class Spawner:
             if container.group is not None:
                 container.group.remove()
         self._cgroups.close()
+        for folder in Path(self._settings.root).glob("pods/*/containers"):
+            # Outside of this user namespace its owner could not.
+            remove_tree(folder)
         Path(self._settings.root, wire.SOCKET_NAME).unlink(missing_ok=True)
 
 
@@ -384,6 +399,19 @@ def remove_tree(path: Path) -> None:
     shutil.rmtree(path, onerror=retry)
 
 
+def _open_fabric(folder: str) -> tuple[int, int]:
+    """The user and network namespaces of a fabric. The connection stays open: it says that a node is there."""
+    connection = wire.connect(Path(folder))
+    wire.send(connection, {"id": 0, "do": "namespaces"})
+    message, descriptors = wire.receive(connection)
+    if "error" in message:
+        raise OSError(message["error"])
+    connection.detach()  # Held until the end of this process, which is the node's.
+    found = dict(zip(message["kinds"], descriptors, strict=True))
+    os.close(found["mnt"])
+    return found["user"], found["net"]
+
+
 def main() -> None:
     """Set the node up, tell the starter how that went in one line of JSON, then serve."""
     settings = Settings(**json.loads(sys.argv[1]))
@@ -393,8 +421,10 @@ def main() -> None:
     step = "socket"
     try:
         listener = wire.listen(Path(settings.root))
+        step = "fabric"
+        fabric, shared = _open_fabric(settings.fabric) if settings.fabric else (None, -1)
         step = "user namespace"
-        maps = enter(choose_maps())
+        maps = enter(choose_maps()) if fabric is None else join(fabric)
         step = "namespaces"
         syscalls.unshare(
             syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC
@@ -415,6 +445,8 @@ def main() -> None:
         step = "network"
         if settings.cidr:
             network.set_up_node(settings.cidr)
+            if fabric is not None:
+                network.join_fabric(shared, settings.name, settings.cidr)
         else:
             network.set_up_loopback()
         spawner = Spawner(settings, maps, listener)

@@ -307,6 +307,10 @@ class ProcessRuntime:
         made.setblocking(False)
         return made
 
+    async def remove_tree(self, path: str) -> None:
+        """See `ContainerRuntime`."""
+        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+
     def logs(self, container_id: str, options: LogOptions) -> AsyncIterator[bytes]:
         """See `ContainerRuntime`."""
         container = self._containers[container_id]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from controlplane.kubelet.containers.references import Token, TokenRequest
+from controlplane.kubelet.runtimes.fake import FakeRuntime
 from controlplane.kubelet.volumes.interface import VolumeError
 from controlplane.kubelet.volumes.manager import VolumeManager
 from controlplane.kubelet.volumes.registry import volume_plugins
@@ -50,7 +51,10 @@ class Node:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.objects = Objects()
-        self.manager = VolumeManager(root, volume_plugins(), self.objects, self.objects.clock)
+        runtime = FakeRuntime(self.objects.clock)
+        self.manager = VolumeManager(
+            root, volume_plugins(), self.objects, self.objects.clock, runtime.remove_tree
+        )
 
     async def set_up(self, volume: dict[str, Any]) -> Path:
         return Path(await self.manager.set_up(pod(volume), volume, {}))
