@@ -1,0 +1,130 @@
+"""`quorate up` with containers in namespaces: two web servers on port 80 of a node, and nothing left afterwards."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controlplane.api.errors import APIError
+from controlplane.client.rest import RestClient
+from controlplane.kinds.core.config_map import CONFIG_MAPS
+from controlplane.kinds.core.pod.resource import PODS
+from controlplane.kubelet.runtimes.namespaces.trial import refusal
+
+pytestmark = pytest.mark.e2e
+
+CONFIG = """
+[cluster]
+name = "n"
+kubernetes_port = 0
+[[masters]]
+name = "m"
+[[nodes]]
+name = "node-1"
+runtime = "namespaces"
+[[nodes]]
+name = "node-2"
+runtime = "namespaces"
+"""
+SECONDS = 60.0
+
+
+async def quorate(folder: Path, *words: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cli", *words, "--state", str(folder / "state"), cwd=os.getcwd(),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = await asyncio.wait_for(process.communicate(), SECONDS)
+    assert process.returncode == 0, said.decode()
+    return said.decode()
+
+
+@pytest.fixture
+async def folder(tmp_path: Path) -> AsyncIterator[Path]:
+    if why := refusal(tmp_path):
+        pytest.skip(f"no namespaces here: {why}")
+    (tmp_path / "cluster.toml").write_text(CONFIG)
+    await quorate(tmp_path, "up", "--detach", "--config", str(tmp_path / "cluster.toml"))
+    try:
+        yield tmp_path
+    finally:
+        if marked(tmp_path):
+            await quorate(tmp_path, "down")
+
+
+def web(name: str, node: str) -> dict[str, Any]:
+    probe = {"httpGet": {"path": "/", "port": 80}, "periodSeconds": 1}
+    mount = {"name": "html", "mountPath": "/usr/share/nginx/html"}
+    container = {"name": "web", "image": "nginx", "readinessProbe": probe, "volumeMounts": [mount]}
+    container["ports"] = [{"containerPort": 80}]
+    return {
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {
+            "nodeName": node,
+            "containers": [container],
+            "volumes": [{"name": "html", "configMap": {"name": "page"}}],
+        },
+    }
+
+
+def marked(folder: Path) -> list[str]:
+    """Command lines of processes that have to do with this cluster's nodes."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in line:
+            found.append(line)
+    return found
+
+
+async def test_port_80_twice_on_a_node_and_across_nodes(folder: Path) -> None:
+    client = RestClient.from_kubeconfig(folder / "state" / "kubeconfig")
+    try:
+        page = {"metadata": {"name": "page", "namespace": "default"}, "data": {"index.html": "hi"}}
+        await client.create(CONFIG_MAPS, page)
+        for name, node in (("a", "node-1"), ("b", "node-1"), ("c", "node-2")):
+            await client.create(PODS, web(name, node))
+
+        async def ready(name: str) -> str:
+            while True:
+                try:
+                    status = (await client.get(PODS, name, "default")).get("status") or {}
+                except APIError:
+                    status = {}
+                states = {c["type"]: c["status"] for c in status.get("conditions") or ()}
+                if states.get("Ready") == "True":
+                    return str(status["podIP"])
+                await asyncio.sleep(0.1)
+
+        async with asyncio.timeout(SECONDS):
+            addresses = [await ready(name) for name in ("a", "b", "c")]
+        assert len(set(addresses)) == 3
+        fetch = "import sys, urllib.request as u; sys.stdout.write(u.urlopen(sys.argv[1]).read().decode())"
+        enter = [sys.executable, "-m", "controlplane.kubelet.network.enter"]
+        for address in addresses:
+            process = await asyncio.create_subprocess_exec(
+                *enter, str(folder / "state/nodes/node-2"), sys.executable, "-c", fetch,
+                f"http://{address}/", stdout=subprocess.PIPE,
+            )  # fmt: skip
+            said, _ = await asyncio.wait_for(process.communicate(), SECONDS)
+            assert said == b"hi"
+    finally:
+        await client.close()
+    spawners = [line for line in marked(folder) if "spawner" in line]
+    assert len(spawners) == 3, "two nodes and what they share"
+    await quorate(folder, "kill", "node-1")
+    async with asyncio.timeout(SECONDS):
+        while [line for line in marked(folder) if "spawner" in line and "nodes/node-1" in line]:
+            await asyncio.sleep(0.1)
+    await quorate(folder, "down")
+    async with asyncio.timeout(SECONDS):
+        while marked(folder):
+            await asyncio.sleep(0.1)
