@@ -15,6 +15,7 @@ from controlplane.controllers.podgc import reconciler as podgc
 from controlplane.controllers.replicaset import reconciler as replicaset
 from controlplane.controllers.rootca import reconciler as rootca
 from controlplane.controllers.serviceaccount import reconciler as serviceaccount
+from controlplane.controllers.statefulset import reconciler as statefulset
 from controlplane.controllers.tainteviction import reconciler as tainteviction
 
 CONTROLLERS: tuple[Descriptor[Any], ...] = (
@@ -30,5 +31,6 @@ CONTROLLERS: tuple[Descriptor[Any], ...] = (
     replicaset.DESCRIPTOR,
     rootca.DESCRIPTOR,
     serviceaccount.DESCRIPTOR,
+    statefulset.DESCRIPTOR,
     tainteviction.DESCRIPTOR,
 )

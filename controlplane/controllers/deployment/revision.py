@@ -4,12 +4,12 @@ A template is known by the hash of its canonical JSON with the collision count, 
 for generated names. The hash differs from upstream's value for the same template; only its stability matters.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from controlplane.api import meta
 from controlplane.api.meta import Obj
+from controlplane.controllers.workloads.templates import digest, without_nothing
 
 HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
@@ -27,18 +27,11 @@ _NOT_COPIED = frozenset(
         MAXIMUM,
     }
 )
-_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 
 def template_hash(template: Obj, collision_count: int) -> str:
     """A short, name-safe text that differs between templates."""
-    text = json.dumps(_canonical(template), sort_keys=True) + (
-        str(collision_count) if collision_count else ""
-    )
-    value = 2166136261  # FNV-1a, 32 bits
-    for byte in text.encode():
-        value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
-    return "".join(_ALPHABET[ord(digit) % len(_ALPHABET)] for digit in str(value))
+    return digest(_canonical(template), collision_count)
 
 
 def same_template(left: Obj, right: Obj) -> bool:
@@ -47,31 +40,10 @@ def same_template(left: Obj, right: Obj) -> bool:
 
 
 def _canonical(template: Obj) -> Any:
-    cleaned = _without_nothing(template)
+    cleaned = without_nothing(template)
     metadata = cleaned.get("metadata") or {}
     labels = {k: v for k, v in (metadata.get("labels") or {}).items() if k != HASH_LABEL}
     return {**cleaned, "metadata": {**metadata, "labels": labels}}
-
-
-# Fields that are maps: an empty one is the same as none. An empty struct is not: `emptyDir: {}` means something.
-_MAPS = frozenset({"annotations", "labels", "limits", "matchLabels", "nodeSelector", "requests"})
-
-
-def _without_nothing(value: Any) -> Any:
-    """The template as Go's semantic comparison sees it: null, empty lists and empty maps are as good as absent.
-
-    kubectl writes `creationTimestamp: null`; a patch that takes the last annotation away leaves `annotations: {}`.
-    """
-    if isinstance(value, dict):
-        cleaned = {name: _without_nothing(item) for name, item in value.items()}
-        return {
-            name: item
-            for name, item in cleaned.items()
-            if item is not None and item != [] and not (item == {} and name in _MAPS)
-        }
-    if isinstance(value, list):
-        return [_without_nothing(item) for item in value]
-    return value
 
 
 def by_age(replicasets: Sequence[Obj]) -> list[Obj]:

@@ -1,0 +1,1 @@
+"""StatefulSets: Pods with names, storage and an order of their own."""
