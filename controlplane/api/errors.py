@@ -251,9 +251,9 @@ class AlreadyExists(Conflict):
 
     @classmethod
     def of(cls, resource: Resource, name: str, why: str = "") -> AlreadyExists:
-        """`pods "x" already exists`, with details."""
+        """`pods "x" already exists`, with details; `why` stands before."""
         return cls(
-            f'{resource.group_resource} "{name}" already exists',
+            f'{why}{resource.group_resource} "{name}" already exists',
             name=name,
             group=resource.group,
             kind=resource.plural,

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 from controlplane.api import quantity, times
-from controlplane.api.schema import messages
+from controlplane.api.schema import go_time, messages
 
 # (value, list that gets one entry for each unknown field) -> the normal value.
 Decode = Callable[[Any, list[str]], Any]
@@ -140,14 +139,21 @@ def _canonical_base64(text: str) -> str:
     found = _BASE64.match(packed)
     end = found.end() if found is not None else 0
     if end != len(packed):
-        # The place of the first byte that cannot stand there.
-        while end < len(packed) and re.match(r"[A-Za-z0-9+/]", packed[end]):
-            end += 1
-        raise MalformedError(f"illegal base64 data at input byte {end}")
+        raise MalformedError(f"illegal base64 data at input byte {_first_bad_byte(packed, end)}")
     try:
         return base64.b64encode(base64.b64decode(packed)).decode()
     except binascii.Error as error:
         raise MalformedError(f"illegal base64 data: {error}") from None
+
+
+def _first_bad_byte(packed: str, end: int) -> int:
+    """Where Go's decoder stops: at the first byte that cannot stand there, or where the last four begin."""
+    if packed[:end].endswith("="):
+        return end
+    start = end
+    while end < len(packed) and re.match(r"[A-Za-z0-9+/]", packed[end]):
+        end += 1
+    return start if end == len(packed) else end
 
 
 SCALARS: dict[str, Callable[[str], Decode]] = {
@@ -191,60 +197,38 @@ def _int_or_string(value: Any, unknown: list[str]) -> Any:
     return value
 
 
-_TIME_LAYOUT = "2006-01-02T15:04:05Z07:00"
-
-
-def _bad_time(text: str, layout: str) -> MalformedError:
-    rest, wanted = text, layout
-    for shape, name in ((r"\d{4}", "2006"), (r"-\d\d", "-01"), (r"-\d\d", "-02"), (r"T", "T")):
-        found = re.match(shape, rest)
-        if found is None:
-            if name.startswith("-") and rest[:1] != "-":
-                name = "-"
-            wanted = name.lstrip("-") if name != "-" and rest[:1] == "-" else name
-            break
-        rest = rest[found.end() :]
-    else:
-        wanted = "15"
-    return MalformedError(
-        f'parsing time {json.dumps(text)} as "{layout}": cannot parse {json.dumps(rest)} as "{wanted}"'
-    )
-
-
 @lru_cache(maxsize=1024)
 def _canonical_time(text: str) -> str | None:
-    try:
-        seconds = times.parse(text)
-    except ValueError:
-        raise _bad_time(text, _TIME_LAYOUT) from None
-    shown = times.to_rfc3339(seconds)
+    shown = times.to_rfc3339(_instant(text, go_time.SECONDS))
     return None if shown == _ZERO_INSTANT else shown
 
 
 def _time(value: Any, unknown: list[str]) -> Any:
     if type(value) is not str:
-        raise _wrong_value(value)
+        raise WrongTypeError(shown_type(value), "string")
     return _canonical_time(value)
 
 
 @lru_cache(maxsize=1024)
 def _canonical_micro_time(text: str) -> str:
-    try:
-        return times.to_micro(times.parse(text))
-    except ValueError:
-        raise _bad_time(text, "2006-01-02T15:04:05.000000Z07:00") from None
+    return times.to_micro(_instant(text, go_time.MICROSECONDS))
 
 
 def _micro_time(value: Any, unknown: list[str]) -> Any:
     if type(value) is not str:
-        raise _wrong_value(value)
+        raise WrongTypeError(shown_type(value), "string")
     return _canonical_micro_time(value)
 
 
-def _wrong_value(value: Any) -> MalformedError:
-    return MalformedError(
-        f"json: cannot unmarshal {shown_type(value)} into Go value of type string"
-    )
+def _instant(text: str, layout: str) -> float:
+    problem = go_time.problem(text, layout)
+    if problem:
+        raise MalformedError(problem)
+    try:
+        return times.parse(text)
+    except ValueError as error:
+        # What only Go takes: the year 0.
+        raise MalformedError(str(error)) from None
 
 
 def _raw(value: Any, unknown: list[str]) -> Any:

@@ -96,19 +96,6 @@ def port_number(path: str, value: Any) -> list[Cause]:
     return [invalid(path, value, "must be between 1 and 65535, inclusive")]
 
 
-def number_or_percent(value: Any, path: str) -> list[Cause]:
-    """What is neither a number from zero on nor a percentage."""
-    if isinstance(value, str):
-        if value.endswith("%") and value[:-1].isdigit():
-            return []
-        detail = (
-            "a valid percent string must be a numeric string followed by an ending '%' "
-            "(e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
-        )
-        return [invalid(path, value, detail)]
-    return non_negative(path, value)
-
-
 def one_of(path: str, value: Any, supported: Sequence[str]) -> list[Cause]:
     """A word that must be there and in the list; the list is shown in its own order."""
     if value in supported:

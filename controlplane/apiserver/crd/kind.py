@@ -93,7 +93,7 @@ def _kind(crd: Obj, version: Mapping[str, Any]) -> Kind:
         validate_status=checks.validate_update,
         validate_name=names.dns_subdomain,
         columns=printer.columns(version.get("additionalPrinterColumns")),
-        warnings=_deprecation(row, version),
+        deprecation=_deprecation(row, version),
         own_schema=builtin.Schema(builtin.registry(), schema_with_metadata(raw)),
         conversion=(
             None
@@ -121,13 +121,10 @@ def _scale_paths(scale: Mapping[str, Any]) -> ScalePaths:
     )
 
 
-def _deprecation(
-    row: Resource, version: Mapping[str, Any]
-) -> Callable[[Obj, Obj | None], list[str]]:
+def _deprecation(row: Resource, version: Mapping[str, Any]) -> str:
     if not version.get("deprecated"):
-        return lambda obj, old: []
-    text = str(version.get("deprecationWarning") or f"{row.group_version} {row.kind} is deprecated")
-    return lambda obj, old: [text]
+        return ""
+    return str(version.get("deprecationWarning") or f"{row.group_version} {row.kind} is deprecated")
 
 
 class CustomStrategy(Strategy):

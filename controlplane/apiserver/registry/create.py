@@ -17,13 +17,14 @@ from controlplane.apiserver.admission import interface as admission
 from controlplane.apiserver.registry import managed
 from controlplane.apiserver.requests.context import WriteContext
 from controlplane.apiserver.storage_errors import translating
-from controlplane.storage.errors import KeyExistsError
+from controlplane.storage.errors import KeyExistsError, KeyNotFoundError
 
 if TYPE_CHECKING:
     from controlplane.apiserver.registry.registry import Registry
 
 # Upstream tries a generated name this often before it answers AlreadyExists.
 _NAME_TRIES = 8
+_ENDING = "object is being deleted: "
 # What a client cannot set; deletion fields come with a DELETE only.
 _SERVER_FIELDS = (
     "resourceVersion",
@@ -119,12 +120,27 @@ async def _store(registry: Registry, namespace: str, obj: Obj, context: WriteCon
         await admission.validate(registry.admission, attributes)
     key = registry.row.key(namespace, name)
     with translating(resource, name):
-        if context.is_dry_run:
-            return await _pretend(registry, key, obj)
-        stored = await registry.storage.create(
-            key, registry.as_stored(obj), ttl_seconds=registry.strategy.ttl_seconds
-        )
-    return registry.served(stored)
+        try:
+            return registry.served(await _put(registry, key, obj, context))
+        except KeyExistsError:
+            if await _is_ending(registry, key):
+                raise errors.AlreadyExists.of(resource, name, _ENDING) from None
+            raise
+
+
+async def _put(registry: Registry, key: str, obj: Obj, context: WriteContext) -> Obj:
+    if context.is_dry_run:
+        return await _pretend(registry, key, obj)
+    ttl = registry.strategy.ttl_seconds
+    return await registry.storage.create(key, registry.as_stored(obj), ttl_seconds=ttl)
+
+
+async def _is_ending(registry: Registry, key: str) -> bool:
+    try:
+        live = await registry.storage.get(key)
+    except KeyNotFoundError:
+        return False
+    return bool(meta.metadata(live).get("deletionTimestamp"))
 
 
 async def _pretend(registry: Registry, key: str, obj: Obj) -> Obj:
@@ -133,4 +149,4 @@ async def _pretend(registry: Registry, key: str, obj: Obj) -> Obj:
     found = page.items and row.key(meta.namespace(obj), meta.name(page.items[0])) == key
     if found:
         raise KeyExistsError(key)
-    return registry.served(obj)
+    return obj

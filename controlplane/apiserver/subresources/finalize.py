@@ -7,6 +7,7 @@ from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.served import Parts
+from controlplane.kinds.core.namespace import finalizer_problems
 
 
 async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
@@ -15,11 +16,19 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
     wanted = body.parse_object(request, registry.kind)
     info = request.info
 
+    own = list(meta.spec(wanted).get("finalizers") or [])
+    causes = [
+        cause
+        for number, name in enumerate(own)
+        for cause in finalizer_problems(name, f"spec.finalizers[{number}]")
+    ]
+    registry.refuse(info.name, causes)
+
     async def finalized(live: Obj) -> Obj:
         version = meta.resource_version(wanted)
         if version and version != meta.resource_version(live):
             raise errors.Conflict.of(resource, info.name)
-        live["spec"] = {**meta.spec(live), "finalizers": meta.spec(wanted).get("finalizers") or []}
+        live["spec"] = {**meta.spec(live), "finalizers": own}
         return live
 
     context = writes.context_of(request, resource, subresource="finalize")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from controlplane.api import meta
 from controlplane.api.defaulting import part, set_missing
 from controlplane.api.errors import Cause
@@ -13,9 +11,11 @@ from controlplane.api.resource import SCALE, STATUS, Resource
 from controlplane.api.strategy import SpecStrategy
 from controlplane.api.table import cells
 from controlplane.api.table.columns import AGE, NAME, Column
+from controlplane.api.table.standard import text
+from controlplane.api.validation import amounts
 from controlplane.api.validation import causes as fields
+from controlplane.api.validation.internal import Pointer, Shape
 from controlplane.kinds.apps import workload
-from controlplane.kinds.core.pod import template
 
 DEPLOYMENTS = Resource(
     "apps",
@@ -28,66 +28,81 @@ DEPLOYMENTS = Resource(
 )
 
 
+_ROLLING = Shape((("MaxUnavailable", "maxUnavailable", 0), ("MaxSurge", "maxSurge", 0)))
+_STRATEGY = Shape((("Type", "type", ""), ("RollingUpdate", "rollingUpdate", Pointer(_ROLLING))))
+_STRATEGIES = ("Recreate", "RollingUpdate")
+_COUNTS = (
+    "observedGeneration",
+    "replicas",
+    "updatedReplicas",
+    "readyReplicas",
+    "availableReplicas",
+    "unavailableReplicas",
+    "terminatingReplicas",
+    "collisionCount",
+)
+_BOUNDED = ("updatedReplicas", "readyReplicas", "availableReplicas")
+
+
 def _default(obj: Obj) -> None:
+    workload.default_workload(obj)
     spec = part(obj, "spec")
-    if spec.get("replicas") is None:
-        spec["replicas"] = 1
     strategy = part(spec, "strategy")
     set_missing(strategy, "type", "RollingUpdate")
     if strategy["type"] == "RollingUpdate":
         rolling = part(strategy, "rollingUpdate")
         for key in ("maxUnavailable", "maxSurge"):
-            set_missing(rolling, key, "25%")
+            if rolling.get(key) is None:
+                rolling[key] = "25%"
     if spec.get("revisionHistoryLimit") is None:
         spec["revisionHistoryLimit"] = 10
     if spec.get("progressDeadlineSeconds") is None:
         spec["progressDeadlineSeconds"] = 600
-    template.default_template(spec)
 
 
 def _validate(obj: Obj) -> list[Cause]:
     spec = meta.spec(obj)
-    causes = workload.validate_workload(obj)
+    causes = workload.validate_replicas(obj) + workload.validate_pods(obj)
+    causes += _strategy(spec.get("strategy") or {}, "spec.strategy")
+    deadline, least = spec.get("progressDeadlineSeconds"), spec.get("minReadySeconds")
+    causes += fields.non_negative("spec.minReadySeconds", least)
     causes += fields.non_negative("spec.revisionHistoryLimit", spec.get("revisionHistoryLimit"))
-    deadline = spec.get("progressDeadlineSeconds")
     causes += fields.non_negative("spec.progressDeadlineSeconds", deadline)
-    if isinstance(deadline, int) and deadline <= (spec.get("minReadySeconds") or 0):
+    if deadline is not None and deadline <= (least or 0):
         detail = "must be greater than minReadySeconds"
         causes.append(fields.invalid("spec.progressDeadlineSeconds", deadline, detail))
-    strategy = spec.get("strategy") or {}
-    kind = strategy.get("type")
+    return causes
+
+
+def _strategy(strategy: Obj, path: str) -> list[Cause]:
+    kind, rolling = strategy.get("type"), strategy.get("rollingUpdate")
     if kind == "Recreate":
-        if strategy.get("rollingUpdate") is not None:
-            detail = "may not be specified when strategy `type` is 'Recreate'"
-            causes.append(fields.forbidden("spec.strategy.rollingUpdate", detail))
-    elif kind == "RollingUpdate":
-        causes += _rolling(strategy.get("rollingUpdate"), "spec.strategy.rollingUpdate")
-    else:
-        supported = ("Recreate", "RollingUpdate")
-        causes.append(fields.not_supported("spec.strategy.type", kind, supported))
-    return causes
-
-
-def _rolling(rolling: Any, path: str) -> list[Cause]:
+        if rolling is None:
+            return []
+        detail = "may not be specified when strategy `type` is 'Recreate'"
+        return [fields.forbidden(f"{path}.rollingUpdate", detail)]
+    if kind != "RollingUpdate":
+        return [fields.not_supported(path, _STRATEGY.of(strategy), _STRATEGIES)]
     if rolling is None:
-        return [fields.required(path, "this should be defaulted and never be nil")]
+        detail = "this should be defaulted and never be nil"
+        return [fields.required(f"{path}.rollingUpdate", detail)]
+    return _rolling(rolling, f"{path}.rollingUpdate")
+
+
+def _rolling(rolling: Obj, path: str) -> list[Cause]:
     causes: list[Cause] = []
-    zeros = 0
+    unavailable = rolling.get("maxUnavailable")
     for key in ("maxUnavailable", "maxSurge"):
-        value = rolling.get(key)
-        causes += fields.number_or_percent(value, f"{path}.{key}")
-        zeros += value in (0, "0%")
-    if zeros == 2:
+        causes += amounts.int_or_percent(f"{path}.{key}", rolling.get(key))
+    if not amounts.number_of(unavailable) and not amounts.number_of(rolling.get("maxSurge")):
         detail = "may not be 0 when `maxSurge` is 0"
-        causes.append(
-            fields.invalid(f"{path}.maxUnavailable", rolling.get("maxUnavailable"), detail)
-        )
-    value = rolling.get("maxUnavailable")
-    percent = str(value).removesuffix("%") if isinstance(value, str) else ""
-    if percent.isdigit() and int(percent) > 100:
-        detail = "must not be greater than 100%"
-        causes.append(fields.invalid(f"{path}.maxUnavailable", value, detail))
-    return causes
+        causes.append(fields.invalid(f"{path}.maxUnavailable", unavailable, detail))
+    return causes + amounts.at_most_100_percent(f"{path}.maxUnavailable", unavailable)
+
+
+def _validate_status(new: Obj, old: Obj) -> list[Cause]:
+    causes = workload.validate_status(new, _COUNTS, _BOUNDED)
+    return causes + amounts.not_decremented("status", meta.status(new), meta.status(old))
 
 
 def _deployment_ready(obj: Obj, now: float) -> str:
@@ -99,18 +114,8 @@ def _deployment_ready(obj: Obj, now: float) -> str:
 _COLUMNS = (
     NAME,
     Column("Ready", _deployment_ready, description="Ready pods, of those wanted."),
-    Column(
-        "Up-to-date",
-        cells.number("status.updatedReplicas"),
-        type="integer",
-        description="Pods of the newest template.",
-    ),
-    Column(
-        "Available",
-        cells.number("status.availableReplicas"),
-        type="integer",
-        description="Pods ready for long enough.",
-    ),
+    text("Up-to-date", cells.number("status.updatedReplicas"), "Pods of the newest template."),
+    text("Available", cells.number("status.availableReplicas"), "Pods ready for long enough."),
     AGE,
     *workload.WIDE_COLUMNS,
 )
@@ -122,5 +127,6 @@ KIND = Kind(
     default=_default,
     validate=_validate,
     validate_update=workload.selector_kept,
+    validate_status=_validate_status,
     columns=_COLUMNS,
 )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from controlplane.api.defaulting import part
+from controlplane.api import meta
+from controlplane.api.errors import Cause
 from controlplane.api.kind import Kind
 from controlplane.api.meta import Obj
 from controlplane.api.resource import SCALE, STATUS, Resource
 from controlplane.api.strategy import SpecStrategy
 from controlplane.api.table import cells
 from controlplane.api.table.columns import AGE, NAME, Column
+from controlplane.api.validation import causes as fields
 from controlplane.kinds.apps import workload
-from controlplane.kinds.core.pod import template
 
 REPLICA_SETS = Resource(
     "apps",
@@ -24,11 +25,33 @@ REPLICA_SETS = Resource(
 )
 
 
-def _default(obj: Obj) -> None:
-    spec = part(obj, "spec")
-    if spec.get("replicas") is None:
-        spec["replicas"] = 1
-    template.default_template(spec)
+_COUNTS = (
+    "replicas",
+    "fullyLabeledReplicas",
+    "readyReplicas",
+    "availableReplicas",
+    "observedGeneration",
+    "terminatingReplicas",
+)
+_BOUNDED = ("fullyLabeledReplicas", "readyReplicas", "availableReplicas")
+
+
+def _validate(obj: Obj) -> list[Cause]:
+    causes = workload.validate_replicas(obj)
+    causes += fields.non_negative("spec.minReadySeconds", meta.spec(obj).get("minReadySeconds"))
+    return causes + workload.validate_pods(obj)
+
+
+def _validate_status(new: Obj, old: Obj) -> list[Cause]:
+    del old
+    return workload.validate_status(new, _COUNTS, _BOUNDED)
+
+
+class _ReplicaSetStrategy(SpecStrategy):
+    def prepare_for_create(self, obj: Obj) -> None:
+        """A new one has no pods."""
+        super().prepare_for_create(obj)
+        obj["status"] = {"replicas": 0}
 
 
 _COLUMNS = (
@@ -45,9 +68,10 @@ _COLUMNS = (
 
 KIND = Kind(
     REPLICA_SETS,
-    strategy=SpecStrategy,
-    default=_default,
-    validate=workload.validate_workload,
+    strategy=_ReplicaSetStrategy,
+    default=workload.default_workload,
+    validate=_validate,
     validate_update=workload.selector_kept,
+    validate_status=_validate_status,
     columns=_COLUMNS,
 )

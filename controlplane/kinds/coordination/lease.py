@@ -31,7 +31,7 @@ def _validate(obj: Obj) -> list[Cause]:
         causes.append(fields.invalid("spec.leaseTransitions", transitions, detail))
     strategy = spec.get("strategy") or ""
     if spec.get("strategy") is not None:
-        causes += _strategy(strategy, "spec.strategy.strategy")
+        causes += _strategy(strategy, "spec.strategy")
     if spec.get("preferredHolder") and not strategy:
         detail = "may only be specified if `strategy` is defined"
         causes.append(fields.forbidden("spec.preferredHolder", detail))
@@ -54,12 +54,25 @@ _COLUMNS = (
 )
 
 
-class LeaseStrategy(Strategy):
-    """The rules of leases: who takes one may not know whether it is there."""
-
+class _LeaseStrategy(Strategy):
     allows_unconditional_update = False
     creates_on_update = True
 
+    def prepare_for_create(self, obj: Obj) -> None:
+        """Coordinated election is off unless a gate is set: what is for it only is dropped."""
+        super().prepare_for_create(obj)
+        _drop_unused(obj, {})
+
+    def prepare_for_update(self, obj: Obj, live: Obj) -> None:
+        super().prepare_for_update(obj, live)
+        _drop_unused(obj, meta.spec(live))
+
+
+def _drop_unused(obj: Obj, before: Obj) -> None:
+    for key in ("strategy", "preferredHolder"):
+        if key not in before:
+            meta.spec(obj).pop(key, None)
+
 
 # Leases are written often and by one writer; the record of owners would be most of their size.
-KIND = Kind(LEASES, strategy=LeaseStrategy, validate=_validate, columns=_COLUMNS, is_tracked=False)
+KIND = Kind(LEASES, strategy=_LeaseStrategy, validate=_validate, columns=_COLUMNS, is_tracked=False)

@@ -18,19 +18,22 @@ def _validate(obj: Obj) -> list[Cause]:
     causes: list[Cause] = []
     size = 0
     texts, binary = obj.get("data") or {}, obj.get("binaryData") or {}
-    for key, value in texts.items():
+    for key, value in sorted(texts.items()):
         causes += fields.each(f"data[{key}]", key, names.config_key(key))
         size += len(str(value).encode())
         if key in binary:
             detail = "duplicate of key present in binaryData"
             causes.append(fields.invalid(f"data[{key}]", key, detail))
-    for key, value in binary.items():
+    for key, value in sorted(binary.items()):
         causes += fields.each(f"binaryData[{key}]", key, names.config_key(key))
-        size += len(str(value)) * 3 // 4
-        causes += data.base64_text(value, f"binaryData[{key}]")
+        size += data.length(value)
     if size > data.MAX_BYTES:
         causes.append(fields.too_long("[]", data.MAX_BYTES))
     return causes
+
+
+def _validate_update(new: Obj, old: Obj) -> list[Cause]:
+    return data.kept_when_immutable(new, old, "data", "binaryData") + _validate(new)
 
 
 def _config_map_data(obj: Obj, now: float) -> int:
@@ -40,7 +43,7 @@ def _config_map_data(obj: Obj, now: float) -> int:
 
 _COLUMNS = (
     NAME,
-    Column("Data", _config_map_data, type="integer", description="Number of keys."),
+    Column("Data", _config_map_data, description="Number of keys."),
     AGE,
 )
 
@@ -48,6 +51,7 @@ _COLUMNS = (
 KIND = Kind(
     CONFIG_MAPS,
     validate=_validate,
-    validate_update=data.kept_when_immutable,
+    validate_update=_validate_update,
+    validates_update_alone=True,
     columns=_COLUMNS,
 )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from controlplane.api import meta, names, quantity
+from controlplane.api import meta, names
 from controlplane.api.defaulting import part
 from controlplane.api.errors import Cause
 from controlplane.api.kind import Kind
 from controlplane.api.meta import Obj
 from controlplane.api.resource import STATUS, Resource
+from controlplane.api.strategy import Strategy
 from controlplane.api.table import cells
 from controlplane.api.table.columns import AGE, NAME, Column
+from controlplane.api.validation import addresses
 from controlplane.api.validation import causes as fields
+from controlplane.api.validation.internal import Shape
+from controlplane.kinds.core import resource_names
 
 NODES = Resource(
     "",
@@ -29,54 +31,113 @@ NODES = Resource(
 
 _ROLE_PREFIX = "node-role.kubernetes.io/"
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+_TAINT = Shape(
+    (
+        ("Key", "key", ""),
+        ("Value", "value", ""),
+        ("Effect", "effect", ""),
+        ("TimeAdded", "timeAdded", None),
+    )
+)
+_ADDRESS = Shape((("Type", "type", ""), ("Address", "address", "")))
 
 
 def _default(obj: Obj) -> None:
-    part(obj, "spec")
+    _pair_ranges(part(obj, "spec"))
     status = part(obj, "status")
-    if status.get("capacity") and not status.get("allocatable"):
+    if status.get("capacity") and status.get("allocatable") is None:
         status["allocatable"] = dict(status["capacity"])
 
 
+def _pair_ranges(spec: Obj) -> None:
+    """podCIDR is the first of podCIDRs; where they differ, it is the one that counts."""
+    first, ranges = spec.get("podCIDR"), spec.get("podCIDRs") or []
+    if first and ranges[:1] != [first]:
+        spec["podCIDRs"] = [first]
+    elif ranges and not first:
+        spec["podCIDR"] = ranges[0]
+
+
 def _validate(obj: Obj) -> list[Cause]:
-    causes: list[Cause] = []
-    seen: set[tuple[Any, Any]] = set()
-    for index, taint in enumerate(meta.spec(obj).get("taints") or ()):
-        where = f"spec.taints[{index}]"
-        key = str(taint.get("key") or "")
-        causes += fields.each(f"{where}.key", key, names.qualified_name(key))
-        if taint.get("value"):
-            problems = names.label_value(str(taint["value"]))
-            causes += fields.each(f"{where}.value", taint["value"], problems)
-        if not taint.get("effect"):
-            causes.append(fields.required(f"{where}.effect"))
-        else:
-            causes += fields.enum(f"{where}.effect", taint["effect"], _EFFECTS)
-        identity = (key, taint.get("effect"))
-        if identity in seen:
-            detail = "taints must be unique by key and effect pair"
-            causes.append(
-                Cause(
-                    where, f"Duplicate value: {fields.show(taint)}: {detail}", "FieldValueDuplicate"
-                )
-            )
-        seen.add(identity)
-    for key in ("capacity", "allocatable"):
-        for name, value in (meta.status(obj).get(key) or {}).items():
-            if not quantity.is_valid(value):
-                path = f"status.{key}[{name}]"
-                causes.append(fields.invalid(path, value, quantity.PATTERN_MESSAGE))
+    causes = _taints(obj) + _resources(obj)
+    ranges = meta.spec(obj).get("podCIDRs") or []
+    for index, value in enumerate(ranges):
+        causes += addresses.legacy_range(f"spec.podCIDRs[{index}]", value)
+    found = [addresses.parse_range(value) for value in ranges]
+    families = [one[0].version for one in found if one is not None]
+    if len(ranges) > 1 and sorted(families) != [4, 6]:
+        detail = "may specify no more than one CIDR for each IP family"
+        causes.append(fields.invalid("spec.podCIDRs", ranges, detail))
     return causes
+
+
+def _taints(obj: Obj) -> list[Cause]:
+    """Causes in the taints; they are told under metadata, as upstream does."""
+    causes: list[Cause] = []
+    seen: set[tuple[str, str]] = set()
+    for index, taint in enumerate(meta.spec(obj).get("taints") or ()):
+        path = f"metadata.taints[{index}]"
+        key, value = str(taint.get("key") or ""), str(taint.get("value") or "")
+        effect = str(taint.get("effect") or "")
+        causes += fields.qualified(f"{path}.key", key)
+        problems = names.label_value(value)
+        if problems:
+            causes.append(fields.invalid(f"{path}.value", value, ";".join(problems)))
+        causes += fields.one_of(f"{path}.effect", effect, _EFFECTS)
+        if (key, effect) in seen:
+            detail = "taints must be unique by key and effect pair"
+            causes.append(fields.duplicate_because(path, _TAINT.of(taint), detail))
+        seen.add((key, effect))
+    return causes
+
+
+def _resources(obj: Obj) -> list[Cause]:
+    return [
+        cause
+        for key in ("capacity", "allocatable")
+        for name, value in (meta.status(obj).get(key) or {}).items()
+        for cause in resource_names.validate_amount(f"status.{key}.{name}", name, value)
+    ]
 
 
 def _validate_update(new: Obj, old: Obj) -> list[Cause]:
+    causes = _resources(new)
+    seen: list[Obj] = []
+    for index, address in enumerate(meta.status(new).get("addresses") or ()):
+        if address in seen:
+            path = f"status.addresses[{index}]"
+            causes.append(fields.duplicate(path, _ADDRESS.of(address)))
+        seen.append(address)
+    return causes + _kept(new, old) + _taints(new)
+
+
+def _kept(new: Obj, old: Obj) -> list[Cause]:
+    """Causes in a change of what is set once."""
+    before, after = meta.spec(old), meta.spec(new)
     causes: list[Cause] = []
-    for key in ("podCIDR", "providerID"):
-        before = meta.spec(old).get(key)
-        if before and meta.spec(new).get(key) != before:
-            detail = "node updates may not change " + key + ' except from "" to valid'
-            causes.append(fields.forbidden(f"spec.{key}", detail))
+    once = 'node updates may not change {} except from "" to valid'
+    ranges, wanted = before.get("podCIDRs") or [], after.get("podCIDRs") or []
+    if ranges and ranges != wanted:
+        causes.append(fields.forbidden("spec.podCIDRs", once.format("podCIDR")))
+    if before.get("providerID") and before["providerID"] != after.get("providerID"):
+        causes.append(fields.forbidden("spec.providerID", once.format("providerID")))
+    if (before.get("externalID") or "") != (after.get("externalID") or ""):
+        causes.append(fields.forbidden("spec.externalID", "may not be updated"))
     return causes
+
+
+class _NodeStrategy(Strategy):
+    """The rules of nodes: an agent may register its node with the status it has."""
+
+    def prepare_for_create(self, obj: Obj) -> None:
+        """Keep the status; drop the configuration by way of the API, which is gone."""
+        meta.spec(obj).pop("configSource", None)
+        meta.status(obj).pop("config", None)
+
+    def prepare_for_update(self, obj: Obj, live: Obj) -> None:
+        super().prepare_for_update(obj, live)
+        if "configSource" not in meta.spec(live):
+            meta.spec(obj).pop("configSource", None)
 
 
 def _field_value(obj: Obj, label: str) -> str | None:
@@ -129,6 +190,13 @@ def _node_external_ip(obj: Obj, now: float) -> str:
     return _node_address(obj, "ExternalIP")
 
 
+def _node_kernel(obj: Obj, now: float) -> str:
+    """The kernel, and the architecture where it is known."""
+    kernel = str(meta.get_path(obj, "status.nodeInfo.kernelVersion") or "<unknown>")
+    architecture = meta.get_path(obj, "status.nodeInfo.architecture")
+    return f"{kernel} ({architecture})" if architecture else kernel
+
+
 def _node_info(key: str) -> cells.Cell:
     """A cell with a field of status.nodeInfo."""
     return lambda obj, now: str(meta.get_path(obj, "status.nodeInfo." + key) or "<unknown>")
@@ -143,7 +211,7 @@ _COLUMNS = (
     Column("Internal-IP", _node_internal_ip, 1, description="Address in the cluster."),
     Column("External-IP", _node_external_ip, 1, description="Address outside."),
     Column("OS-Image", _node_info("osImage"), 1, description="Operating system."),
-    Column("Kernel-Version", _node_info("kernelVersion"), 1, description="Kernel."),
+    Column("Kernel-Version", _node_kernel, 1, description="Kernel."),
     Column(
         "Container-Runtime",
         _node_info("containerRuntimeVersion"),
@@ -155,9 +223,11 @@ _COLUMNS = (
 
 KIND = Kind(
     NODES,
+    strategy=_NodeStrategy,
     default=_default,
     validate=_validate,
     validate_update=_validate_update,
+    validate_status=_validate_update,
     field_value=_field_value,
     columns=_COLUMNS,
 )

@@ -337,6 +337,8 @@ def spec_warnings(spec: Obj, path: str) -> list[str]:
 class ClaimStrategy(Strategy):
     """The rules of claims."""
 
+    returns_deleted = True
+
     def prepare_for_create(self, obj: Obj) -> None:
         """A new claim is pending; both spellings of its data source are kept alike."""
         super().prepare_for_create(obj)

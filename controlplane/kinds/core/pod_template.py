@@ -48,6 +48,8 @@ COLUMNS = (
 class PodTemplateStrategy(Strategy):
     """The rules of templates: their generation counts changes of the template."""
 
+    returns_deleted = True
+
     has_generation = True
 
 

@@ -210,6 +210,8 @@ COLUMNS = (
 class QuotaStrategy(Strategy):
     """The rules of quotas."""
 
+    returns_deleted = True
+
     def prepare_for_create(self, obj: Obj) -> None:
         """Nothing has been counted yet."""
         super().prepare_for_create(obj)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
-from controlplane.api import names
+from controlplane.api import go_json, meta, names
 from controlplane.api.defaulting import part, set_missing
 from controlplane.api.errors import Cause
 from controlplane.api.kind import Kind
@@ -14,7 +15,7 @@ from controlplane.api.strategy import Strategy
 from controlplane.api.table import cells
 from controlplane.api.table.columns import AGE, NAME, Column
 from controlplane.api.validation import causes as fields
-from controlplane.kinds.core import data
+from controlplane.kinds.core import data, key_pair
 
 SECRETS = Resource("", "v1", "Secret", "secrets", field_labels=("type",))
 
@@ -28,11 +29,11 @@ def _default(obj: Obj) -> None:
             values[key] = base64.b64encode(str(value or "").encode()).decode()
 
 
-_SECRET_KEYS = {
-    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
-    "kubernetes.io/dockercfg": (".dockercfg",),
-    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
-    "kubernetes.io/tls": ("tls.crt", "tls.key"),
+_NOT_SHOWN = "<secret contents redacted>"
+_ACCOUNT = "kubernetes.io/service-account.name"
+_DOCUMENTS = {
+    "kubernetes.io/dockerconfigjson": ".dockerconfigjson",
+    "kubernetes.io/dockercfg": ".dockercfg",
 }
 
 
@@ -40,23 +41,55 @@ def _validate(obj: Obj) -> list[Cause]:
     causes: list[Cause] = []
     values = obj.get("data") or {}
     size = 0
-    for key, value in values.items():
+    for key, value in sorted(values.items()):
         causes += fields.each(f"data[{key}]", key, names.config_key(key))
-        causes += data.base64_text(value, f"data[{key}]")
-        size += len(str(value or "")) * 3 // 4
+        size += data.length(value)
     if size > data.MAX_BYTES:
         causes.append(fields.too_long("data", data.MAX_BYTES))
-    for key in _SECRET_KEYS.get(str(obj.get("type")), ()):
-        if key not in values:
-            causes.append(fields.required(f"data[{key}]"))
-    return causes
+    return causes + _by_type(obj, str(obj.get("type") or ""), values)
+
+
+def _by_type(obj: Obj, kind: str, values: dict[str, Any]) -> list[Cause]:
+    """What a secret of a type that programs know must hold."""
+    if kind in _DOCUMENTS:
+        return _json_document(_DOCUMENTS[kind], values)
+    if kind == "kubernetes.io/service-account-token" and not meta.annotations(obj).get(_ACCOUNT):
+        return [fields.required(f"metadata.annotations[{_ACCOUNT}]")]
+    if kind == "kubernetes.io/basic-auth":
+        keys = ("username", "password")
+        missing = [] if any(key in values for key in keys) else keys
+    elif kind == "kubernetes.io/ssh-auth":
+        missing = [] if values.get("ssh-privatekey") else ["ssh-privatekey"]
+    elif kind == "kubernetes.io/tls":
+        missing = [key for key in ("tls.crt", "tls.key") if key not in values]
+    else:
+        missing = []
+    return [fields.required(f"data[{key}]") for key in missing]
+
+
+def _json_document(key: str, values: dict[str, Any]) -> list[Cause]:
+    if key not in values:
+        return [fields.required(f"data[{key}]")]
+    problem = go_json.object_problem(base64.b64decode(values[key] or ""))
+    return [fields.invalid(f"data[{key}]", _NOT_SHOWN, problem)] if problem else []
 
 
 def _validate_update(new: Obj, old: Obj) -> list[Cause]:
-    causes = data.kept_when_immutable(new, old)
+    causes: list[Cause] = []
     if new.get("type") != old.get("type"):
         causes.append(fields.immutable("type", new.get("type")))
-    return causes
+    return causes + data.kept_when_immutable(new, old, "data") + _validate(new)
+
+
+def _warnings(obj: Obj, old: Obj | None) -> list[str]:
+    del old
+    if obj.get("type") != "kubernetes.io/tls":
+        return []
+    values = obj.get("data") or {}
+    problem = key_pair.problem(
+        *(base64.b64decode(values.get(key) or "") for key in ("tls.crt", "tls.key"))
+    )
+    return [problem] if problem else []
 
 
 class _SecretStrategy(Strategy):
@@ -75,7 +108,7 @@ def _secret_data(obj: Obj, now: float) -> int:
 _COLUMNS = (
     NAME,
     Column("Type", cells.field("type"), description="What kind of secret it is."),
-    Column("Data", _secret_data, type="integer", description="Number of keys."),
+    Column("Data", _secret_data, description="Number of keys."),
     AGE,
 )
 
@@ -86,5 +119,7 @@ KIND = Kind(
     default=_default,
     validate=_validate,
     validate_update=_validate_update,
+    validates_update_alone=True,
+    warnings=_warnings,
     columns=_COLUMNS,
 )

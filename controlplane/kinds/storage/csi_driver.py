@@ -160,6 +160,8 @@ COLUMNS = (
 class DriverStrategy(Strategy):
     """The rules of drivers."""
 
+    returns_deleted = True
+
     allows_unconditional_update = False
 
     def prepare_for_create(self, obj: Obj) -> None:

@@ -96,6 +96,8 @@ COLUMNS = (
 class NodeStrategy(Strategy):
     """The rules of these lists."""
 
+    returns_deleted = True
+
     allows_unconditional_update = False
 
 

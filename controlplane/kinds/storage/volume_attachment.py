@@ -131,6 +131,8 @@ COLUMNS = (
 class AttachmentStrategy(Strategy):
     """The rules of attachments."""
 
+    returns_deleted = True
+
     allows_unconditional_update = False
 
     def prepare_for_create(self, obj: Obj) -> None:

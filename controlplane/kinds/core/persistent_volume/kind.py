@@ -361,6 +361,8 @@ COLUMNS = (
 class VolumeStrategy(Strategy):
     """The rules of volumes."""
 
+    returns_deleted = True
+
     def prepare_for_create(self, obj: Obj) -> None:
         """A new volume is pending from the moment of its creation."""
         super().prepare_for_create(obj)

@@ -12,7 +12,17 @@ import pytest
 
 FOLDER = Path(__file__).parent / "recorded"
 MODULES = {
+    "config_map": "controlplane.kinds.core.config_map",
+    "deployment": "controlplane.kinds.apps.deployment",
+    "endpoints": "controlplane.kinds.core.endpoints",
+    "event": "controlplane.kinds.core.event",
+    "lease": "controlplane.kinds.coordination.lease",
+    "namespace": "controlplane.kinds.core.namespace",
+    "node": "controlplane.kinds.core.node",
+    "replica_set": "controlplane.kinds.apps.replica_set",
+    "secret": "controlplane.kinds.core.secret",
     "service": "controlplane.kinds.core.service",
+    "service_account": "controlplane.kinds.core.service_account",
 }
 RECORDED = {name: json.loads((FOLDER / f"{name}.json").read_text()) for name in MODULES}
 KINDS = {name: importlib.import_module(module).KIND for name, module in MODULES.items()}
