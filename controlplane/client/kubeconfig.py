@@ -6,7 +6,7 @@ plugins and auth providers are refused with a clear error; nothing here starts p
 
 import base64
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,13 @@ class Kubeconfig:
     tls: TlsIdentity | None
     token: str
     namespace: str
+
+    def without_identity(self) -> "Kubeconfig":
+        """The same servers, and nobody who asks."""
+        tls = None
+        if self.tls is not None:
+            tls = replace(self.tls, cert_pem=b"", key_pem=b"")
+        return replace(self, tls=tls, token="")
 
 
 def load_kubeconfig(path: str | Path, context: str = "") -> Kubeconfig:

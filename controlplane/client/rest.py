@@ -8,7 +8,7 @@ write even once when it wakes up.
 
 import json
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -23,7 +23,12 @@ from kvstore.base.clock import Clock, SystemClock
 
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
+
+
+TokenSource = Callable[[], Awaitable[str]]
+"""Gives a bearer token that holds now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +57,12 @@ class RestClient:
         *,
         timeout_seconds: float = 10.0,
         guard: Callable[[], None] | None = None,
+        token: TokenSource | None = None,
     ) -> None:
         self.transport = transport
         self.timeout_seconds = timeout_seconds
         self._guard = guard
+        self._token = token
 
     @classmethod
     def from_kubeconfig(
@@ -66,9 +73,15 @@ class RestClient:
         clock: Clock | None = None,
         user_agent: str = "quorate",
         timeout_seconds: float = 10.0,
+        shows_identity: bool = True,
     ) -> "RestClient":
-        """A client by kubeconfig; `servers`, if given, replace its server and give fail-over."""
+        """A client by kubeconfig; `servers`, if given, replace its server and give fail-over.
+
+        One that shows no identity knows the servers and speaks as nobody, until it is told tokens.
+        """
         config = load_kubeconfig(path)
+        if not shows_identity:
+            config = config.without_identity()
         transport = HttpTransport(
             tuple(servers) or (config.server,),
             clock or SystemClock(),
@@ -92,7 +105,15 @@ class RestClient:
 
     def guarded(self, guard: Callable[[], None]) -> "RestClient":
         """The same client with `guard` called before each change; it raises to refuse."""
-        return RestClient(self.transport, timeout_seconds=self.timeout_seconds, guard=guard)
+        return RestClient(
+            self.transport, timeout_seconds=self.timeout_seconds, guard=guard, token=self._token
+        )
+
+    def speaking_with(self, token: "TokenSource") -> "RestClient":
+        """The same client with a bearer token asked of `token` for each request."""
+        return RestClient(
+            self.transport, timeout_seconds=self.timeout_seconds, guard=self._guard, token=token
+        )
 
     async def close(self) -> None:
         """Close the transport."""
@@ -201,6 +222,7 @@ class RestClient:
             collection_path(resource, namespace),
             query,
             timeout_seconds=self.timeout_seconds,
+            token=await self._token() if self._token is not None else "",
         )
         try:
             async with self.transport.stream(request) as stream:
@@ -270,6 +292,19 @@ class RestClient:
             body=patch,
             content_type=patch_type,
             timeout_seconds=timeout_seconds,
+        )
+
+    async def apply(
+        self, resource: Resource, obj: Obj, *, manager: str, force: bool = False
+    ) -> Obj:
+        """Server-side apply of what `manager` wants; `force` takes fields from others. Raises ApplyConflict."""
+        metadata = obj["metadata"]
+        return await self._call(
+            "PATCH",
+            object_path(resource, str(metadata.get("namespace") or ""), metadata["name"]),
+            query={"fieldManager": manager, "force": "true" if force else ""},
+            body=self._typed(resource, obj),
+            content_type=APPLY_PATCH,
         )
 
     async def delete(
@@ -361,6 +396,7 @@ class RestClient:
             content_type=content_type,
             accept=accept,
             timeout_seconds=timeout_seconds or self.timeout_seconds,
+            token=await self._token() if self._token is not None else "",
         )
         try:
             response = await self.transport.send(request)

@@ -39,6 +39,8 @@ class Request:
     content_type: str = "application/json"
     accept: str = "application/json"
     timeout_seconds: float = 10.0
+    token: str = ""
+    """A bearer token of this request's own; only for transports without a client certificate, which would win."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +271,8 @@ class HttpTransport:
         headers = {**self._own_headers(), "Accept": request.accept}
         if request.body is not None:
             headers["Content-Type"] = request.content_type
+        if request.token:
+            headers["Authorization"] = f"Bearer {request.token}"
         return headers
 
     def _open_session(self) -> aiohttp.ClientSession:

@@ -2,6 +2,7 @@
 
 import random
 
+from controlplane.client.accounts import AccountTokens
 from controlplane.client.rest import RestClient
 from controlplane.controllers.config import ControllersConfig
 from controlplane.controllers.framework.manager import Manager
@@ -13,8 +14,24 @@ from kvstore.base.clock import Clock
 COMPONENT = "kube-controller-manager"
 
 
-def build_manager(options: Parsed, client: RestClient, clock: Clock, rng: random.Random) -> Manager:
-    """The whole program but for the event loop and the client's life."""
+def build_manager(
+    options: Parsed,
+    client: RestClient,
+    clock: Clock,
+    rng: random.Random,
+    accounts: RestClient | None = None,
+) -> Manager:
+    """The whole program but for the event loop and the clients' life.
+
+    With `accounts`, a client that shows no identity of its own, each controller writes as its service account.
+    """
+    as_account = None
+    if accounts is not None:
+        tokens = AccountTokens(client, clock)
+
+        def as_account(account: str) -> RestClient:
+            return accounts.speaking_with(tokens.of(account))
+
     leading = options.of(LeadingConfig)
     address = leading.health_address
     return Manager(
@@ -26,6 +43,7 @@ def build_manager(options: Parsed, client: RestClient, clock: Clock, rng: random
         options,
         component=COMPONENT,
         health=HealthServer(*address) if address is not None else None,
+        as_account=as_account,
     )
 
 
@@ -35,7 +53,18 @@ async def run(options: Parsed, clock: Clock, rng: random.Random) -> None:
     client = RestClient.from_kubeconfig(
         leading.kubeconfig, leading.servers, clock=clock, user_agent=COMPONENT
     )
+    accounts = None
+    if options.of(ControllersConfig).use_service_account_credentials:
+        accounts = RestClient.from_kubeconfig(
+            leading.kubeconfig,
+            leading.servers,
+            clock=clock,
+            user_agent=COMPONENT,
+            shows_identity=False,
+        )
     try:
-        await build_manager(options, client, clock, rng).run()
+        await build_manager(options, client, clock, rng, accounts).run()
     finally:
         await client.close()
+        if accounts is not None:
+            await accounts.close()

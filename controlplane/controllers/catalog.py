@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from controlplane.controllers.clusterroleaggregation import (
+    reconciler as clusterroleaggregation,
+)
 from controlplane.controllers.deployment import reconciler as deployment
 from controlplane.controllers.endpoints import reconciler as endpoints
 from controlplane.controllers.endpointslice import reconciler as endpointslice
@@ -19,6 +22,7 @@ from controlplane.controllers.statefulset import reconciler as statefulset
 from controlplane.controllers.tainteviction import reconciler as tainteviction
 
 CONTROLLERS: tuple[Descriptor[Any], ...] = (
+    clusterroleaggregation.DESCRIPTOR,
     deployment.DESCRIPTOR,
     endpoints.DESCRIPTOR,
     endpointslice.DESCRIPTOR,

@@ -22,6 +22,9 @@ class ControllersConfig:
     controllers: tuple[str, ...] = option(
         ("*",), "names; * is all that are on by default, name runs one, -name leaves one out"
     )
+    use_service_account_credentials: bool = option(
+        False, "whether each controller writes as a service account of its own"
+    )
 
     def chosen(self) -> list[Descriptor[Any]]:
         """The descriptors of the controllers to run. Raises ValueError on unknown names."""

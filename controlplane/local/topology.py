@@ -246,6 +246,8 @@ class _Builder:
             "kube-apiserver-kubelet-client",
             organizations=["system:masters"],
         )
+        # Signs the tokens of service accounts; all API servers share it.
+        self.account_key = authority.key("service-account")
         self.admin = authority.identity("admin", "quorate-admin", organizations=["system:masters"])
         self.admin_tls = ssl.create_default_context(cafile=str(authority.ca_file))
         self.admin_tls.load_cert_chain(self.admin.cert_file, self.admin.key_file)
@@ -289,6 +291,10 @@ class _Builder:
             "--kubelet-certificate-authority", str(serving.ca_file),
             "--kubelet-client-certificate", str(self.kubelet_client.cert_file),
             "--kubelet-client-key", str(self.kubelet_client.key_file),
+            "--authorization-mode", "Node,RBAC",
+            "--enable-admission-plugins", "NodeRestriction",
+            "--enable-bootstrap-token-auth=true",
+            "--service-account-signing-key-file", str(self.account_key),
             "--default-not-ready-toleration-seconds", tolerate,
             "--default-unreachable-toleration-seconds", tolerate,
         ]  # fmt: skip
@@ -328,6 +334,7 @@ class _Builder:
                 "--node-monitor-period", life.monitor_period,
                 "--node-monitor-grace-period", life.monitor_grace_period,
                 "--root-ca-file", str(self.authority.ca_file),
+                "--use-service-account-credentials=true",
             ]  # fmt: skip
         return ProcessSpec(
             name=f"{master.name}/{kind}",

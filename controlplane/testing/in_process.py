@@ -248,6 +248,8 @@ class InProcessTransport:
         headers = {"accept": request.accept, "user-agent": "quorate"}
         if request.body is not None:
             headers["content-type"] = request.content_type
+        if request.token:
+            headers["authorization"] = f"Bearer {request.token}"
         incoming = InProcessRequest(
             request.method,
             request.path,

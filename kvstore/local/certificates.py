@@ -90,6 +90,13 @@ class CertificateAuthority:
             self._make_leaf(found, common_name, organizations, hosts, server=server, client=client)
         return found
 
+    def key(self, file_name: str) -> Path:
+        """The file of a private key called `file_name` that no certificate belongs to, made if needed."""
+        path = self.folder / f"{file_name}.key"
+        if not path.exists():
+            _write(path, _key_bytes(ec.generate_private_key(ec.SECP256R1())), private=True)
+        return path
+
     def _is_good(self, identity: Identity, common_name: str, hosts: Sequence[str]) -> bool:
         try:
             cert = x509.load_pem_x509_certificate(identity.cert_file.read_bytes())

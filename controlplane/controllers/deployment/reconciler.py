@@ -159,10 +159,10 @@ class DeploymentReconciler:
         revision = str(revision_of(new))
         if meta.annotations(deployment).get(REVISION) == revision:
             return deployment
-        patch = {"metadata": {"annotations": {REVISION: revision}, "uid": meta.uid(deployment)}}
-        return await self._client.patch(
-            DEPLOYMENTS, meta.name(deployment), patch, meta.namespace(deployment)
-        )
+        # An update, as upstream's: its role knows no patch of Deployments.
+        annotations = {**meta.annotations(deployment), REVISION: revision}
+        fields = {**meta.metadata(deployment), "annotations": annotations}
+        return await self._client.update(DEPLOYMENTS, {**deployment, "metadata": fields})
 
     async def _create(self, deployment: Obj, olds: Sequence[Obj], replicas: int) -> Obj:
         surge, _ = bounds(deployment)

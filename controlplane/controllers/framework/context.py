@@ -33,9 +33,14 @@ class DeclaredInformers:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The parts of the running program; `client` refuses changes once leadership is in doubt."""
+    """The parts of the running program; `client` refuses changes once leadership is in doubt.
+
+    `reader` is the program's own identity, as the caches have: it may list and watch everything and change nothing.
+    `client` may be a service account that reads less.
+    """
 
     client: RestClient
+    reader: RestClient
     informers: DeclaredInformers
     kinds: RestMapper
     followed: FollowedKinds

@@ -8,13 +8,14 @@ survives. Stop is the reverse: work, lease, caches, health.
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from controlplane.client.events import EventRecorder
 from controlplane.client.leader import LeaderElector
 from controlplane.client.rest import RestClient
 from controlplane.client.rest_mapper import RestMapper
+from controlplane.controllers.framework.accounts import account_of
 from controlplane.controllers.framework.context import Context, DeclaredInformers
 from controlplane.controllers.framework.descriptor import Descriptor, built, declared
 from controlplane.controllers.framework.informers import FollowedKinds, Informers
@@ -44,7 +45,9 @@ class Manager:
         *,
         component: str,
         health: HealthServer | None = None,
+        as_account: Callable[[str], RestClient] | None = None,
     ) -> None:
+        """`as_account` gives the client of a service account; without it all controllers write as the program."""
         self._client = client
         self._clock = clock
         self._rng = rng
@@ -53,6 +56,7 @@ class Manager:
         self._options = options
         self._component = component
         self._health = health
+        self._as_account = as_account
         if health is not None:
             health.add_check("caches", self.ready)
         self._supervisor = Supervisor(component)
@@ -110,6 +114,7 @@ class Manager:
             group.create_task(recorder.run(), name="events")
             for descriptor in self._descriptors:
                 context = Context(
+                    self._client_of(descriptor, client),
                     client,
                     DeclaredInformers(self.informers, descriptor.watches),
                     self.kinds,
@@ -120,3 +125,9 @@ class Manager:
                 )
                 controller = built(descriptor, context, self._options)
                 group.create_task(controller.run(context), name=descriptor.name)
+
+    def _client_of(self, descriptor: Descriptor[Any], own: RestClient) -> RestClient:
+        """Whoever the controller writes as; it, too, stops when leadership is lost."""
+        if self._as_account is None:
+            return own
+        return self._as_account(account_of(descriptor.name)).guarded(self._elector.check)

@@ -65,6 +65,7 @@ class NodeReconciler:
         self._eviction_interval = 1 / rate if rate > 0 else float("inf")
         self._next_eviction_at = float("-inf")
         self._hearts: dict[str, _Heart] = {}
+        self._reader = context.reader
         self._nodes = context.informers.of(NODES).indexer
         self._leases = context.informers.of(LEASES).indexer
         self._pods = context.informers.of(PODS).indexer
@@ -143,10 +144,13 @@ class NodeReconciler:
         return heart
 
     async def _heard_at_server(self, node: Obj) -> bool:
-        try:
-            lease = await self._client.get(LEASES, meta.name(node), LEASE_NAMESPACE)
-        except NotFound:
+        # By the program's own identity: node-controller's role does not know leases.
+        found = await self._reader.list(
+            LEASES, LEASE_NAMESPACE, field_selector=f"metadata.name={meta.name(node)}"
+        )
+        if not found.items:
             return False
+        (lease,) = found.items
         heart = self._hearts[meta.name(node)]
         before = heart.seen_at
         self._look(node, lease)
