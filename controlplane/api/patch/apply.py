@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from controlplane.api import meta
@@ -119,7 +120,7 @@ def _without_record(obj: Obj) -> Obj:
 
 
 def _pruned(
-    merged: Obj, managers: Managers, mine: Manager, before: set[Path], schema: Schema | None
+    merged: Obj, managers: Managers, mine: Manager, before: AbstractSet[Path], schema: Schema | None
 ) -> Obj:
     """`merged` without what the manager has applied before, does not apply now, and nobody else owns."""
     doomed = typed.with_named_fields(before, schema)
@@ -152,7 +153,7 @@ def _hand_over(
     conflicts = [
         (manager, path)
         for manager in sorted(others, key=lambda m: m.identity)
-        for path in sorted(manager.paths & changed)
+        for path in sorted(changed & manager.paths)
     ]
     if conflicts and not force:
         if mine.name == KUBECTL_MANAGER and mine.operation == APPLY:
@@ -160,8 +161,14 @@ def _hand_over(
             conflicts = [(manager, path) for manager, path in conflicts if path not in allowed]
         if conflicts:
             raise _conflict_error(conflicts)
-    for manager in others:
-        manager.paths = manager.paths - changed - changes.removed
+    _take_away(managers, others, changed | changes.removed)
+
+
+def _take_away(managers: Managers, losers: Iterable[Manager], paths: set[Path]) -> None:
+    """Let `losers` own `paths` no longer; those that own nothing then are dropped."""
+    for manager in list(losers):
+        if not manager.paths.isdisjoint(paths):
+            manager.paths = manager.paths - paths
         if not manager.paths:
             del managers[manager.identity]
 
@@ -242,14 +249,11 @@ def track_update(
     mine = Manager(manager, UPDATE, str(new["apiVersion"]), subresource, now)
     changed = changes.added | changes.modified
     previous = managers.pop(mine.identity, None)
-    for other in list(managers.values()):
-        other.paths = other.paths - changed - changes.removed
-        if not other.paths:
-            del managers[other.identity]
+    _take_away(managers, managers.values(), changed | changes.removed)
     mine.paths = changed - _UNMANAGED
     if mine.paths:
         if previous is not None:
-            mine.paths |= previous.paths - changes.removed
+            mine.paths = mine.paths | (previous.paths - changes.removed)
         managers[mine.identity] = mine
     elif previous is not None:
         previous.paths = previous.paths - changes.removed

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from controlplane.api import meta
 from controlplane.api.meta import Obj
@@ -32,7 +36,9 @@ class Manager:
     api_version: str
     subresource: str = ""
     time: str = ""
-    paths: set[Path] = field(default_factory=set)
+    paths: AbstractSet[Path] = frozenset()
+    # What was read, to be written again as it is when nothing of it changes.
+    _read: tuple[Obj, AbstractSet[Path]] | None = None
 
     @property
     def identity(self) -> Identity:
@@ -51,6 +57,10 @@ class Manager:
 
     def to_dict(self) -> Obj:
         """The ManagedFieldsEntry."""
+        if self._read is not None:
+            source, paths = self._read
+            if paths is self.paths and source.get("time", "") == self.time:
+                return source
         entry: Obj = {"manager": self.name, "operation": self.operation}
         entry["apiVersion"] = self.api_version
         if self.time:
@@ -68,19 +78,27 @@ def read(obj: Obj) -> dict[Identity, Manager]:
     for entry in meta.metadata(obj).get("managedFields") or ():
         if not _is_readable(entry):
             return {}
+        paths = _paths_of(msgspec.json.encode(entry.get("fieldsV1") or {}))
         manager = Manager(
             entry.get("manager") or "",
             entry["operation"],
             entry.get("apiVersion") or "",
             entry.get("subresource") or "",
             entry.get("time") or "",
-            from_fields_v1(entry.get("fieldsV1")),
+            paths,
+            (entry, paths),
         )
         known = found.get(manager.identity)
         if known is not None:
-            manager.paths |= known.paths
+            manager.paths = manager.paths | known.paths
         found[manager.identity] = manager
     return found
+
+
+@lru_cache(maxsize=512)
+def _paths_of(fields: bytes) -> frozenset[Path]:
+    """The paths of an encoded FieldsV1: objects of one template have the same, and so has each write of one object."""
+    return frozenset(from_fields_v1(msgspec.json.decode(fields)))
 
 
 def _is_readable(entry: Any) -> bool:
@@ -125,10 +143,10 @@ def cap(managers: dict[Identity, Manager]) -> None:
         bucket = Manager(OLD_UPDATERS, UPDATE, manager.api_version)
         if bucket.identity not in managers:
             del managers[known.identity]
-            bucket.paths = set(known.paths)
+            bucket.paths = known.paths
             managers[bucket.identity] = bucket
         bucket = managers[bucket.identity]
-        bucket.paths |= manager.paths
+        bucket.paths = bucket.paths | manager.paths
         bucket.time = manager.time
         if manager is not bucket:
             del managers[manager.identity]

@@ -10,6 +10,7 @@ Paths are tuples in FieldsV1's spelling (`field_set`). All functions are pure an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -344,7 +345,7 @@ def _remove(value: Any, doomed: _Node, schema: Schema | None) -> Any:
     return value
 
 
-def with_named_fields(paths: set[Path], schema: Schema | None) -> set[Path]:
+def with_named_fields(paths: AbstractSet[Path], schema: Schema | None) -> set[Path]:
     """`paths` with every declared field of a struct above one of them, which counts as set when something in it is."""
     result = set(paths)
     for path in paths:
