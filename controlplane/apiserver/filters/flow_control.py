@@ -5,13 +5,19 @@ Watches, logs and streams take no seat. They are counted while they last, for /m
 
 from collections.abc import AsyncIterator
 
-from controlplane.api import errors
 from controlplane.apiserver.filters.interface import Next, is_long
 from controlplane.apiserver.http.info import RequestInfo
-from controlplane.apiserver.http.messages import Answer, Request, StreamResponse
+from controlplane.apiserver.http.messages import Answer, Request, Response, StreamResponse
 from controlplane.apiserver.metrics import Metrics
 
 _READ_VERBS = ("get", "list", "watch", "head")
+
+
+def _refusal() -> Response:
+    """Compat: plain text, since whoever sends too much is not worth a Status."""
+    headers = {"Retry-After": "1", "X-Content-Type-Options": "nosniff"}
+    text = b"Too many requests, please try again later.\n"
+    return Response(429, text, "text/plain; charset=utf-8", headers)
 
 
 class FlowControl:
@@ -35,9 +41,7 @@ class FlowControl:
             return await proceed(request)
         is_read = info.verb in _READ_VERBS
         if self._served[is_read] >= self._limits[is_read]:
-            raise errors.TooManyRequests(
-                "Too many requests, please try again later.", retry_after_seconds=1
-            )
+            return _refusal()
         gauge = self._metrics.in_flight.labels("readOnly" if is_read else "mutating")
         self._served[is_read] += 1
         gauge.inc()
