@@ -275,6 +275,10 @@ class Registry:
         self._by_gvk = _index(self._raw)
         self._cache: dict[str, Schema] = {}
 
+    def raw(self, definition: str) -> msgspec.Raw | None:
+        """A definition as the package has it, descriptions and all; None when there is none."""
+        return self._raw.get(definition)
+
     def by_name(self, definition: str) -> Schema | None:
         """The schema of a definition such as `io.k8s.api.core.v1.Pod`."""
         if definition not in self._raw:
@@ -298,6 +302,14 @@ class Registry:
 def registry() -> Registry:
     """The process's schemas, read at the first call."""
     return Registry()
+
+
+@cache
+def description(definition: str, field: str) -> str:
+    """What the API's documents say of a field of a definition; empty when nothing."""
+    raw = registry().raw(definition)
+    properties = msgspec.json.decode(raw).get("properties", {}) if raw is not None else {}
+    return str(properties.get(field, {}).get("description", ""))
 
 
 def schema_for(api_version: str, kind: str) -> Schema | None:

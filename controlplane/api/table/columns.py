@@ -10,14 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlplane.api.meta import Obj
+from controlplane.api.schema import builtin
 from controlplane.api.table import cells
+
+OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 
 Cell = Callable[[Obj, float], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: heading, how to fill it, and 1 for those of `-o wide`."""
+    """One column: heading, how to fill it, and 1 for those of `-o wide`.
+
+    `documented_as` is (definition, field) of the API's schema whose description is the column's, in place of its own.
+    """
 
     name: str
     cell: Cell
@@ -25,6 +31,7 @@ class Column:
     type: str = "string"
     format: str = ""
     description: str = ""
+    documented_as: tuple[str, str] | None = None
 
     def definition(self) -> Obj:
         """The TableColumnDefinition."""
@@ -32,34 +39,23 @@ class Column:
             "name": self.name,
             "type": self.type,
             "format": self.format,
-            "description": self.description,
+            "description": self._description(),
             "priority": self.priority,
         }
+
+    def _description(self) -> str:
+        if self.documented_as is None:
+            return self.description
+        return builtin.description(*self.documented_as)
 
 
 NAME = Column(
     "Name",
     cells.name,
     format="name",
-    description=(
-        "Name must be unique within a namespace. Is required when creating resources, although "
-        "some resources may allow a client to request the generation of an appropriate name "
-        "automatically. Name is primarily intended for creation idempotence and configuration "
-        "definition. Cannot be updated. More info: "
-        "https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names"
-    ),
+    documented_as=(OBJECT_META, "name"),
 )
-AGE = Column(
-    "Age",
-    cells.age,
-    description=(
-        "CreationTimestamp is a timestamp representing the server time when this object was "
-        "created. It is not guaranteed to be set in happens-before order across separate "
-        "operations. Clients may not set this value. It is represented in RFC3339 form and is "
-        "in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: "
-        "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata"
-    ),
-)
+AGE = Column("Age", cells.age, documented_as=(OBJECT_META, "creationTimestamp"))
 
 DEFAULT_COLUMNS: tuple[Column, ...] = (
     NAME,
@@ -67,6 +63,6 @@ DEFAULT_COLUMNS: tuple[Column, ...] = (
         "Created At",
         cells.field("metadata.creationTimestamp"),
         type="date",
-        description="When the object was created.",
+        documented_as=(OBJECT_META, "creationTimestamp"),
     ),
 )

@@ -43,7 +43,7 @@ def _config_map_data(obj: Obj, now: float) -> int:
 
 _COLUMNS = (
     NAME,
-    Column("Data", _config_map_data, description="Number of keys."),
+    Column("Data", _config_map_data, documented_as=("io.k8s.api.core.v1.ConfigMap", "data")),
     AGE,
 )
 

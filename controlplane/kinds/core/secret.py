@@ -107,8 +107,8 @@ def _secret_data(obj: Obj, now: float) -> int:
 
 _COLUMNS = (
     NAME,
-    Column("Type", cells.field("type"), description="What kind of secret it is."),
-    Column("Data", _secret_data, description="Number of keys."),
+    Column("Type", cells.field("type"), documented_as=("io.k8s.api.core.v1.Secret", "type")),
+    Column("Data", _secret_data, documented_as=("io.k8s.api.core.v1.Secret", "data")),
     AGE,
 )
 
