@@ -11,8 +11,8 @@ one; the rules only read. Order of a write, as upstream's: decode, `default`, mu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from controlplane.api import names, selectors
 from controlplane.api.errors import Cause
@@ -79,6 +79,17 @@ class ScalePaths:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What a subresource other than the status may change of an object.
+
+    `prepare(obj, live)` puts back all the rest, in place; `validate(new, old)` gives the causes.
+    """
+
+    prepare: Callable[[Obj, Obj], None]
+    validate: Callable[[Obj, Obj], list[Cause]]
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """A served kind in one version.
 
@@ -97,6 +108,7 @@ class Kind:
     `read(obj)` makes what a client sent fit the schema, in place, and gives the paths it has dropped; None for built-in
     kinds, which are read by their type.
     `from_storage(obj)` makes a new object of a stored one, which an earlier schema may have let in; None keeps it.
+    `parts` are the subresources, by name, that change a part of the object.
     `scale` says where the subresource of that name finds its numbers.
     `own_schema` is the schema of a custom resource; None takes the built-in one by group, version and kind.
     """
@@ -118,6 +130,7 @@ class Kind:
     is_tracked: bool = True
     read: Callable[[Obj], list[str]] | None = None
     from_storage: Callable[[Obj], Obj] | None = None
+    parts: Mapping[str, Part] = field(default_factory=dict)
     scale: ScalePaths = ScalePaths()
     own_schema: Schema | None = None
     conversion: Conversion | None = None

@@ -7,7 +7,7 @@ The registry turns causes into errors.Invalid.
 from __future__ import annotations
 
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, Part
 from controlplane.api.meta import Obj
 from controlplane.api.validation.metadata import validate_metadata, validate_metadata_update
 
@@ -24,6 +24,11 @@ def validate_update(kind: Kind, new: Obj, old: Obj) -> list[Cause]:
     if not kind.validates_update_alone:
         causes += kind.validate(new)
     return causes + kind.validate_update(new, old)
+
+
+def validate_part(part: Part, new: Obj, old: Obj) -> list[Cause]:
+    """Causes for which a part of the object may not take the place of the old one's."""
+    return validate_metadata_update(new, old) + part.validate(new, old)
 
 
 def validate_status(kind: Kind, new: Obj, old: Obj) -> list[Cause]:

@@ -103,7 +103,10 @@ async def _changed(
     if not context.is_admitted:
         await admission.mutate(registry.admission, attributes)
     _keep_server_fields(obj, live)
-    if context.subresource == "status":
+    part = kind.parts.get(context.subresource)
+    if part is not None:
+        part.prepare(obj, live)
+    elif context.subresource == "status":
         strategy.prepare_for_status_update(obj, live)
     elif not context.subresource:
         taken.append(await registry.allocator.for_update(obj, live, is_dry_run=context.is_dry_run))
@@ -115,10 +118,13 @@ async def _changed(
     elif context.subresource == "status":
         # A status write cannot break what it does not touch.
         causes = objects.validate_status(kind, obj, live)
+    elif part is not None:
+        causes = objects.validate_part(part, obj, live)
     else:
         causes = no_new_finalizers(obj, live)
     registry.refuse(name, causes)
-    context.warnings.extend(kind.warnings(obj, live))
+    if not context.subresource:
+        context.warnings.extend(kind.warnings(obj, live))
     obj = kind.kept(obj)
     if not context.is_admitted and registry.admission.validators(
         admission.UPDATE, registry.resource, context.subresource

@@ -16,8 +16,8 @@ from controlplane.apiserver.subresources import (
     eviction,
     finalize,
     log,
+    part,
     scale,
-    status,
     token,
 )
 
@@ -28,9 +28,9 @@ _REQUESTS = "certificatesigningrequests.certificates.k8s.io"
 
 # (resource as errors name it, subresource, verb) -> handler
 _HANDLERS: dict[tuple[str, str, str], Handler] = {
-    (ANY, "status", "get"): status.handle_get,
-    (ANY, "status", "update"): status.handle_update,
-    (ANY, "status", "patch"): status.handle_patch,
+    (ANY, "status", "get"): part.handle_get,
+    (ANY, "status", "update"): part.handle_update,
+    (ANY, "status", "patch"): part.handle_patch,
     (ANY, "scale", "get"): scale.handle_get,
     (ANY, "scale", "update"): scale.handle_update,
     (ANY, "scale", "patch"): scale.handle_patch,
@@ -38,12 +38,18 @@ _HANDLERS: dict[tuple[str, str, str], Handler] = {
     ("pods", "attach", "create"): connect.handle_attach,
     ("pods", "attach", "get"): connect.handle_attach,
     ("pods", "binding", "create"): binding.handle,
+    ("pods", "ephemeralcontainers", "get"): part.handle_get,
+    ("pods", "ephemeralcontainers", "update"): part.handle_update,
+    ("pods", "ephemeralcontainers", "patch"): part.handle_patch,
     ("pods", "eviction", "create"): eviction.handle,
     ("pods", "exec", "create"): connect.handle_exec,
     ("pods", "exec", "get"): connect.handle_exec,
     ("pods", "log", "get"): log.handle,
     ("pods", "portforward", "create"): connect.handle_port_forward,
     ("pods", "portforward", "get"): connect.handle_port_forward,
+    ("pods", "resize", "get"): part.handle_get,
+    ("pods", "resize", "update"): part.handle_update,
+    ("pods", "resize", "patch"): part.handle_patch,
     ("serviceaccounts", "token", "create"): token.handle,
     (_REQUESTS, "approval", "get"): approval.handle_get,
     (_REQUESTS, "approval", "update"): approval.handle_update,

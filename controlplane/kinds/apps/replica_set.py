@@ -21,7 +21,6 @@ REPLICA_SETS = Resource(
     short_names=("rs",),
     categories=("all",),
     subresources=(SCALE, STATUS),
-    field_labels=("status.replicas",),
 )
 
 

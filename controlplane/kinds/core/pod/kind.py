@@ -7,6 +7,7 @@ from controlplane.api.kind import Kind
 from controlplane.api.meta import Obj
 from controlplane.kinds.core.pod.columns import COLUMNS, row_conditions
 from controlplane.kinds.core.pod.defaults import default_pod
+from controlplane.kinds.core.pod.parts import PARTS
 from controlplane.kinds.core.pod.resource import PODS
 from controlplane.kinds.core.pod.strategy import PodStrategy
 from controlplane.kinds.core.pod.updates import validate_pod_status, validate_pod_update
@@ -34,4 +35,5 @@ KIND = Kind(
     field_value=_field_value,
     columns=COLUMNS,
     row_conditions=row_conditions,
+    parts=PARTS,
 )

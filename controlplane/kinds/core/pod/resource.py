@@ -12,10 +12,12 @@ PODS = Resource(
     subresources=(
         Subresource("attach", ("create", "get"), kind="PodAttachOptions"),
         Subresource("binding", ("create",), kind="Binding"),
+        Subresource("ephemeralcontainers", ("get", "patch", "update")),
         Subresource("eviction", ("create",), kind="Eviction", group="policy", version="v1"),
         Subresource("exec", ("create", "get"), kind="PodExecOptions"),
         Subresource("log", ("get",)),
         Subresource("portforward", ("create", "get"), kind="PodPortForwardOptions"),
+        Subresource("resize", ("get", "patch", "update")),
         STATUS,
     ),
     field_labels=(
