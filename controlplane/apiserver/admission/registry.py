@@ -14,12 +14,19 @@ from controlplane.apiserver.admission.plugins.certificate_signing import Certifi
 from controlplane.apiserver.admission.plugins.certificate_subject_restriction import (
     CertificateSubjectRestriction,
 )
+from controlplane.apiserver.admission.plugins.default_ingress_class import DefaultIngressClass
+from controlplane.apiserver.admission.plugins.default_storage_class import DefaultStorageClass
 from controlplane.apiserver.admission.plugins.default_toleration_seconds import (
     DefaultTolerationSeconds,
 )
+from controlplane.apiserver.admission.plugins.limit_ranger import LimitRanger
 from controlplane.apiserver.admission.plugins.namespace_lifecycle import NamespaceLifecycle
 from controlplane.apiserver.admission.plugins.node_restriction import NodeRestriction
+from controlplane.apiserver.admission.plugins.persistent_volume_claim_resize import (
+    PersistentVolumeClaimResize,
+)
 from controlplane.apiserver.admission.plugins.priority import Priority
+from controlplane.apiserver.admission.plugins.runtime_class import RuntimeClass
 from controlplane.apiserver.admission.plugins.service_account import ServiceAccount
 from controlplane.apiserver.authz.interface import Authorizer
 from controlplane.apiserver.config import ApiServerConfig
@@ -51,21 +58,26 @@ class Entry:
 
 PLUGINS = (
     Entry("NamespaceLifecycle", lambda at: NamespaceLifecycle(at.lookup)),
+    Entry("LimitRanger", lambda at: LimitRanger(at.lookup)),
     Entry(
         "ServiceAccount",
         lambda at: ServiceAccount(at.lookup, at.clock, at.rng, has_tokens=at.has_tokens),
     ),
     Entry("NodeRestriction", lambda at: NodeRestriction(at.lookup), is_default=False),
-    Entry("Priority", lambda at: Priority()),
+    Entry("Priority", lambda at: Priority(at.lookup)),
     Entry(
         "DefaultTolerationSeconds",
         lambda at: DefaultTolerationSeconds(
             at.config.not_ready_toleration_seconds, at.config.unreachable_toleration_seconds
         ),
     ),
+    Entry("DefaultStorageClass", lambda at: DefaultStorageClass(at.lookup)),
+    Entry("PersistentVolumeClaimResize", lambda at: PersistentVolumeClaimResize(at.lookup)),
+    Entry("RuntimeClass", lambda at: RuntimeClass(at.lookup)),
     Entry("CertificateApproval", lambda at: CertificateApproval(at.authorizer)),
     Entry("CertificateSigning", lambda at: CertificateSigning(at.authorizer)),
     Entry("CertificateSubjectRestriction", lambda at: CertificateSubjectRestriction()),
+    Entry("DefaultIngressClass", lambda at: DefaultIngressClass(at.lookup)),
 )
 NAMES = tuple(entry.name for entry in PLUGINS)
 

@@ -22,6 +22,7 @@ from controlplane.kinds.rbac.cluster_role import CLUSTER_ROLES
 from controlplane.kinds.rbac.cluster_role_binding import CLUSTER_ROLE_BINDINGS
 from controlplane.kinds.rbac.role import ROLES
 from controlplane.kinds.rbac.role_binding import ROLE_BINDINGS
+from controlplane.kinds.scheduling.priority_class import PRIORITY_CLASSES
 from kvstore.base.backoff import Backoff
 from kvstore.base.log import get_logger
 
@@ -31,6 +32,20 @@ _RBAC = (CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS, ROLES, ROLE_BINDINGS)
 _BY_KIND = {resource.kind: resource for resource in _RBAC}
 # Writes under way together; the store syncs those that come at once with one fsync.
 _AT_ONCE = 32
+# What the cluster's own pods name. The texts are shown by kubectl.
+_PRIORITIES = (
+    (
+        "system-node-critical",
+        2_000_001_000,
+        "Used for system critical pods that must not be moved from their current node.",
+    ),
+    (
+        "system-cluster-critical",
+        2_000_000_000,
+        "Used for system critical pods that must run in the cluster, but can be moved to another "
+        "node if necessary.",
+    ),
+)
 _SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 log = get_logger(__name__)
@@ -63,7 +78,18 @@ async def _once(parts: Parts) -> None:
         await services.get("default", "kubernetes")
     except errors.NotFound:
         await _create(parts, SERVICES, "default", _api_service(parts), context)
+    for name, value, description in _PRIORITIES:
+        await _make_priority_class(parts, name, value, description)
     await _reconcile_roles(parts)
+
+
+async def _make_priority_class(parts: Parts, name: str, value: int, description: str) -> None:
+    try:
+        await parts.registries[PRIORITY_CLASSES].get("", name)
+    except errors.NotFound:
+        context = WriteContext(PRIORITY_CLASSES.group_version, LOOPBACK, manager=_MANAGER)
+        made = {"metadata": {"name": name}, "value": value, "description": description}
+        await _create(parts, PRIORITY_CLASSES, "", made, context)
 
 
 async def _reconcile_roles(parts: Parts) -> None:

@@ -1,0 +1,45 @@
+"""DefaultStorageClass: a claim that names no class gets the one that is marked as default, the newest of several.
+
+Source: plugin/pkg/admission/storage/storageclass/setdefault, pkg/volume/util (GetDefaultClass).
+"""
+
+from controlplane.api import meta
+from controlplane.api.resource import Resource
+from controlplane.apiserver.admission.interface import CREATE, Attributes
+from controlplane.apiserver.lookup import Lookup
+from controlplane.kinds.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
+from controlplane.kinds.storage.storage_class import STORAGE_CLASSES
+
+_MARKS = (
+    "storageclass.kubernetes.io/is-default-class",
+    "storageclass.beta.kubernetes.io/is-default-class",
+)
+_OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
+
+
+class DefaultStorageClass:
+    """The plugin."""
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+
+    def handles(self, operation: str, resource: Resource, subresource: str) -> bool:
+        """New claims."""
+        return operation == CREATE and resource == PERSISTENT_VOLUME_CLAIMS and not subresource
+
+    async def admit(self, attributes: Attributes) -> None:
+        """Name the default class."""
+        claim = attributes.require_object()
+        spec = claim.setdefault("spec", {})
+        if spec.get("storageClassName") is not None or _OLD_CLASS in meta.annotations(claim):
+            return
+        marked = [
+            one
+            for one in await self._lookup.all(STORAGE_CLASSES)
+            if any(meta.annotations(one).get(mark) == "true" for mark in _MARKS)
+        ]
+        if marked:
+            # The newest, and of those made in one second the first by name.
+            marked.sort(key=meta.name)
+            marked.sort(key=meta.creation_timestamp, reverse=True)
+            spec["storageClassName"] = meta.name(marked[0])
