@@ -5,6 +5,7 @@ from typing import Any
 from controlplane.controllers.clusterroleaggregation import (
     reconciler as clusterroleaggregation,
 )
+from controlplane.controllers.daemonset import reconciler as daemonset
 from controlplane.controllers.deployment import reconciler as deployment
 from controlplane.controllers.endpoints import reconciler as endpoints
 from controlplane.controllers.endpointslice import reconciler as endpointslice
@@ -23,6 +24,7 @@ from controlplane.controllers.tainteviction import reconciler as tainteviction
 
 CONTROLLERS: tuple[Descriptor[Any], ...] = (
     clusterroleaggregation.DESCRIPTOR,
+    daemonset.DESCRIPTOR,
     deployment.DESCRIPTOR,
     endpoints.DESCRIPTOR,
     endpointslice.DESCRIPTOR,

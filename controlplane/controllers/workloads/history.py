@@ -8,6 +8,7 @@ from controlplane.api.errors import AlreadyExists, NotFound
 from controlplane.api.meta import Obj
 from controlplane.client.rest import RestClient
 from controlplane.controllers.workloads.revisions import (
+    HASH_LABEL,
     in_order,
     is_same,
     new_revision,
@@ -19,11 +20,16 @@ from controlplane.kinds.apps.controller_revision import CONTROLLER_REVISIONS
 
 
 async def keep_newest(
-    client: RestClient, owner: Obj, revisions: Sequence[Obj], collision_count: int
+    client: RestClient,
+    owner: Obj,
+    revisions: Sequence[Obj],
+    collision_count: int,
+    *,
+    label: str = HASH_LABEL,
 ) -> tuple[Obj, int]:
     """The revision of the owner's template, made or renumbered if need be, and the new count of collisions."""
     ordered = in_order(revisions)
-    wanted = new_revision(owner, next_number(ordered), collision_count)
+    wanted = new_revision(owner, next_number(ordered), collision_count, label)
     equal = [revision for revision in ordered if is_same(revision, wanted)]
     if equal:
         newest = equal[-1]
@@ -40,7 +46,7 @@ async def keep_newest(
             if is_same(existing, wanted) and meta.is_controlled_by(existing, owner):
                 return existing, collision_count  # ours, not in the cache yet
             collision_count += 1
-            wanted = new_revision(owner, number_of(wanted), collision_count)
+            wanted = new_revision(owner, number_of(wanted), collision_count, label)
 
 
 async def cut(

@@ -37,8 +37,8 @@ def patch_of(owner: Obj) -> Obj:
     return {"spec": {"template": template}}
 
 
-def new_revision(owner: Obj, number: int, collision_count: int) -> Obj:
-    """The revision of the owner's present template."""
+def new_revision(owner: Obj, number: int, collision_count: int, label: str = HASH_LABEL) -> Obj:
+    """The revision of the owner's present template; `label` carries the hash."""
     data = patch_of(owner)
     text = digest(without_nothing(data), collision_count)
     template = meta.spec(owner).get("template") or {}
@@ -48,7 +48,7 @@ def new_revision(owner: Obj, number: int, collision_count: int) -> Obj:
         "metadata": {
             "name": f"{meta.name(owner)[:_LONGEST_NAME]}-{text}",
             "namespace": meta.namespace(owner),
-            "labels": {**meta.labels(template), HASH_LABEL: text},
+            "labels": {**meta.labels(template), label: text},
             "annotations": dict(meta.annotations(owner)),
             "ownerReferences": [meta.controller_reference(owner)],
         },
