@@ -17,6 +17,7 @@ from controlplane.controllers.namespace import reconciler as namespace
 from controlplane.controllers.nodelifecycle import reconciler as nodelifecycle
 from controlplane.controllers.podgc import reconciler as podgc
 from controlplane.controllers.replicaset import reconciler as replicaset
+from controlplane.controllers.replicationcontroller import reconciler as replicationcontroller
 from controlplane.controllers.rootca import reconciler as rootca
 from controlplane.controllers.serviceaccount import reconciler as serviceaccount
 from controlplane.controllers.statefulset import reconciler as statefulset
@@ -35,6 +36,7 @@ CONTROLLERS: tuple[Descriptor[Any], ...] = (
     nodelifecycle.DESCRIPTOR,
     podgc.DESCRIPTOR,
     replicaset.DESCRIPTOR,
+    replicationcontroller.DESCRIPTOR,
     rootca.DESCRIPTOR,
     serviceaccount.DESCRIPTOR,
     statefulset.DESCRIPTOR,

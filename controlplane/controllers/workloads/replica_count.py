@@ -34,13 +34,13 @@ def plan_scale(replicas: int, pods: Sequence[Obj], related: Sequence[Obj], now: 
 
 
 def plan_status(
-    replicaset: Obj, pods: Sequence[Obj], now: float, failure: tuple[str, str] | None
+    owner: Obj, pods: Sequence[Obj], now: float, failure: tuple[str, str] | None
 ) -> Obj:
     """The status for these active pods; `failure` is (reason, message) of the last attempt to scale."""
-    spec = meta.spec(replicaset)
+    spec = meta.spec(owner)
     minimum = int(spec.get("minReadySeconds") or 0)
     labels = meta.labels(spec.get("template") or {})
-    status: Obj = {"replicas": len(pods), "observedGeneration": meta.generation(replicaset)}
+    status: Obj = {"replicas": len(pods), "observedGeneration": meta.generation(owner)}
     counts = {
         "fullyLabeledReplicas": sum(
             all(meta.labels(pod).get(key) == value for key, value in labels.items()) for pod in pods
@@ -49,7 +49,7 @@ def plan_status(
         "availableReplicas": sum(is_available(pod, minimum, now) for pod in pods),
     }
     status.update({name: count for name, count in counts.items() if count})
-    old = meta.status(replicaset).get("conditions") or []
+    old = meta.status(owner).get("conditions") or []
     kept = [condition for condition in old if condition["type"] != "ReplicaFailure"]
     if failure is not None:
         before = next((c for c in old if c["type"] == "ReplicaFailure"), None)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controlplane.controllers.replicaset.plan import plan_scale
+from controlplane.controllers.workloads.replica_count import plan_scale
 
 NOW = 1_700_000_000.0
 

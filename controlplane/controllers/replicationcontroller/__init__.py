@@ -1,0 +1,1 @@
+"""ReplicationControllers: what ReplicaSets were before they had set-based selectors."""
