@@ -18,6 +18,7 @@ class SchedulerCache:
         self._nodes: dict[str, NodeInfo] = {}
         self._node_of: dict[str, str] = {}
         self._assumed: set[str] = set()
+        self._nominated: dict[str, tuple[str, PodInfo]] = {}
         self._generations = itertools.count(1)
         self._snapshot: dict[str, NodeInfo] = {}
 
@@ -41,15 +42,18 @@ class SchedulerCache:
         """The API server shows a pod on a node; this confirms or corrects an assumption."""
         info = pod_info(pod)
         self._assumed.discard(info.uid)
+        self.drop_nomination(info.uid)
         self._place(info, str(pod["spec"]["nodeName"]))
 
     def remove_pod(self, uid: str) -> None:
         """A pod is gone or has ended."""
+        self.drop_nomination(uid)
         self._assumed.discard(uid)
         self._unplace(uid)
 
     def assume(self, pod: PodInfo, node_name: str) -> None:
         """Count the pod on the node before the API server knows."""
+        self.drop_nomination(pod.uid)
         self._assumed.add(pod.uid)
         self._place(pod, node_name)
 
@@ -57,6 +61,26 @@ class SchedulerCache:
         """Undo `assume`, unless the API server has confirmed it meanwhile."""
         if pod.uid in self._assumed:
             self.remove_pod(pod.uid)
+
+    def nominate(self, pod: PodInfo, node_name: str) -> None:
+        """Room is being made for the pod on the node."""
+        self.drop_nomination(pod.uid)
+        self._nominated[pod.uid] = (node_name, pod)
+        self._touch(node_name)
+
+    def drop_nomination(self, uid: str) -> None:
+        """The pod has a node, is gone, or will not get the room."""
+        found = self._nominated.pop(uid, None)
+        if found is not None:
+            self._touch(found[0])
+
+    def _touch(self, node_name: str) -> None:
+        info = self._nodes.get(node_name)
+        if info is not None:
+            info.nominated = tuple(
+                pod for name, pod in self._nominated.values() if name == node_name
+            )
+            info.generation = next(self._generations)
 
     def is_assumed(self, uid: str) -> bool:
         """Whether the pod has a node that the API server has not shown yet."""

@@ -204,6 +204,8 @@ class Scheduler:
         result = await cycle.framework.post_filter(cycle.state, pod, self._nodes, diagnosis)
         if result is not None:
             diagnosis.preemption = ", ".join(result.status.reasons)
+            if result.nominated_node:
+                self._cache.nominate(pod, result.nominated_node)
         message = diagnosis.text()
         self._queue.failed(cycle.queued, diagnosis.plugins)
         _log.info(

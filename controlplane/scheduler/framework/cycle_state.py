@@ -1,7 +1,7 @@
 """Scratch space of one scheduling cycle: what a plugin computes once and reads for every node."""
 
-from collections.abc import Iterable
-from typing import Generic, TypeVar, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar, cast
 
 from controlplane.scheduler.framework.status import SUCCESS, Status
 
@@ -24,6 +24,10 @@ class CycleState:
         """Plugins whose PreFilter said that their Filter has nothing to say on this pod."""
         self.skip_score: set[str] = set()
 
+        self.nodes: Sequence[Any] = ()
+        """All nodes of the cycle, feasible or not."""
+        self.trial: Callable[[Any, Sequence[Any], Any], Status] | None = None
+        """Whether a pod would pass all filters on a node of other nodes than the cycle's: (pod, nodes, node)."""
         self._only: frozenset[str] | None = None
         self._outside = SUCCESS
 

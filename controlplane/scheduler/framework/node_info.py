@@ -1,6 +1,6 @@
 """Views the plugins work on: a pod with what is computed once, a node with the sums over its pods."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +63,17 @@ class PodInfo:
         return ""
 
     @property
+    def affinity(self) -> Mapping[str, Any]:
+        """The pod's affinity, of pods and of nodes."""
+        found: Mapping[str, Any] = self.spec.get("affinity") or {}
+        return found
+
+    @property
+    def has_pod_affinity(self) -> bool:
+        """Whether the pod says beside which pods it wants to be, or does not."""
+        return bool(self.affinity.get("podAffinity") or self.affinity.get("podAntiAffinity"))
+
+    @property
     def terminating(self) -> bool:
         """Whether the pod is being deleted."""
         return bool(self.object["metadata"].get("deletionTimestamp"))
@@ -105,6 +116,14 @@ class NodeInfo:
     score_cpu: int = 0
     score_memory: int = 0
     generation: int = 0
+    affine: dict[str, PodInfo] = field(default_factory=dict)
+    """Those of its pods that say beside which pods they want to be, or not."""
+    nominated: tuple[PodInfo, ...] = ()
+    """Pods for which room is being made here."""
+
+    def affine_pods(self) -> Collection[PodInfo]:
+        """See `affine`."""
+        return self.affine.values()
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -131,11 +150,14 @@ class NodeInfo:
     def add_pod(self, pod: PodInfo) -> None:
         """Count a pod in."""
         self.pods[pod.uid] = pod
+        if pod.has_pod_affinity:
+            self.affine[pod.uid] = pod
         self._count(pod, 1)
 
     def remove_pod(self, uid: str) -> None:
         """Count a pod out; unknown ones are ignored."""
         pod = self.pods.pop(uid, None)
+        self.affine.pop(uid, None)
         if pod is not None:
             self._count(pod, -1)
 
@@ -155,6 +177,8 @@ class NodeInfo:
             self.score_cpu,
             self.score_memory,
             self.generation,
+            dict(self.affine),
+            self.nominated,
         )
 
     def check_invariants(self) -> None:

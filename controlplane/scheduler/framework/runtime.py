@@ -127,6 +127,7 @@ class Framework:
     ) -> tuple[list[NodeInfo], Diagnosis]:
         """The nodes that pass all filters, and why the others do not."""
         diagnosis = Diagnosis(node_count=len(nodes))
+        state.nodes, state.trial = nodes, self.trial
         for pre in self._pre_filters:
             status = pre.pre_filter(state, pod, nodes)
             if status.code is Code.SKIP:
@@ -139,12 +140,40 @@ class Framework:
         feasible = []
         for node in nodes:
             outside = state.outside(node.name)
-            status = outside if outside is not None else self.filter_node(state, pod, node)
+            status = outside if outside is not None else self._filter(state, pod, node)
             if status.ok:
                 feasible.append(node)
             else:
                 diagnosis.refusals[node.name] = status
         return feasible, diagnosis
+
+    def _filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status:
+        """The verdict on a node, also with the pods that room is being made for there."""
+        coming = [
+            other
+            for other in node.nominated
+            if other.priority >= pod.priority and other.uid != pod.uid
+        ]
+        if coming:
+            crowded = node.clone()
+            for other in coming:
+                crowded.add_pod(other)
+            status = self.filter_node(state, pod, crowded)
+            if not status.ok:
+                return status
+        return self.filter_node(state, pod, node)
+
+    def trial(self, pod: PodInfo, nodes: Sequence[NodeInfo], node: NodeInfo) -> Status:
+        """Whether `node`, one of `nodes`, would pass all filters; nothing of the running cycle is touched."""
+        state = CycleState()
+        for pre in self._pre_filters:
+            status = pre.pre_filter(state, pod, nodes)
+            if status.code is Code.SKIP:
+                state.skip_filter.add(pre.name)
+            elif not status.ok:
+                return replace(status, plugin=pre.name)
+        outside = state.outside(node.name)
+        return outside if outside is not None else self._filter(state, pod, node)
 
     def filter_node(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status:
         """The first refusal of a node, or success."""

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from controlplane.api.meta import View
 from controlplane.scheduler.framework.handle import Handle
 from controlplane.scheduler.framework.interface import Plugin
+from controlplane.scheduler.plugins.balanced_allocation import BalancedAllocation
 from controlplane.scheduler.plugins.default_binder import DefaultBinder
+from controlplane.scheduler.plugins.default_preemption import DefaultPreemption
+from controlplane.scheduler.plugins.image_locality import ImageLocality
+from controlplane.scheduler.plugins.interpod_affinity import InterPodAffinity
 from controlplane.scheduler.plugins.node_affinity import NodeAffinity
 from controlplane.scheduler.plugins.node_name import NodeName
 from controlplane.scheduler.plugins.node_ports import NodePorts
@@ -44,5 +48,9 @@ REGISTRY: Mapping[str, Registered] = {
     "NodePorts": Registered(lambda handle, args: NodePorts()),
     "NodeResourcesFit": Registered(lambda handle, args: NodeResourcesFit(args)),
     "PodTopologySpread": Registered(lambda handle, args: PodTopologySpread(args), 2),
+    "InterPodAffinity": Registered(lambda handle, args: InterPodAffinity(handle, args), 2),
+    "DefaultPreemption": Registered(lambda handle, args: DefaultPreemption(handle, args)),
+    "NodeResourcesBalancedAllocation": Registered(lambda handle, args: BalancedAllocation()),
+    "ImageLocality": Registered(lambda handle, args: ImageLocality()),
     "DefaultBinder": Registered(lambda handle, args: DefaultBinder(handle.client)),
 }
