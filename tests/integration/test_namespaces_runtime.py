@@ -236,7 +236,7 @@ async def test_processes_can_be_shared(node: Node) -> None:
 async def test_the_network_can_be_the_nodes(node: Node) -> None:
     box = await node.pod(host_network=True, hostname="node-1")
     _, said = await node.result(box, "hostname; ls /sys/class/net")
-    assert said.splitlines() == ["node-1", "br0", "lo"]
+    assert said.splitlines() == ["node-1", "lo"]
 
 
 async def test_attached_to_a_terminal(node: Node) -> None:
@@ -344,7 +344,6 @@ async def test_pods_of_two_nodes_reach_each_other(tmp_path: Path) -> None:
             *enter, "cat", "/proc/net/dev", stdout=subprocess.PIPE
         )
         shown, _ = await process.communicate()
-        assert b"br0:" in shown
         assert b"fabric0:" in shown
     finally:
         for node in nodes:

@@ -1,10 +1,14 @@
-"""The network of a node and its pods in network namespaces: a bridge in the node's, a pair of links to each pod's.
+"""The network of a node and its pods in network namespaces: a pair of links to each pod's, and routes.
+
+There is no bridge: each pod is reached by a route of its own, so that all traffic passes the node's rules, also between
+pods of one node, and no module of the kernel is needed but the one for pairs of links.
 
 Every function runs in a process that may enter the namespaces it is given, and leaves it where it was. Addresses live
 in these namespaces alone; nothing of the host's network is touched.
 """
 
 import contextlib
+import errno
 import ipaddress
 import os
 from collections.abc import Iterator
@@ -13,14 +17,15 @@ from pathlib import Path
 from controlplane.kubelet import syscalls
 from controlplane.kubelet.network.rtnetlink import Netlink
 
-BRIDGE = "br0"
 UPLINK = "fabric0"
-_ROUTER = "169.254.1.1"
-"""The fabric's address on every link to a node; it means something on that link alone."""
+_NODE = "169.254.1.1"
+"""The node's address on every link to a pod, whose next hop it is; it means something on that link alone."""
+_FABRIC = "169.254.1.2"
+"""The fabric's on every link to a node. Another one, as no next hop may be an address of one's own."""
 
 
 def node_address(cidr: str) -> str:
-    """The address of the node on its pods' bridge: the first of the range."""
+    """The address of the node among its pods: the first of the range."""
     return str(ipaddress.ip_network(cidr)[1])
 
 
@@ -39,15 +44,24 @@ def inside(namespace: int) -> Iterator[None]:
 
 
 def set_up_node(cidr: str) -> None:
-    """Make the current network namespace a node's: loopback, the pods' bridge, forwarding, low ports for all."""
+    """Make the current network namespace a node's: loopback with its address, forwarding, low ports for all."""
     network = ipaddress.ip_network(cidr)
     with Netlink() as link:
         link.set_up("lo")
-        link.add_bridge(BRIDGE)
-        link.set_up(BRIDGE)
-        link.add_address(BRIDGE, node_address(cidr), network.prefixlen)
+        link.add_address("lo", node_address(cidr), 32)
+        link.refuse(str(network.network_address), network.prefixlen)
     _set("net/ipv4/ip_forward", "1")
     _set("net/ipv4/ip_unprivileged_port_start", "0")
+
+
+def add_node_address(address: str) -> None:
+    """Give the current network namespace, a node's, one more address of its own. Idempotent."""
+    with Netlink() as link:
+        try:
+            link.add_address("lo", address, 32)
+        except OSError as problem:
+            if problem.errno != errno.EEXIST:
+                raise
 
 
 def join_fabric(fabric: int, name: str, cidr: str) -> None:
@@ -61,10 +75,10 @@ def join_fabric(fabric: int, name: str, cidr: str) -> None:
     with Netlink() as link:
         link.add_veth(UPLINK, port, fabric)
         link.set_up(UPLINK)
-        link.add_route("0.0.0.0", 0, link=UPLINK, gateway=_ROUTER)
+        link.add_route("0.0.0.0", 0, link=UPLINK, gateway=_FABRIC, source=node_address(cidr))
     with inside(fabric):
         with Netlink() as link:
-            link.add_address(port, _ROUTER, 32)
+            link.add_address(port, _FABRIC, 32)
             link.set_up(port)
             own = str(network.network_address)
             link.add_route(own, network.prefixlen, link=port, gateway=node_address(cidr))
@@ -79,17 +93,17 @@ def set_up_loopback() -> None:
 
 def set_up_pod(namespace: int, port: str, address: str, cidr: str) -> None:
     """Join a pod's namespace to the node's, the current one. `port` names the link on the node's side."""
-    network = ipaddress.ip_network(cidr)
     with Netlink() as node:
         node.add_veth(port, "eth0", namespace)
-        node.set_up(port, master=BRIDGE)
-        node.set_hairpin(port)
+        node.add_address(port, _NODE, 32)
+        node.set_up(port)
+        node.add_route(address, 32, link=port, source=node_address(cidr))
     with inside(namespace):
         with Netlink() as pod:
             pod.set_up("lo")
-            pod.add_address("eth0", address, network.prefixlen)
+            pod.add_address("eth0", address, 32)
             pod.set_up("eth0")
-            pod.add_route("0.0.0.0", 0, link="eth0", gateway=node_address(cidr))
+            pod.add_route("0.0.0.0", 0, link="eth0", gateway=_NODE)
         _set("net/ipv4/ip_unprivileged_port_start", "0")
 
 

@@ -12,16 +12,15 @@ import struct
 _REQUEST, _ACK, _CREATE, _EXCL = 1, 4, 0x400, 0x200
 _NEWLINK, _DELLINK, _NEWADDR, _NEWROUTE = 16, 17, 20, 24
 _ERROR = 2
-_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
-_IFLA_NET_NS_FD, _IFLA_PROTINFO = 28, 12
+_IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 3, 18, 28
 _INFO_KIND, _INFO_DATA = 1, 2
 _VETH_PEER = 1
-_BRPORT_MODE = 4
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC = 1, 4, 5, 7
 _UP = 1
 _NESTED = 0x8000
-_TABLE_MAIN, _PROTOCOL_BOOT, _SCOPE_UNIVERSE, _SCOPE_LINK, _UNICAST = 254, 3, 0, 253, 1
+_TABLE_MAIN, _PROTOCOL_BOOT, _SCOPE_UNIVERSE, _SCOPE_LINK = 254, 3, 0, 253
+_UNICAST, _UNREACHABLE = 1, 7
 _ONLINK = 4
 
 
@@ -58,11 +57,6 @@ class Netlink:
         """The number of a link of this namespace."""
         return socket.if_nametoindex(name)
 
-    def add_bridge(self, name: str) -> None:
-        """A bridge without ports, down."""
-        info = _attribute(_INFO_KIND, b"bridge")
-        self._ask(_NEWLINK, _link() + _name(name) + _attribute(_IFLA_LINKINFO | _NESTED, info))
-
     def add_veth(self, name: str, peer: str, peer_namespace: int) -> None:
         """A pair of links, both down; the peer is made in another namespace, by its descriptor."""
         other = _link() + _name(peer)
@@ -71,22 +65,13 @@ class Netlink:
         info = _attribute(_INFO_KIND, b"veth") + data
         self._ask(_NEWLINK, _link() + _name(name) + _attribute(_IFLA_LINKINFO | _NESTED, info))
 
-    def set_up(self, name: str, *, master: str = "") -> None:
-        """Switch a link on, as a port of `master` if that is given."""
-        message = _link(self.index(name), _UP, _UP)
-        if master:
-            message += _attribute(_IFLA_MASTER, struct.pack("I", self.index(master)))
-        self._ask(_NEWLINK, message, create=False)
+    def set_up(self, name: str) -> None:
+        """Switch a link on."""
+        self._ask(_NEWLINK, _link(self.index(name), _UP, _UP), create=False)
 
     def set_down(self, name: str) -> None:
         """Switch a link off."""
         self._ask(_NEWLINK, _link(self.index(name), 0, _UP), create=False)
-
-    def set_hairpin(self, name: str) -> None:
-        """Let a bridge send out of this port what came in by it: pods that reach themselves by a Service."""
-        mode = _attribute(_IFLA_PROTINFO | _NESTED, _attribute(_BRPORT_MODE, b"\1"))
-        message = _link(self.index(name), family=socket.AF_BRIDGE) + mode
-        self._ask(_NEWLINK, message, create=False)
 
     def delete(self, name: str) -> None:
         """Remove a link, with its peer."""
@@ -99,27 +84,34 @@ class Netlink:
         both = _attribute(_IFA_LOCAL, raw) + _attribute(_IFA_ADDRESS, raw)
         self._ask(_NEWADDR, head + both)
 
-    def add_route(self, destination: str, prefix: int, *, link: str, gateway: str = "") -> None:
-        """A route; `gateway` is taken to be on the link whatever the addresses say."""
+    def add_route(
+        self, destination: str, prefix: int, *, link: str, gateway: str = "", source: str = ""
+    ) -> None:
+        """A route; `gateway` is taken to be on the link whatever the addresses say.
+
+        `source` is the address of this side for connections that begin here.
+        """
         scope, flags = (_SCOPE_UNIVERSE, _ONLINK) if gateway else (_SCOPE_LINK, 0)
-        head = struct.pack(
-            "BBBBBBBBI",
-            socket.AF_INET,
-            prefix,
-            0,
-            0,
-            _TABLE_MAIN,
-            _PROTOCOL_BOOT,
-            scope,
-            _UNICAST,
-            flags,
-        )
-        message = head + _attribute(_RTA_OIF, struct.pack("I", self.index(link)))
-        if prefix:
-            message += _attribute(_RTA_DST, socket.inet_aton(destination))
+        message = self._route(destination, prefix, scope, _UNICAST, flags)
+        message += _attribute(_RTA_OIF, struct.pack("I", self.index(link)))
         if gateway:
             message += _attribute(_RTA_GATEWAY, socket.inet_aton(gateway))
+        if source:
+            message += _attribute(_RTA_PREFSRC, socket.inet_aton(source))
         self._ask(_NEWROUTE, message)
+
+    def refuse(self, destination: str, prefix: int) -> None:
+        """Answer at once that addresses without a better route cannot be reached."""
+        self._ask(_NEWROUTE, self._route(destination, prefix, _SCOPE_UNIVERSE, _UNREACHABLE, 0))
+
+    def _route(self, destination: str, prefix: int, scope: int, kind: int, flags: int) -> bytes:
+        head = struct.pack(
+            "BBBBBBBBI",
+            socket.AF_INET, prefix, 0, 0, _TABLE_MAIN, _PROTOCOL_BOOT, scope, kind, flags,
+        )  # fmt: skip
+        if not prefix:
+            return head
+        return head + _attribute(_RTA_DST, socket.inet_aton(destination))
 
     def _ask(self, kind: int, payload: bytes, *, create: bool = True) -> None:
         self._sequence += 1

@@ -281,6 +281,13 @@ class ContainerRuntime(Protocol):
         """
         ...
 
+    async def listen(self, address: str, port: int) -> socket.socket:
+        """A listening TCP socket, non-blocking, at an address of the node as its pods see it.
+
+        Where pods have networks of their own the node gets the address there. Raises ContainerRuntimeError.
+        """
+        ...
+
     async def remove_tree(self, path: str) -> None:
         """Delete a folder of the node that containers could write, whoever owns what is in it. Idempotent."""
         ...

@@ -347,6 +347,13 @@ class NamespaceRuntime:
         made.setblocking(False)
         return made
 
+    async def listen(self, address: str, port: int) -> socket.socket:
+        """See `ContainerRuntime`."""
+        _, [descriptor] = await self._ask_for_descriptors("listen", address=address, port=port)
+        made = socket.socket(fileno=descriptor)
+        made.setblocking(False)
+        return made
+
     async def remove_tree(self, path: str) -> None:
         """See `ContainerRuntime`."""
         await self._remove_tree(Path(path))

@@ -270,9 +270,22 @@ class Spawner:
         finally:
             made.close()
 
+    def _do_listen(self, message: Message, reply: Reply) -> None:
+        """A listening socket at an address of the node's own network, which gets the address for that."""
+        network.add_node_address(message["address"])
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as made:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind((message["address"], message["port"]))
+            made.listen(128)
+            reply({}, (made.fileno(),))
+
+    def _do_address(self, message: Message, reply: Reply) -> None:
+        network.add_node_address(message["address"])
+        reply({}, ())
+
     def _do_namespaces(self, message: Message, reply: Reply) -> None:
         """The node's own, for programs that are to run in it and for nodes that join a fabric."""
-        kinds = ("user", "net", "mnt")
+        kinds = ("user", "net", "pid")
         held = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds]
         try:
             reply({"kinds": kinds}, tuple(held))
@@ -408,7 +421,7 @@ def _open_fabric(folder: str) -> tuple[int, int]:
         raise OSError(message["error"])
     connection.detach()  # Held until the end of this process, which is the node's.
     found = dict(zip(message["kinds"], descriptors, strict=True))
-    os.close(found["mnt"])
+    os.close(found["pid"])
     return found["user"], found["net"]
 
 

@@ -21,7 +21,7 @@ _FIXES = {
     "seccomp and AppArmor profile that allow it (Docker: --security-opt seccomp=unconfined "
     "--security-opt apparmor=unconfined --security-opt systempaths=unconfined)",
     "overlay": "the kernel has no overlay file system for user namespaces (5.11 and later have)",
-    "network": "the kernel lacks bridges or veth links: `modprobe bridge veth`",
+    "network": "the kernel lacks veth links: `modprobe veth`",
 }
 """What helps, by the step that failed."""
 

@@ -39,7 +39,6 @@ def _try(folder: Path, step: list[str]) -> None:
     step[0] = "network"
     with Netlink() as link:
         link.set_up("lo")
-        link.add_bridge("br0")
         own = os.open("/proc/self/ns/net", os.O_RDONLY)
         link.add_veth("try0", "try1", own)
 

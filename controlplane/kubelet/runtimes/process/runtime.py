@@ -307,6 +307,20 @@ class ProcessRuntime:
         made.setblocking(False)
         return made
 
+    async def listen(self, address: str, port: int) -> socket.socket:
+        """See `ContainerRuntime`. Pods share the node's network."""
+        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            made.bind((address, port))
+            made.listen(128)
+        except OSError as problem:
+            made.close()
+            raise ContainerRuntimeError(
+                f"cannot listen at {address}:{port}: {problem}"
+            ) from problem
+        made.setblocking(False)
+        return made
+
     async def remove_tree(self, path: str) -> None:
         """See `ContainerRuntime`."""
         await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
