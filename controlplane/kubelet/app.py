@@ -2,17 +2,22 @@
 
 import os
 import random
+import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from controlplane.client.events import EventRecorder
 from controlplane.client.informer import Informer
+from controlplane.client.kubeconfig import load_kubeconfig
 from controlplane.client.rest import RestClient
 from controlplane.kinds.core.pod.resource import PODS
 from controlplane.kubelet.config import KubeletConfig
 from controlplane.kubelet.images.catalog import load_catalog
 from controlplane.kubelet.network.addresses import AddressPool
 from controlplane.kubelet.network.addresses import own_network as pod_network
+from controlplane.kubelet.network.gateway import ApiGateway
+from controlplane.kubelet.network.programs import NodePrograms, Program
 from controlplane.kubelet.network.resolv import Resolver, parse
 from controlplane.kubelet.node.heartbeat import Heartbeat
 from controlplane.kubelet.node.objects import ApiObjects
@@ -52,9 +57,9 @@ class App:
         self._rng = rng
         self._catalog = load_catalog(config.images_file)
         self._runtime = runtime or self._choose_runtime()
-        own_network = Feature.NETWORK in self._runtime.features and runtime is None
+        self._has_pod_network = Feature.NETWORK in self._runtime.features and runtime is None
         self._addresses = AddressPool(
-            pod_network(config.pod_cidr) if own_network else config.pod_cidr
+            pod_network(config.pod_cidr) if self._has_pod_network else config.pod_cidr
         )
         self._events = EventRecorder(client, "kubelet", clock, host=config.node_name)
         self._informer = Informer(
@@ -94,6 +99,8 @@ class App:
             await heartbeat.register()
             supervisor.start(heartbeat.run(), "heartbeat", eternal=True)
             supervisor.start(self._informer.run(), "pods", eternal=True)
+            if self._has_pod_network:
+                self._start_node_services(supervisor)
             await self._informer.wait_synced()
             supervisor.start(
                 PodManager(self._node(), self._informer).run(), "workers", eternal=True
@@ -105,6 +112,40 @@ class App:
             if server is not None:
                 await server.cleanup()
             await self._client.close()
+
+    def _start_node_services(self, supervisor: Supervisor) -> None:
+        """What pods with networks of their own find at the addresses of the cluster."""
+        config = self._config
+        if config.api_gateway is not None:
+            gateway = ApiGateway(self._runtime, config.api_gateway, self._api_servers())
+            supervisor.start(gateway.run(), "gateway", eternal=True)
+        if not config.programs_kubeconfig or config.api_gateway is None:
+            return
+        programs = NodePrograms(self._runtime, Path(config.root_dir), self._clock, self._rng)
+        reach = ("--kubeconfig", config.programs_kubeconfig)
+        if shutil.which("nft"):
+            # The gateway and the name server answer at addresses of Services themselves.
+            local = ",".join(("default/kubernetes", "kube-system/kube-dns"))
+            proxy = (
+                *("-m", "controlplane.proxy", "--hostname-override", config.node_name, *reach),
+                *("--local-services", local),
+            )
+            supervisor.start(programs.keep(Program("proxy", proxy)), "proxy", eternal=True)
+        else:
+            _log.warning("no nft on this machine: pods reach no Services; install nftables")
+        if config.node_dns is not None:
+            address, port = config.node_dns
+            argv = (
+                *("-m", "controlplane.dns", "--listen-address", f"{address}:{port}", *reach),
+                *("--health-address", "127.0.0.1:8080", "--cluster-domain", config.cluster_domain),
+            )
+            program = Program("dns", argv, address)
+            supervisor.start(programs.keep(program), "dns", eternal=True)
+
+    def _api_servers(self) -> Sequence[str]:
+        if self._config.servers or not self._config.kubeconfig:
+            return self._config.servers
+        return (load_kubeconfig(self._config.kubeconfig).server,)
 
     def _set_port(self, port: int) -> None:
         self.port = port
@@ -162,7 +203,11 @@ class App:
             self._clock,
             self._runtime.remove_tree,
         )
-        names = Names(config.cluster_dns, config.cluster_domain, _host_resolver())
+        servers = config.cluster_dns
+        if self._has_pod_network and config.node_dns is not None and config.programs_kubeconfig:
+            servers = servers or (config.node_dns.host,)
+        gateway = config.api_gateway if self._has_pod_network else None
+        names = Names(servers, config.cluster_domain, gateway, _host_resolver())
         return Node(
             name=self._config.node_name,
             ip=self._config.node_ip,

@@ -47,6 +47,16 @@ class KubeletConfig:
     )
     pod_max_pids: int = option(8192, "processes a container may have, where that can be limited")
     cluster_dns: tuple[str, ...] = option((), "name servers of pods with dnsPolicy ClusterFirst")
+    api_gateway: Address | None = option(
+        None, "where pods with networks of their own reach the API servers, e.g. 10.96.0.1:443"
+    )
+    node_dns: Address | None = option(
+        None, "where the node answers its pods' names, where they have networks of their own"
+    )
+    programs_kubeconfig: str = option(
+        "",
+        "for proxy and name server of such a node, which ask the gateway; without it neither runs",
+    )
     cluster_domain: str = option("cluster.local", "the domain of the cluster's names")
     max_pods: int = option(110, "")
     status_seconds: float = option(

@@ -38,6 +38,12 @@ _MOST_TOLD = 3
 """Taken ports that are named; the others are counted."""
 
 
+API_SERVICE = ("10.96.0.1", 443)
+"""Where pods with networks of their own reach the API servers: the first address of Services."""
+DNS_SERVICE = ("10.96.0.10", 53)
+"""Where such pods ask for names."""
+
+
 class PortInUse(Exception):
     """Ports that others listen on; the message names each, with its holder where that can be known."""
 
@@ -270,7 +276,10 @@ class _Builder:
         serving = self.authority.identity(
             f"apiserver-{master.name}",
             f"apiserver-{master.name}",
-            hosts=(*certificate_hosts(self.host), *names, f"{names[-1]}.cluster.local"),
+            hosts=(
+                *(*certificate_hosts(self.host), *names, f"{names[-1]}.cluster.local"),
+                API_SERVICE[0],
+            ),
             server=True,
             client=False,
         )
@@ -363,6 +372,7 @@ class _Builder:
         kubeconfig = self._kubeconfig(
             f"agent-{node.name}", f"system:node:{node.name}", organizations=["system:nodes"]
         )
+        programs = self._programs_kubeconfig()
         argv = [
             sys.executable, "-m", "controlplane.kubelet",
             "--kubeconfig", str(kubeconfig),
@@ -371,6 +381,9 @@ class _Builder:
             "--root-dir", str(node_folder(self.layout.state_dir, node.name)),
             "--container-runtime", node.runtime,
             "--fabric-dir", str(fabric_folder(self.layout.state_dir)),
+            "--api-gateway", "{}:{}".format(*API_SERVICE),
+            "--node-dns", "{}:{}".format(*DNS_SERVICE),
+            "--programs-kubeconfig", str(programs),
             "--address", ip,
             "--port", str(node.port),
             "--healthz-bind-address", f"{ip}:{node.health_port}",
@@ -401,6 +414,15 @@ class _Builder:
             },
             stop_seconds=10.0,
         )
+
+    def _programs_kubeconfig(self) -> Path:
+        """For proxies and name servers: they reach the API servers as pods do."""
+        user = "system:kube-proxy"
+        identity = self.authority.identity("client-kube-proxy", user)
+        path = self.layout.state_dir / "kubeconfigs" / "kube-proxy"
+        url = "https://{}:{}".format(*API_SERVICE)
+        write_kubeconfig(path, [Server(self.settings.cluster.name, url)], user, identity)
+        return path
 
     def _servers_from(self, master: MasterSettings) -> str:
         """All API servers, the master's own first."""

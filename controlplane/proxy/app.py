@@ -117,4 +117,10 @@ class App:
             name = (meta.metadata(part).get("labels") or {}).get(SERVICE_LABEL)
             if name and part.get("addressType", "IPv4") == "IPv4":
                 slices.setdefault((meta.namespace(part), str(name)), []).append(part)
-        return rules.build(self._services.indexer.list(), slices, self.settings())
+        local = self._config.local_services
+        services = [
+            one
+            for one in self._services.indexer.list()
+            if f"{meta.namespace(one)}/{meta.name(one)}" not in local
+        ]
+        return rules.build(services, slices, self.settings())

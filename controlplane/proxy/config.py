@@ -14,12 +14,15 @@ class ProxyConfig:
     kubeconfig: str = option("", "How to reach the API servers; empty: as a pod does")
     servers: tuple[str, ...] = option((), "API servers, in place of the kubeconfig's one")
     cluster_cidr: str = option("10.244.0.0/16", "The network of all pods")
+    local_services: tuple[str, ...] = option(
+        (), "NAMESPACE/NAME of Services whose addresses the node answers itself: no rules for them"
+    )
     min_sync_period_seconds: float = option(0.05, "How long changes are gathered")
     sync_period_seconds: float = option(
         30.0, "How often the rules are looked after without a change"
     )
     health_address: Address | None = option(
-        Address("127.0.0.1", 10256), "Where /healthz is served", flag="healthz-bind-address"
+        Address("127.0.0.1", 10256), "Where /healthz is served", flag="--healthz-bind-address"
     )
     log_level: str = option("info", "debug, info, warning or error")
 

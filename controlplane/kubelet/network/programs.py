@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from controlplane.kubelet.runtimes.interface import ContainerRuntime, ContainerRuntimeError
 from kvstore.base.backoff import Backoff
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
@@ -28,12 +29,17 @@ class Program:
     name: str
     argv: Sequence[str]
     """After the interpreter: `-m`, module and flags."""
+    address: str = ""
+    """One the node is given for it."""
 
 
 class NodePrograms:
     """Keeps programs running in the network of the node whose folder is `root`."""
 
-    def __init__(self, root: Path, clock: Clock, rng: random.Random) -> None:
+    def __init__(
+        self, runtime: ContainerRuntime, root: Path, clock: Clock, rng: random.Random
+    ) -> None:
+        self._runtime = runtime
         self._root = root
         self._clock = clock
         self._rng = rng
@@ -50,6 +56,13 @@ class NodePrograms:
             await self._clock.sleep(backoff.next())
 
     async def _run(self, program: Program) -> int:
+        if program.address:
+            try:
+                # Anew each time: the node's network may have been made anew.
+                (await self._runtime.listen(program.address, 0)).close()
+            except ContainerRuntimeError as problem:
+                _log.debug("no address yet", address=program.address, error=str(problem))
+                return 1
         enter = [sys.executable, "-m", "controlplane.kubelet.network.enter", str(self._root)]
         with open(self._root / f"{program.name}.log", "ab") as log:
             process = await asyncio.create_subprocess_exec(

@@ -23,6 +23,8 @@ class Names:
     servers: Sequence[str] = ()
     """The cluster's name servers; without any, pods ask whom the node asks."""
     domain: str = "cluster.local"
+    api_server: tuple[str, int] | None = None
+    """Where pods reach the API servers; None where they cannot by one address."""
     host: Resolver = field(default_factory=Resolver)
 
 

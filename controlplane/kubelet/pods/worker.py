@@ -66,6 +66,10 @@ class PodWorker:
         self._last_words: dict[str, str] = {}
         now = node.clock.time()
         facts = {"HOST_IP": node.ip, "NODE_NAME": node.name}
+        if node.names.api_server is not None:
+            host, port = node.names.api_server
+            facts["KUBERNETES_SERVICE_HOST"] = host
+            facts["KUBERNETES_SERVICE_PORT"] = facts["KUBERNETES_SERVICE_PORT_HTTPS"] = str(port)
         self._ground = PodSandbox(node, pod, self._emit, facts)
         known = {status.name for status in node.runtime.list_containers(self._uid)}
         earlier, rerun = earlier_runs(pod, now)
