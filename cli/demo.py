@@ -24,6 +24,7 @@ from controlplane.kinds.apps.deployment import DEPLOYMENTS
 from controlplane.kinds.coordination.lease import LEASES
 from controlplane.kinds.core.pod.resource import PODS
 from controlplane.local.control import ask
+from controlplane.local.nodes import connect_to_pod
 from kvstore.base.clock import Clock, SystemClock
 from kvstore.base.tasks import Supervisor
 from kvstore.client.client import Client, ClientTls
@@ -98,7 +99,7 @@ class Demo:
         )
         self.tally = Tally()
         self.tasks = Supervisor("demo")
-        self.pods: list[tuple[str, str]] = []
+        self.pods: list[tuple[str, str, str]] = []
         self.begun = clock.monotonic()
 
     def say(self, text: str) -> None:
@@ -110,7 +111,7 @@ class Demo:
         self.say(f"deploying {_NAME}: a web server of 3 replicas")
         await apply_one(self.api, DEPLOYMENTS, manifest(3), "default")
         self.pods = await self.wait_ready(3)
-        for name, ip in self.pods:
+        for name, ip, _ in self.pods:
             self.say(f"  {name} serves on http://{ip}:{_PORT}")
         pids = await self.pod_ids()
         self.tasks.start(self.write(), "writes", eternal=True)
@@ -217,9 +218,11 @@ class Demo:
         turn = 0
         while True:
             turn += 1
-            name, ip = self.pods[turn % len(self.pods)]
+            name, ip, node = self.pods[turn % len(self.pods)]
             try:
-                status, _ = await http_get(ip, _PORT, "/", timeout_seconds=1.0)
+                async with asyncio.timeout(1.0):
+                    way = await connect_to_pod(self.layout.state_dir, node, ip, _PORT)
+                status, _ = await http_get(ip, _PORT, "/", timeout_seconds=1.0, connected=way)
                 if status == 200:
                     self.tally.requests += 1
                 else:
@@ -228,17 +231,17 @@ class Demo:
                 self.tally.failed.append(f"{name}: {error or type(error).__name__}")
             await self.clock.sleep(0.02)
 
-    async def wait_ready(self, count: int) -> list[tuple[str, str]]:
-        """(name, IP) of the demo's ready pods, once there are `count`."""
+    async def wait_ready(self, count: int) -> list[tuple[str, str, str]]:
+        """(name, IP, node) of the demo's ready pods, once there are `count`."""
         deadline = self.clock.monotonic() + 30
-        ready: list[tuple[str, str]] = []
+        ready: list[tuple[str, str, str]] = []
         while self.clock.monotonic() < deadline:
             try:
                 pods = (await self.api.list(PODS, "default", label_selector=f"app={_NAME}")).items
             except (APIError, TransportError):
                 pods = []
             ready = [
-                (pod["metadata"]["name"], pod["status"]["podIP"])
+                (pod["metadata"]["name"], pod["status"]["podIP"], pod["spec"]["nodeName"])
                 for pod in pods
                 if any(
                     c["type"] == "Ready" and c["status"] == "True"

@@ -1,9 +1,11 @@
-"""Ends what outlives a kubelet: the spawners of nodes whose containers run in namespaces."""
+"""Nodes whose containers run in namespaces, seen from outside: the way to their pods, and their end."""
 
+import asyncio
+import socket
 from collections.abc import Iterable
 from pathlib import Path
 
-from controlplane.kubelet.runtimes.namespaces.connection import end_node
+from controlplane.kubelet.runtimes.namespaces.connection import end_node, node_socket
 
 FABRIC = "fabric"
 
@@ -16,6 +18,23 @@ def node_folder(state_dir: Path, name: str) -> Path:
 def fabric_folder(state_dir: Path) -> Path:
     """What the nodes of a cluster share."""
     return state_dir / FABRIC
+
+
+async def connect_to_pod(state_dir: Path, node: str, address: str, port: int) -> socket.socket:
+    """A connection to a pod's port, whatever network the pod has. Raises OSError."""
+    folder = node_folder(state_dir, node)
+    try:
+        made = node_socket(folder)
+    except OSError:
+        # No spawner: pods of that node have addresses of this machine.
+        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        made.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(made, (address, port))
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 def end_nodes(state_dir: Path, names: Iterable[str]) -> None:

@@ -49,7 +49,7 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Port = 10250
     """The agent's HTTPS port, on the node's own address."""
     health_port: Port = 10248
-    runtime: Literal["process", "namespaces", "auto"] = "process"
+    runtime: Literal["process", "namespaces", "auto"] = "auto"
     """How containers run: as child processes, or in namespaces of the kernel; "auto" = the better that works."""
     max_pods: Annotated[int, msgspec.Meta(ge=1, le=250)] = 110
     capacity: dict[str, str] = {}

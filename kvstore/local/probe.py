@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
 
 
@@ -12,10 +13,17 @@ async def http_get(
     *,
     tls: ssl.SSLContext | None = None,
     timeout_seconds: float = 1.0,
+    connected: socket.socket | None = None,
 ) -> tuple[int, bytes]:
-    """GET over a connection of its own: (status, body up to 1 MiB). Raises OSError, TimeoutError or ValueError."""
+    """GET over a connection of its own: (status, body up to 1 MiB). Raises OSError, TimeoutError or ValueError.
+
+    `connected` is a connection to the place that was made by another way; it is closed afterwards.
+    """
     async with asyncio.timeout(timeout_seconds):
-        reader, writer = await asyncio.open_connection(host, port, ssl=tls)
+        if connected is None:
+            reader, writer = await asyncio.open_connection(host, port, ssl=tls)
+        else:
+            reader, writer = await asyncio.open_connection(sock=connected)
         try:
             writer.write(
                 f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()

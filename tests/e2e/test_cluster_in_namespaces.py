@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from controlplane.api.errors import APIError
 from controlplane.client.rest import RestClient
 from controlplane.kinds.core.config_map import CONFIG_MAPS
 from controlplane.kinds.core.pod.resource import PODS
+from controlplane.kinds.core.service import SERVICES
 from controlplane.kubelet.runtimes.namespaces.trial import refusal
 
 pytestmark = pytest.mark.e2e
@@ -63,7 +65,7 @@ def web(name: str, node: str) -> dict[str, Any]:
     container = {"name": "web", "image": "nginx", "readinessProbe": probe, "volumeMounts": [mount]}
     container["ports"] = [{"containerPort": 80}]
     return {
-        "metadata": {"name": name, "namespace": "default"},
+        "metadata": {"name": name, "namespace": "default", "labels": {"app": "web"}},
         "spec": {
             "nodeName": node,
             "containers": [container],
@@ -83,6 +85,38 @@ def marked(folder: Path) -> list[str]:
         if str(folder) in line:
             found.append(line)
     return found
+
+
+async def self_service(client: RestClient) -> None:
+    """A pod asks a Service by its name, and the API servers by theirs."""
+    selector = {"selector": {"app": "web"}, "ports": [{"port": 8080, "targetPort": 80}]}
+    service = {"metadata": {"name": "web", "namespace": "default"}, "spec": selector}
+    await client.create(SERVICES, service)
+    script = (
+        "import time, ssl, urllib.request as u\n"
+        "def until(get):\n"
+        "    for _ in range(300):\n"
+        "        try: return get()\n"
+        "        except OSError as e: print(e, flush=True); time.sleep(0.1)\n"
+        "assert until(lambda: u.urlopen('http://web:8080/', timeout=2).read()) == b'hi'\n"
+        "away = ssl._create_unverified_context()\n"
+        "url = 'https://kubernetes.default.svc.cluster.local/version'\n"
+        "assert b'gitVersion' in until(lambda: u.urlopen(url, timeout=2, context=away).read())\n"
+    )
+    pod = {
+        "metadata": {"name": "client", "namespace": "default"},
+        "spec": {
+            "restartPolicy": "Never",
+            "containers": [{"name": "c", "image": "python", "command": ["python3", "-c", script]}],
+        },
+    }
+    await client.create(PODS, pod)
+    phase = ""
+    async with asyncio.timeout(SECONDS):
+        while phase not in ("Succeeded", "Failed"):
+            await asyncio.sleep(0.1)
+            phase = (await client.get(PODS, "client", "default"))["status"].get("phase", "")
+    assert phase == "Succeeded"
 
 
 async def test_port_80_twice_on_a_node_and_across_nodes(folder: Path) -> None:
@@ -116,6 +150,8 @@ async def test_port_80_twice_on_a_node_and_across_nodes(folder: Path) -> None:
             )  # fmt: skip
             said, _ = await asyncio.wait_for(process.communicate(), SECONDS)
             assert said == b"hi"
+        if shutil.which("nft"):
+            await self_service(client)
     finally:
         await client.close()
     spawners = [line for line in marked(folder) if "spawner" in line]

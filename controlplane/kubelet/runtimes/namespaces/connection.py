@@ -173,6 +173,18 @@ def namespaces_of(root: Path) -> dict[str, int]:
     return dict(zip(message["kinds"], descriptors, strict=True))
 
 
+def node_socket(root: Path) -> socket.socket:
+    """A TCP socket, non-blocking, of a node's own network, from which all pods are reached. Raises OSError."""
+    with wire.connect(root) as connected:
+        wire.send(connected, {"id": 0, "do": "node_socket"})
+        message, descriptors = wire.receive(connected)
+    if "error" in message:
+        raise OSError(message["error"])
+    made = socket.socket(fileno=descriptors[0])
+    made.setblocking(False)
+    return made
+
+
 def end_node(root: Path, timeout_seconds: float = 10.0) -> bool:
     """End the spawner of `root` with all it runs, and wait for that; false if there is none."""
     try:

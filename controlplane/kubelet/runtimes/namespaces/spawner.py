@@ -270,6 +270,11 @@ class Spawner:
         finally:
             made.close()
 
+    def _do_node_socket(self, message: Message, reply: Reply) -> None:
+        """A TCP socket of the node's own network, from which all pods are reached."""
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as made:
+            reply({}, (made.fileno(),))
+
     def _do_listen(self, message: Message, reply: Reply) -> None:
         """A listening socket at an address of the node's own network, which gets the address for that."""
         network.add_node_address(message["address"])
