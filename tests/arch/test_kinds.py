@@ -2,12 +2,17 @@
 
 import importlib
 import pkgutil
+from pathlib import Path
 
 import pytest
 
 import controlplane.kinds
 from controlplane.api.kind import Kind
 from controlplane.kinds.catalog import BUILT_IN
+
+TESTS = Path(__file__).parents[1] / "unit/controlplane/kinds"
+# Answers of the original to kinds that have no module of tests of their own, in one form.
+RECORDED = TESTS / "recorded"
 
 # Modules with a KIND that only occurs as the body of a subresource, and is not served by itself.
 BODIES = {
@@ -35,6 +40,24 @@ def _kinds() -> dict[str, Kind]:
 def test_every_kind_stands_in_its_group_once(name: str, kind: Kind) -> None:
     count = sum(one is kind for one in BUILT_IN)
     assert count == (0 if name in BODIES else 1)
+
+
+def _stored() -> list[str]:
+    """All but bodies and reviews: those are questions, whose tests stand with their answers."""
+    return sorted(
+        name
+        for name, kind in _kinds().items()
+        if name not in BODIES and kind.resource.verbs != ("create",)
+    )
+
+
+@pytest.mark.parametrize("name", _stored())
+def test_every_kind_has_tests(name: str) -> None:
+    """`test_<kind>.py` or a table `recorded/<kind>.json`; for a kind with a folder, a folder of that name."""
+    group, *path = name.removeprefix("controlplane.kinds.").removesuffix(".kind").split(".")
+    kind, folder = "_".join(path), TESTS / group
+    places = (folder / f"test_{kind}.py", folder / kind, RECORDED / f"{kind}.json")
+    assert any(place.exists() for place in places), f"no tests for {name}"
 
 
 def test_no_kind_is_listed_without_a_file() -> None:

@@ -1,4 +1,4 @@
-"""What the API server says to objects of core and apps; answers of Kubernetes 1.36 to the same requests.
+"""What the API server says to objects of core, apps, coordination and rbac: as Kubernetes 1.36 to the same requests.
 
 Rows in recorded/ are base, field, value (`<absent>`: the field is taken away), the causes; for tables object, status,
 cells.
@@ -12,6 +12,8 @@ import pytest
 
 FOLDER = Path(__file__).parent / "recorded"
 MODULES = {
+    "cluster_role": "controlplane.kinds.rbac.cluster_role",
+    "cluster_role_binding": "controlplane.kinds.rbac.cluster_role_binding",
     "config_map": "controlplane.kinds.core.config_map",
     "deployment": "controlplane.kinds.apps.deployment",
     "endpoints": "controlplane.kinds.core.endpoints",
@@ -20,6 +22,8 @@ MODULES = {
     "namespace": "controlplane.kinds.core.namespace",
     "node": "controlplane.kinds.core.node",
     "replica_set": "controlplane.kinds.apps.replica_set",
+    "role": "controlplane.kinds.rbac.role",
+    "role_binding": "controlplane.kinds.rbac.role_binding",
     "secret": "controlplane.kinds.core.secret",
     "service": "controlplane.kinds.core.service",
     "service_account": "controlplane.kinds.core.service_account",
