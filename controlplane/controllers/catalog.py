@@ -16,6 +16,8 @@ from controlplane.controllers.job import reconciler as job
 from controlplane.controllers.namespace import reconciler as namespace
 from controlplane.controllers.nodelifecycle import reconciler as nodelifecycle
 from controlplane.controllers.podgc import reconciler as podgc
+from controlplane.controllers.pvcprotection import reconciler as pvcprotection
+from controlplane.controllers.pvprotection import reconciler as pvprotection
 from controlplane.controllers.replicaset import reconciler as replicaset
 from controlplane.controllers.replicationcontroller import reconciler as replicationcontroller
 from controlplane.controllers.rootca import reconciler as rootca
@@ -35,6 +37,8 @@ CONTROLLERS: tuple[Descriptor[Any], ...] = (
     namespace.DESCRIPTOR,
     nodelifecycle.DESCRIPTOR,
     podgc.DESCRIPTOR,
+    pvcprotection.DESCRIPTOR,
+    pvprotection.DESCRIPTOR,
     replicaset.DESCRIPTOR,
     replicationcontroller.DESCRIPTOR,
     rootca.DESCRIPTOR,

@@ -28,6 +28,7 @@ from controlplane.apiserver.admission.plugins.persistent_volume_claim_resize imp
 from controlplane.apiserver.admission.plugins.priority import Priority
 from controlplane.apiserver.admission.plugins.runtime_class import RuntimeClass
 from controlplane.apiserver.admission.plugins.service_account import ServiceAccount
+from controlplane.apiserver.admission.plugins.storage_object_in_use import StorageObjectInUse
 from controlplane.apiserver.authz.interface import Authorizer
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.lookup import Lookup
@@ -72,6 +73,7 @@ PLUGINS = (
         ),
     ),
     Entry("DefaultStorageClass", lambda at: DefaultStorageClass(at.lookup)),
+    Entry("StorageObjectInUseProtection", lambda at: StorageObjectInUse()),
     Entry("PersistentVolumeClaimResize", lambda at: PersistentVolumeClaimResize(at.lookup)),
     Entry("RuntimeClass", lambda at: RuntimeClass(at.lookup)),
     Entry("CertificateApproval", lambda at: CertificateApproval(at.authorizer)),

@@ -1,4 +1,5 @@
-"""What a new cluster begins with, made by whichever server comes first: four namespaces, the API's Service, roles.
+"""What a new cluster begins with, made by whichever server comes first: namespaces, the API's Service, roles,
+priorities, flow control, the list of groups.
 
 Each creation is idempotent, so all servers may do it at once; without a store it is tried until there is one.
 """
@@ -11,7 +12,7 @@ from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.strategy import DeleteOptions
 from controlplane.apiserver.authz.rbac import policy
-from controlplane.apiserver.bootstrap import rbac
+from controlplane.apiserver.bootstrap import defaults, rbac
 from controlplane.apiserver.registry.allocation.ranges import first_address
 from controlplane.apiserver.requests.context import LOOPBACK, WriteContext
 from controlplane.apiserver.served import Parts
@@ -22,7 +23,6 @@ from controlplane.kinds.rbac.cluster_role import CLUSTER_ROLES
 from controlplane.kinds.rbac.cluster_role_binding import CLUSTER_ROLE_BINDINGS
 from controlplane.kinds.rbac.role import ROLES
 from controlplane.kinds.rbac.role_binding import ROLE_BINDINGS
-from controlplane.kinds.scheduling.priority_class import PRIORITY_CLASSES
 from kvstore.base.backoff import Backoff
 from kvstore.base.log import get_logger
 
@@ -32,20 +32,6 @@ _RBAC = (CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS, ROLES, ROLE_BINDINGS)
 _BY_KIND = {resource.kind: resource for resource in _RBAC}
 # Writes under way together; the store syncs those that come at once with one fsync.
 _AT_ONCE = 32
-# What the cluster's own pods name. The texts are shown by kubectl.
-_PRIORITIES = (
-    (
-        "system-node-critical",
-        2_000_001_000,
-        "Used for system critical pods that must not be moved from their current node.",
-    ),
-    (
-        "system-cluster-critical",
-        2_000_000_000,
-        "Used for system critical pods that must run in the cluster, but can be moved to another "
-        "node if necessary.",
-    ),
-)
 _SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 log = get_logger(__name__)
@@ -78,18 +64,8 @@ async def _once(parts: Parts) -> None:
         await services.get("default", "kubernetes")
     except errors.NotFound:
         await _create(parts, SERVICES, "default", _api_service(parts), context)
-    for name, value, description in _PRIORITIES:
-        await _make_priority_class(parts, name, value, description)
+    await defaults.make(parts, _create)
     await _reconcile_roles(parts)
-
-
-async def _make_priority_class(parts: Parts, name: str, value: int, description: str) -> None:
-    try:
-        await parts.registries[PRIORITY_CLASSES].get("", name)
-    except errors.NotFound:
-        context = WriteContext(PRIORITY_CLASSES.group_version, LOOPBACK, manager=_MANAGER)
-        made = {"metadata": {"name": name}, "value": value, "description": description}
-        await _create(parts, PRIORITY_CLASSES, "", made, context)
 
 
 async def _reconcile_roles(parts: Parts) -> None:

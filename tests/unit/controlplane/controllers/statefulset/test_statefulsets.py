@@ -95,7 +95,7 @@ async def test_a_failed_pod_is_made_again(make_world):
 
 
 async def test_claims_go_by_the_retention_policy(make_world):
-    async with make_world(ONLY) as world:
+    async with make_world(f"{ONLY},pvc-protection") as world:
         claim = {
             "metadata": {"name": "data"},
             "spec": {

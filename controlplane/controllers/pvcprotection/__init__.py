@@ -1,0 +1,1 @@
+"""Claims that end only when no pod uses them."""

@@ -1,0 +1,1 @@
+"""Volumes that end only when no claim holds them."""
