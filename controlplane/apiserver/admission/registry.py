@@ -25,6 +25,7 @@ from controlplane.apiserver.admission.plugins.node_restriction import NodeRestri
 from controlplane.apiserver.admission.plugins.persistent_volume_claim_resize import (
     PersistentVolumeClaimResize,
 )
+from controlplane.apiserver.admission.plugins.pod_security import PodSecurity
 from controlplane.apiserver.admission.plugins.priority import Priority
 from controlplane.apiserver.admission.plugins.runtime_class import RuntimeClass
 from controlplane.apiserver.admission.plugins.service_account import ServiceAccount
@@ -65,6 +66,7 @@ PLUGINS = (
         lambda at: ServiceAccount(at.lookup, at.clock, at.rng, has_tokens=at.has_tokens),
     ),
     Entry("NodeRestriction", lambda at: NodeRestriction(at.lookup), is_default=False),
+    Entry("PodSecurity", lambda at: PodSecurity(at.lookup)),
     Entry("Priority", lambda at: Priority(at.lookup)),
     Entry(
         "DefaultTolerationSeconds",
