@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from controlplane.apiserver.admission.interface import Plugin
+from controlplane.apiserver.admission.plugins.always_pull_images import AlwaysPullImages
 from controlplane.apiserver.admission.plugins.certificate_approval import CertificateApproval
 from controlplane.apiserver.admission.plugins.certificate_signing import CertificateSigning
 from controlplane.apiserver.admission.plugins.certificate_subject_restriction import (
@@ -18,6 +19,15 @@ from controlplane.apiserver.admission.plugins.default_ingress_class import Defau
 from controlplane.apiserver.admission.plugins.default_storage_class import DefaultStorageClass
 from controlplane.apiserver.admission.plugins.default_toleration_seconds import (
     DefaultTolerationSeconds,
+)
+from controlplane.apiserver.admission.plugins.deny_service_external_ips import (
+    DenyServiceExternalIPs,
+)
+from controlplane.apiserver.admission.plugins.extended_resource_toleration import (
+    ExtendedResourceToleration,
+)
+from controlplane.apiserver.admission.plugins.limit_pod_hard_anti_affinity_topology import (
+    LimitPodHardAntiAffinityTopology,
 )
 from controlplane.apiserver.admission.plugins.limit_ranger import LimitRanger
 from controlplane.apiserver.admission.plugins.namespace_lifecycle import NamespaceLifecycle
@@ -60,12 +70,18 @@ class Entry:
 
 PLUGINS = (
     Entry("NamespaceLifecycle", lambda at: NamespaceLifecycle(at.lookup)),
+    Entry(
+        "LimitPodHardAntiAffinityTopology",
+        lambda at: LimitPodHardAntiAffinityTopology(),
+        is_default=False,
+    ),
     Entry("LimitRanger", lambda at: LimitRanger(at.lookup)),
     Entry(
         "ServiceAccount",
         lambda at: ServiceAccount(at.lookup, at.clock, at.rng, has_tokens=at.has_tokens),
     ),
     Entry("NodeRestriction", lambda at: NodeRestriction(at.lookup), is_default=False),
+    Entry("AlwaysPullImages", lambda at: AlwaysPullImages(), is_default=False),
     Entry("PodSecurity", lambda at: PodSecurity(at.lookup)),
     Entry("Priority", lambda at: Priority(at.lookup)),
     Entry(
@@ -74,6 +90,7 @@ PLUGINS = (
             at.config.not_ready_toleration_seconds, at.config.unreachable_toleration_seconds
         ),
     ),
+    Entry("ExtendedResourceToleration", lambda at: ExtendedResourceToleration(), is_default=False),
     Entry("DefaultStorageClass", lambda at: DefaultStorageClass(at.lookup)),
     Entry("StorageObjectInUseProtection", lambda at: StorageObjectInUse()),
     Entry("PersistentVolumeClaimResize", lambda at: PersistentVolumeClaimResize(at.lookup)),
@@ -82,6 +99,7 @@ PLUGINS = (
     Entry("CertificateSigning", lambda at: CertificateSigning(at.authorizer)),
     Entry("CertificateSubjectRestriction", lambda at: CertificateSubjectRestriction()),
     Entry("DefaultIngressClass", lambda at: DefaultIngressClass(at.lookup)),
+    Entry("DenyServiceExternalIPs", lambda at: DenyServiceExternalIPs(), is_default=False),
 )
 NAMES = tuple(entry.name for entry in PLUGINS)
 
