@@ -119,6 +119,10 @@ def command_tree(asked: str = "") -> "typer.Typer":
         app.add_typer(
             ctl, name="ctl", help="A small kubectl: get, apply, delete, scale, logs, events."
         )
+    if asked == "image" or everything:
+        from cli.image import app as image
+
+        app.add_typer(image, name="image", help="Images for pods: load, build, ls, rm.")
     if asked == "demo" or everything:
         from cli.demo import register as register_demo
 

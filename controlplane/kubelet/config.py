@@ -36,6 +36,7 @@ class KubeletConfig:
     images_file: str | None = option(
         None, "more images: name -> command", flag="--images", metavar="FILE.json"
     )
+    image_store: str = option("", "a folder of loaded images, which nodes of one machine share")
     container_runtime: str = option(
         "process", f"{', '.join(offer.name for offer in OFFERS)}, or {AUTO}: the first that works"
     )

@@ -380,6 +380,7 @@ class _Builder:
             "--hostname-override", node.name,
             "--root-dir", str(node_folder(self.layout.state_dir, node.name)),
             "--container-runtime", node.runtime,
+            "--image-store", str(self.layout.state_dir / "images"),
             "--fabric-dir", str(fabric_folder(self.layout.state_dir)),
             "--api-gateway", "{}:{}".format(*API_SERVICE),
             "--node-dns", "{}:{}".format(*DNS_SERVICE),

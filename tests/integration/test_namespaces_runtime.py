@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -350,3 +351,39 @@ async def test_pods_of_two_nodes_reach_each_other(tmp_path: Path) -> None:
             await node.close()
         for name in ("n1", "n2", "fabric"):
             end_node(tmp_path / name)
+
+
+def static_busybox() -> str:
+    """A program that needs no library, to make an image of."""
+    found = shutil.which("busybox")
+    if found is None or b"ld-linux" in Path(found).read_bytes():
+        pytest.skip("no static busybox to make an image of (Debian: busybox-static)")
+    return found
+
+
+async def test_unpacked_images_have_a_root_of_their_own(node: Node, tmp_path: Path) -> None:
+    busybox = static_busybox()
+    root = tmp_path / "rootfs"
+    (root / "bin").mkdir(parents=True)
+    (root / "etc").mkdir()
+    shutil.copy(busybox, root / "bin/busybox")
+    (root / "bin/sh").symlink_to("busybox")
+    (root / "etc/passwd").write_text("app:x:1000:1000::/home/app:/bin/sh\n")
+    (root / "var").mkdir()
+    (root / "var/run").symlink_to("/run")
+    box = await node.pod()
+    volume = tmp_path / "secret"
+    volume.mkdir()
+    (volume / "token").write_text("t0ken")
+    mounts = (Mount("s", str(volume), "/var/run/secrets/x", read_only=True),)
+    script = "busybox cat /run/secrets/x/token; echo; busybox ls /; echo x > /made; busybox id -u"
+    code, said = await node.result(
+        box, script, rootfs=str(root), mounts=mounts, env={"PATH": "/bin"}, image_user="0"
+    )
+    assert code == 0, said
+    lines = said.splitlines()
+    assert lines[0] == "t0ken"
+    assert "usr" not in lines, "nothing of the machine is there"
+    assert lines[-1] == "0"
+    assert not (root / "made").exists(), "an image is never written"
+    assert not (root / "run").exists()

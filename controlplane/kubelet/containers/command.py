@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from controlplane.kubelet.images.catalog import Image
+from controlplane.kubelet.images.image import Image
 
 Object = Mapping[str, Any]
 

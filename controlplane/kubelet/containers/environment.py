@@ -7,7 +7,7 @@ from typing import Any
 from controlplane.kubelet.containers.command import expand
 from controlplane.kubelet.containers.downward import field_value, resource_value
 from controlplane.kubelet.containers.references import ConfigError, References, read_data
-from controlplane.kubelet.images.catalog import Image
+from controlplane.kubelet.images.image import Image
 
 Object = Mapping[str, Any]
 

@@ -1,42 +1,21 @@
-"""Image names to commands. There is no registry: what is not named here or by `--images` does not exist.
+"""Image names to what runs. There is no registry: what is not loaded, built in or named by `--images` does not exist.
 
 A name matches without its registry and tag (`docker.io/library/nginx:1.14.2` is `nginx`). A name that is an absolute
 path or a `file://` URL stands for a local folder; the pod's command says what to run in it.
 """
 
-import hashlib
 import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from controlplane.kubelet.images.image import Image
+from controlplane.kubelet.images.store import ImageStore
+
 _WEB = str(Path(__file__).with_name("web.py"))
 _PAUSE = 'trap "exit 0" TERM INT; while :; do sleep 86400 & wait $!; done'
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """What an image stands for; as with real images, a pod's command replaces both lists."""
-
-    name: str
-    entrypoint: tuple[str, ...] = ()
-    arguments: tuple[str, ...] = ()
-    workdir: str = ""
-    root: str = ""
-    """A folder of this machine to run in."""
-    rootfs: str = ""
-    """Where the image is unpacked; "" for one that stands for programs of this machine."""
-    user: str = ""
-    env: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def id(self) -> str:
-        """A digest of the meaning, in the form clients expect."""
-        text = json.dumps([self.name, self.entrypoint, self.arguments, self.workdir, self.root])
-        return f"{self.name}@sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 BUILT_IN: Mapping[str, Image] = {
@@ -57,8 +36,11 @@ class ImageCatalogError(ValueError):
 class ImageCatalog:
     """The images of this node."""
 
-    def __init__(self, extra: Mapping[str, Image] | None = None) -> None:
+    def __init__(
+        self, extra: Mapping[str, Image] | None = None, store: ImageStore | None = None
+    ) -> None:
         self._images = {**BUILT_IN, **(extra or {})}
+        self._store = store
 
     @property
     def names(self) -> list[str]:
@@ -70,6 +52,9 @@ class ImageCatalog:
         folder = reference.removeprefix("file://")
         if folder.startswith("/"):
             return Image(folder, root=folder) if os.path.isdir(folder) else None
+        loaded = self._store.find(reference) if self._store is not None else None
+        if loaded is not None:
+            return loaded
         exact = self._images.get(reference)
         return exact or self._images.get(short_name(reference))
 
@@ -79,17 +64,18 @@ def short_name(reference: str) -> str:
     return reference.partition("@")[0].rpartition("/")[2].partition(":")[0]
 
 
-def load_catalog(path: str | None) -> ImageCatalog:
-    """The built-in images and those of a JSON file `{name: {"command": [...], ...}}`."""
+def load_catalog(path: str | None, store: ImageStore | None = None) -> ImageCatalog:
+    """What `store` holds, the built-in images, and those of a JSON file `{name: {"command": [...], ...}}`."""
     if path is None:
-        return ImageCatalog()
+        return ImageCatalog(store=store)
     try:
         document = json.loads(Path(path).read_text())
     except (OSError, ValueError) as problem:
         raise ImageCatalogError(f"--images {path}: {problem}") from problem
     if not isinstance(document, dict):
         raise ImageCatalogError(f"--images {path}: expected an object of name -> image")
-    return ImageCatalog({name: _read(path, name, entry) for name, entry in document.items()})
+    extra = {name: _read(path, name, entry) for name, entry in document.items()}
+    return ImageCatalog(extra, store)
 
 
 def _read(path: str, name: str, entry: Any) -> Image:

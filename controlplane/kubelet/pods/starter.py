@@ -15,13 +15,14 @@ from controlplane.kubelet.containers.environment import container_env
 from controlplane.kubelet.containers.mounts import container_mounts
 from controlplane.kubelet.containers.references import ConfigError
 from controlplane.kubelet.containers.security import check_not_root, limits_of, privileges_of
-from controlplane.kubelet.images.catalog import Image
+from controlplane.kubelet.images.image import Image
 from controlplane.kubelet.pods.node import Node
 from controlplane.kubelet.pods.plan import BACKOFF_FIRST_SECONDS, BACKOFF_MAX_SECONDS, Blocked
 from controlplane.kubelet.runtimes.interface import (
     ContainerConfig,
     ContainerRuntimeError,
     ContainerStatus,
+    Feature,
     LogOptions,
     Mount,
     Sandbox,
@@ -57,6 +58,13 @@ class ContainerStarter:
         name = container["name"]
         image = self._find_image(container)
         if image is None:
+            return False
+        if image.rootfs and Feature.ROOTFS not in self._node.runtime.features:
+            text = (
+                f"the runtime {self._node.runtime.name!r} of this node cannot run unpacked images"
+            )
+            self._block(name, "CreateContainerError", text, CONFIG_RETRY_SECONDS)
+            self._emit("Warning", "Failed", f"Error: {text}")
             return False
         try:
             check_not_root(pod, container, image.user)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from controlplane.kubelet.containers.command import command_line, expand
-from controlplane.kubelet.images.catalog import Image
+from controlplane.kubelet.images.image import Image
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from controlplane.kubelet.containers.environment import container_env
 from controlplane.kubelet.containers.references import ConfigError, Token, TokenRequest
-from controlplane.kubelet.images.catalog import Image
+from controlplane.kubelet.images.image import Image
 
 POD: dict[str, Any] = {
     "metadata": {"name": "p", "namespace": "ns", "uid": "u", "labels": {"app": "x"}},

@@ -1,0 +1,1 @@
+"""Images as others make them: OCI layouts and Docker's archives, read and unpacked. No network."""
