@@ -2,12 +2,10 @@
 
 As in etcd, a directory that was used before wins over `--initial-cluster`. One that clearly belongs to somebody else
 is refused: another name, and none of the flags' peer URLs (etcd would silently join that other cluster) or those of
-another member (volumes were swapped). So is one that holds a real etcd's data: an empty store beside it would look like
-the loss of everything.
+another member (volumes were swapped). What a real etcd left there is taken in first (`kvstore.takeover`).
 """
 
 import os
-import shlex
 import stat
 from pathlib import Path
 
@@ -23,7 +21,6 @@ from kvstore.raft.replicator import DamagedData
 
 log = get_logger("kvstore.bootstrap")
 
-_ETCDS_FOLDER = "member"
 _OWN_FILES = (identities.FILE_NAME, "lock", "log", "snapshots", FIXTURES, "lost+found")
 """Beginnings of names, for a file is written aside under a longer one. The last is made by file systems."""
 
@@ -43,7 +40,6 @@ def settle(config: MemberConfig) -> MemberConfig:
     except OSError as error:
         raise StartError(f"--data-dir: cannot use {config.data_dir}: {error.strerror}") from error
     if found is None:
-        _refuse_etcds_data(config)
         if config.force_new_cluster:
             found = _identity_of(config)
         else:
@@ -127,44 +123,6 @@ def _has_log(directory: Path) -> bool:
 
 def _identity_of(config: MemberConfig) -> Identity:
     return Identity(config.member_id, config.cluster_id, config.name, dict(config.peer_urls))
-
-
-def _refuse_etcds_data(config: MemberConfig) -> None:
-    """An etcd's folder is recognized by `member/`, which this store never makes. Raises StartError."""
-    database = config.data_dir / _ETCDS_FOLDER / "snap" / "db"
-    if not database.parent.parent.is_dir():
-        return
-    reason = f"--data-dir: {config.data_dir} holds the data of an etcd ({database.parent.parent})"
-    if not database.is_file():
-        raise StartError(
-            f"{reason}, but no {database}: move the folder away, or give this member another one"
-        )
-    raise StartError(
-        f"{reason}, which this member would not read. If that etcd was stopped in order, go on with its data by: "
-        f"{_takeover(config, database)}"
-    )
-
-
-def _takeover(config: MemberConfig, database: Path) -> str:
-    """The commands after which the same start of this member goes on with an etcd's data."""
-    folder = config.data_dir
-    aside = folder.with_name(folder.name + ".etcd")
-    names = {member_id: name for name, member_id in config.peer_names.items()}
-    cluster = ",".join(
-        f"{names[member_id]}={url}" for member_id, urls in config.peer_urls.items() for url in urls
-    )
-    words = [
-        *("quorate", "kv", "snapshot", "restore", str(aside / database.relative_to(folder))),
-        "--skip-hash-check",
-        *("--name", config.name),
-        *("--initial-cluster", cluster),
-        *("--initial-cluster-token", config.cluster_token),
-        *("--initial-advertise-peer-urls", ",".join(config.peer_urls[config.member_id])),
-        *("--data-dir", str(folder)),
-    ]
-    if config.wal_dir is not None:
-        words += ["--wal-dir", str(config.wal_dir)]
-    return f"{shlex.join(('mv', str(folder), str(aside)))} && {shlex.join(words)}"
 
 
 def _check_is_ours(config: MemberConfig, found: Identity) -> None:

@@ -50,6 +50,7 @@ from kvstore.service.expiry import LeaseClock
 from kvstore.service.guard import SYSTEM, Guard
 from kvstore.service.proposer import ProposalLimits, Proposer
 from kvstore.service.watch.hub import WatchHub
+from kvstore.takeover import take_in
 from kvstore.upkeep import Upkeep
 from kvstore.wire.engine import Listen, ListenError
 from kvstore.wire.fronts import make_front
@@ -182,6 +183,7 @@ class Node:
         """Start all parts in order. Raises StartError, ListenError or ReplicationError; then call `stop`."""
         self._check_addresses()
         self._lock.acquire()
+        take_in(self._config)
         prepare_directories(self._config)
         record(self._config)
         # What cannot load its log has no state to ask for, and nothing to leave in order.

@@ -61,7 +61,7 @@ def snapshot_status(path: Path) -> SnapshotStatus:
     """What is in a saved snapshot, a member's own one, or the newest of a data directory. Raises RestoreError."""
     file = _newest_in(path) if path.is_dir() else path
     if _is_framed(file):
-        store = _read(file, skip_hash_check=False).store
+        store = read_state(file, skip_hash_check=False).store
         total = sum(1 for _ in store.all_versions())
         return SnapshotStatus(store.digest(), store.revision, total, file.stat().st_size)
     with _opened(file, skip_hash_check=not _has_hash(file)) as reader:
@@ -110,7 +110,7 @@ def restore(
     _require_empty(data_dir, "data-dir")
     if wal_dir is not None:
         _require_empty(wal_dir, "wal-dir")
-    state = _read(path, skip_hash_check=skip_hash_check)
+    state = read_state(path, skip_hash_check=skip_hash_check)
     ids = {one: member_id_of(urls, token) for one, urls in members.items()}
     if len(set(ids.values())) != len(ids):
         raise RestoreError("--initial-cluster: two members have the same URLs")
@@ -120,12 +120,7 @@ def restore(
         name=name,
         peer_urls={ids[one]: urls for one, urls in members.items()},
     )
-    # Names and addresses of the old members mean nothing now; each new one says its own at its first start.
-    state.members = {}
-    state.peer_urls = {}
-    state.downgrade = ""
-    state.applied_index = max(state.applied_index, _FIRST_INDEX)
-    _write(state, data_dir, wal_dir, identity)
+    write_member(state, data_dir, wal_dir, identity)
     return identity
 
 
@@ -134,7 +129,15 @@ def _require_empty(directory: Path, flag: str) -> None:
         raise RestoreError(f'{flag} "{directory}" not empty or could not be read')
 
 
-def _write(state: states.State, data_dir: Path, wal_dir: Path | None, identity: Identity) -> None:
+def write_member(
+    state: states.State, data_dir: Path, wal_dir: Path | None, identity: Identity
+) -> None:
+    """Make `data_dir`, which holds nothing of this store, a member's that begins with `state`. Raises OSError."""
+    # Names and addresses of the old members mean nothing now; each new one says its own at its first start.
+    state.members = {}
+    state.peer_urls = {}
+    state.downgrade = ""
+    state.applied_index = max(state.applied_index, _FIRST_INDEX)
     files = Files()
     log_dir = data_dir / "log"
     snapshots = data_dir / "snapshots"
@@ -183,7 +186,8 @@ def _is_framed(path: Path) -> bool:
         raise RestoreError(f"{path}: {error.strerror}") from error
 
 
-def _read(path: Path, *, skip_hash_check: bool) -> states.State:
+def read_state(path: Path, *, skip_hash_check: bool) -> states.State:
+    """The state in a snapshot file, etcd's or a member's own. Raises RestoreError."""
     if not _is_framed(path):
         with _opened(path, skip_hash_check=skip_hash_check) as reader:
             return read_etcd_file(reader)

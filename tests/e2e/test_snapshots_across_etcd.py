@@ -221,7 +221,7 @@ def test_we_go_on_with_a_snapshot_of_etcd(
     assert answer["header"]["revision"] == expected["revision"] + 1
 
 
-def test_an_etcds_folder_is_refused_and_the_told_command_takes_it_over(
+def test_we_go_on_in_the_folder_of_an_etcd_that_was_alone(
     programs: ModuleType, member: Callable[..., Any], tools: tuple[str, str, str], tmp_path: Path
 ) -> None:
     etcd, etcdctl, _ = tools
@@ -229,18 +229,79 @@ def test_an_etcds_folder_is_refused_and_the_told_command_takes_it_over(
     with running_etcd(programs, etcd, etcdctl, tmp_path, data_dir) as theirs:
         fill(theirs)
         expected = contents(theirs)
+        # While it runs nobody else may have its data.
+        peer, client = (f"http://127.0.0.1:{port}" for port in programs.free_ports(2))
+        refused = member(
+            *(f"--data-dir={data_dir}", f"--initial-cluster=default={peer}"),
+            *(f"--initial-advertise-peer-urls={peer}", f"--listen-peer-urls={peer}"),
+            *(f"--listen-client-urls={client}", f"--advertise-client-urls={client}"),
+        ).start()
+        assert refused.exit_code() == 1
+        assert "that etcd still runs" in str(refused.said("failed to start etcd")["error"])
         # A clean end: etcd keeps what it wrote last in its log alone for a tenth of a second.
         theirs.stop()
     [port] = programs.free_ports(1)
     peer = f"http://127.0.0.1:{port}"
-    flags = (f"--data-dir={data_dir}", "--name=o", f"--initial-cluster=o={peer}")
-    refused = member(*flags, f"--initial-advertise-peer-urls={peer}").start()
+    one, ours = start_ours(programs, member, etcdctl, data_dir, peer)
+    assert one.said("the data of an etcd was taken in; its own files are used no more")
+    assert contents(ours) == expected
+    ours("--user=root:rootpw", "put", "more", "1")
+    one.stop()
+    _, ours = start_ours(programs, member, etcdctl, data_dir, peer)
+    assert "more" in ours("--user=root:rootpw", "get", "more")
+
+
+def test_we_go_on_in_the_folders_that_their_restore_makes(
+    programs: ModuleType, member: Callable[..., Any], tools: tuple[str, str, str], tmp_path: Path
+) -> None:
+    etcd, etcdctl, restorer = tools
+    saved = tmp_path / "s.db"
+    with running_etcd(programs, etcd, etcdctl, tmp_path, tmp_path / "old") as theirs:
+        for number in range(20):
+            theirs("put", f"k{number}", "v")
+        theirs("snapshot", "save", saved)
+    ports = programs.free_ports(6)
+    peers = {f"m{n}": f"http://127.0.0.1:{ports[n]}" for n in range(3)}
+    clients = {f"m{n}": f"http://127.0.0.1:{ports[n + 3]}" for n in range(3)}
+    cluster = ",".join(f"{name}={url}" for name, url in peers.items())
+    members = []
+    for name, peer in peers.items():
+        same = (f"--data-dir={tmp_path / name}", f"--name={name}", f"--initial-cluster={cluster}")
+        own = f"--initial-advertise-peer-urls={peer}"
+        run(restorer, "snapshot", "restore", saved, *same, own)
+        url = clients[name]
+        more = (f"--listen-client-urls={url}", f"--advertise-client-urls={url}")
+        members.append(member(*same, own, f"--listen-peer-urls={peer}", *more).start())
+    for one in members:
+        one.ready()
+    for url in clients.values():
+        assert Store(etcdctl, url).json("get", "", "--prefix", "--keys-only")["count"] == 20
+    Store(etcdctl, clients["m1"])("put", "new", "1")
+    assert "new" in Store(etcdctl, clients["m2"])("get", "new")
+
+
+def test_the_folder_of_one_of_several_is_refused_and_the_told_command_takes_it_over(
+    programs: ModuleType, member: Callable[..., Any], tools: tuple[str, str, str], tmp_path: Path
+) -> None:
+    etcd, etcdctl, _ = tools
+    data_dir = tmp_path / "data"
+    with running_etcd(programs, etcd, etcdctl, tmp_path, data_dir) as theirs:
+        theirs("put", "a", "1")
+        theirs.stop()
+    ports = programs.free_ports(3)
+    peer, client, other = (f"http://127.0.0.1:{port}" for port in ports)
+    flags = (
+        *(f"--data-dir={data_dir}", "--name=o", f"--initial-cluster=o={peer},p={other}"),
+        *(f"--initial-advertise-peer-urls={peer}", f"--listen-peer-urls={peer}"),
+        *(f"--listen-client-urls={client}", f"--advertise-client-urls={client}"),
+    )
+    refused = member(*flags).start()
     assert refused.exit_code() == 1
     error = str(refused.said("failed to start etcd")["error"])
-    assert "holds the data of an etcd" in error
-    assert sorted(one.name for one in data_dir.iterdir()) == ["member"]
-    command = error.partition("go on with its data by: ")[2]
+    assert "which may lack what the others acknowledged" in error
+    command = error.partition("all the same: ")[2]
     quorate = f"{shlex.quote(sys.executable)} -m cli"
     run("sh", "-c", command.replace("&& quorate", f"&& {quorate}"))
-    _, ours = start_ours(programs, member, etcdctl, data_dir, peer)
-    assert contents(ours) == expected
+    again = member(*flags).start()
+    programs.wait_for(lambda: again.said("now serving peer/client/metrics"), "it to serve")
+    assert "a\n1" in Store(etcdctl, client)("get", "a", "--consistency=s")

@@ -4,7 +4,6 @@ import datetime
 import errno
 import io
 import json
-import shlex
 import socket
 import ssl
 import sys
@@ -73,28 +72,6 @@ def test_the_folder_of_another_member_of_the_cluster_is_refused(tmp_path, name, 
             settle(swapped)
     else:
         assert settle(swapped).name == name
-
-
-def test_an_etcds_folder_is_refused_with_the_command_that_takes_it_over(tmp_path):
-    folder = tmp_path / "my data"
-    (folder / "member" / "snap").mkdir(parents=True)
-    with pytest.raises(StartError, match=r"but no .*/db: move the folder away"):
-        settle(config(folder))
-    (folder / "member" / "snap" / "db").touch()
-    with pytest.raises(StartError) as caught:
-        settle(config(folder, "a", 1, "--initial-cluster-token=t 1", f"--wal-dir={tmp_path}/w"))
-    _, _, command = str(caught.value).partition("go on with its data by: ")
-    assert shlex.split(command) == [
-        *("mv", str(folder), f"{folder}.etcd", "&&"),
-        *("quorate", "kv", "snapshot", "restore", f"{folder}.etcd/member/snap/db"),
-        *("--skip-hash-check", "--name", "a"),
-        *("--initial-cluster", "a=http://127.0.0.1:1,z=http://127.0.0.1:9"),
-        *("--initial-cluster-token", "t 1", "--initial-advertise-peer-urls", "http://127.0.0.1:1"),
-        *("--data-dir", str(folder), "--wal-dir", f"{tmp_path}/w"),
-    ]
-    # One that is ours as well is started; the rest is only told.
-    record(config(folder))
-    assert settle(config(folder)).name == "a"
 
 
 def test_foreign_files_are_told(tmp_path, capsys):
