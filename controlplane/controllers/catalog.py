@@ -10,6 +10,7 @@ from controlplane.controllers.deployment import reconciler as deployment
 from controlplane.controllers.endpoints import reconciler as endpoints
 from controlplane.controllers.endpointslice import reconciler as endpointslice
 from controlplane.controllers.endpointslicemirroring import reconciler as endpointslicemirroring
+from controlplane.controllers.ephemeralvolume import reconciler as ephemeralvolume
 from controlplane.controllers.framework.descriptor import Descriptor
 from controlplane.controllers.garbage import reconciler as garbage
 from controlplane.controllers.job import reconciler as job
@@ -32,6 +33,7 @@ CONTROLLERS: tuple[Descriptor[Any], ...] = (
     endpoints.DESCRIPTOR,
     endpointslice.DESCRIPTOR,
     endpointslicemirroring.DESCRIPTOR,
+    ephemeralvolume.DESCRIPTOR,
     garbage.DESCRIPTOR,
     job.DESCRIPTOR,
     namespace.DESCRIPTOR,

@@ -69,7 +69,8 @@ class Registry:
     def refuse(self, name: str, causes: list[Cause]) -> None:
         """Raise Invalid when there are causes."""
         if causes:
-            raise errors.Invalid.for_resource(self.resource, name, causes)
+            # Compat: under the group in which the object is stored.
+            raise errors.Invalid.for_resource(self.row, name, causes)
 
     def attributes(
         self,
