@@ -6,11 +6,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
+from cli.bench_api import WORKLOADS as API_WORKLOADS
+from cli.bench_api import Bench, target_of
 from cli.bench_check import CHECK_LOADS
 from cli.bench_cluster import OURS, StoreCluster, etcd_program
 from cli.bench_lifecycle import time_to_next_write
@@ -185,6 +188,62 @@ def failover(
         f"kill -9 of the leader to the next acknowledged write, {rounds} times: "
         f"median {median(seconds) * 1000:.0f} ms, worst {max(seconds) * 1000:.0f} ms"
     )
+
+
+@app.command()
+def api(
+    kubeconfig: Annotated[
+        Path, typer.Option(envvar="KUBECONFIG", help="Who and where; the current context.")
+    ],
+    against: Annotated[
+        Path | None, typer.Option(help="A kubeconfig of another API server, measured in turn.")
+    ] = None,
+    pid: Annotated[
+        list[int] | None, typer.Option("--pid", help="A process of the server: its CPU is shown.")
+    ] = None,
+    against_pid: Annotated[
+        list[int] | None, typer.Option("--against-pid", help="A process of the other server.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="A workload; again for more. [default: all]")
+    ] = None,
+    clients: Annotated[int, typer.Option(min=1, help="Clients, a connection each.")] = 64,
+    watchers: Annotated[int, typer.Option(min=0, help="Watches of one object.")] = 1000,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Seconds a measurement.")] = 3.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; each measures both in turn.")] = 1,
+) -> None:
+    """GET, LIST of 500, create, patch, a mix and watches on one API server, or two in turn."""
+    names = (*API_WORKLOADS, "watch")
+    unknown = [name for name in only or [] if name not in names]
+    if unknown:
+        typer.echo(f"Error: unknown workload {unknown[0]!r}: {', '.join(names)}", err=True)
+        raise typer.Exit(2)
+
+    async def run() -> None:
+        servers = {"this": Bench(target_of(kubeconfig), pid or [])}
+        if against is not None:
+            servers["other"] = Bench(target_of(against), against_pid or [])
+        chosen = [name for name in names if not only or name in only]
+        async with AsyncExitStack() as stack:
+            for server in servers.values():
+                await stack.enter_async_context(server)
+            for workload in [name for name in chosen for _ in range(rounds)]:
+                for name, server in servers.items():
+                    await _measure_api(name, server, workload)
+
+    async def _measure_api(name: str, server: Bench, workload: str) -> None:
+        if workload == "watch":
+            figures = await server.watch(watchers, seconds)
+        else:
+            figures = await server.run(workload, clients, seconds)
+        typer.echo(
+            f"{workload:<7} {name:<6} {figures.rate:>9.0f} /s   p50 {1000 * figures.at(0.5):>7.2f} ms   "
+            f"p99 {1000 * figures.at(0.99):>7.2f} ms   {figures.cpu_micros:>7.0f} µs CPU each   "
+            f"errors {figures.errors} {figures.first_error}   load generator "
+            f"{100 * figures.load_cpu_seconds / figures.seconds:.0f} % of a core"
+        )
+
+    _run(run())
 
 
 if __name__ == "__main__":

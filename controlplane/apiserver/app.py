@@ -72,7 +72,7 @@ def build_parts(
 
     def new_registry(kind: Kind, row: Resource) -> Registry:
         allocator = allocators.get(kind.resource, nothing)
-        return Registry(kind, row, storage, allocator, admission, clock, rng)
+        return Registry(kind, row, storage, allocator, admission, clock, rng, caches.peek)
 
     kubelet = KubeletClient(
         config.kubelet_client_cert_file, config.kubelet_client_key_file, config.kubelet_ca_file

@@ -20,6 +20,7 @@ from controlplane.apiserver.lookup import Lookup
 from controlplane.apiserver.metrics import Metrics
 from controlplane.apiserver.nodes.kubelet import KubeletClient
 from controlplane.apiserver.registry.registry import Registry
+from controlplane.apiserver.requests.item_texts import ItemTexts
 from controlplane.storage.interface import Storage
 from controlplane.storage.watch_cache import WatchCache
 from kvstore.base.clock import Clock
@@ -59,6 +60,7 @@ class Parts:
     scheme: Scheme = field(default_factory=lambda: Scheme(()))
     registries: dict[Resource, Registry] = field(default_factory=dict)
     openapi: Documents = field(default_factory=lambda: Documents(Scheme(())))
+    item_texts: ItemTexts = field(default_factory=ItemTexts)
     # When the documents became what they are, in seconds since the epoch.
     openapi_since: float = 0.0
     # Sees which kinds have come or gone by now; whether that changed what is served.

@@ -52,6 +52,8 @@ class ListPage:
     revision: int
     next_key: str = ""
     remaining_count: int = 0
+    is_shared: bool = False
+    """The items are those of a cache: the same ones for all who list them, and not to be changed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from controlplane.storage.interface import (
     Removal,
     UpdateFunction,
 )
+from controlplane.storage.shared_reads import SharedReads
 from kvstore.base.clock import Clock, SystemClock
 from kvstore.client import errors as kv_errors
 from kvstore.client.client import Client
@@ -53,6 +54,7 @@ class KvStorage:
         clock: Clock | None = None,
     ) -> None:
         self._client = Client(endpoints, tls=tls, timeout_seconds=timeout_seconds)
+        self._reads = SharedReads(self._client)
         self._clock = clock or SystemClock()
         self._lease_id = 0
         self._lease_ttl = 0
@@ -61,6 +63,7 @@ class KvStorage:
 
     async def close(self) -> None:
         """Close the connections."""
+        await self._reads.close()
         await self._client.close()
 
     async def create(self, key: str, obj: Obj, *, ttl_seconds: int = 0) -> Obj:
@@ -80,7 +83,7 @@ class KvStorage:
     async def get(self, key: str) -> Obj:
         """The object now."""
         try:
-            result = await self._client.get(key.encode())
+            result = await self._reads.get(key.encode())
         except kv_errors.ClientError as error:
             raise _translated(error) from error
         if not result.kvs:

@@ -277,6 +277,11 @@ class WatchCache:
             found = self._caches.get(key[: second + 1])
         return found
 
+    def peek(self, key: str) -> Obj | None:
+        """What the caches have under `key` at this moment, which may be old; None also when it is not cached."""
+        cache = self._cache_of(key)
+        return cache.objects.get(key) if cache is not None and cache.is_ready else None
+
     async def cache(self, prefix: str) -> ResourceCache:
         """The ready cache of the resource under `prefix` (ends in a slash), loaded when first asked for."""
         while True:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
+
+from controlplane.api.meta import copy_of_value
 
 
 def apply(live: Any, patch: Any) -> Any:
     """A new value with the patch merged in; `live` is not changed."""
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return copy_of_value(patch)
     result = dict(live) if isinstance(live, dict) else {}
     for key, value in patch.items():
         if value is None:
@@ -17,4 +18,4 @@ def apply(live: Any, patch: Any) -> Any:
         else:
             result[key] = apply(result.get(key), value)
     # Untouched branches of the live object must not be shared with the result.
-    return {key: value if key in patch else copy.deepcopy(value) for key, value in result.items()}
+    return {key: value if key in patch else copy_of_value(value) for key, value in result.items()}

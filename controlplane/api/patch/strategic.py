@@ -11,11 +11,10 @@ Types without a schema (custom resources) are refused by the caller with 415.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from controlplane.api.errors import APIError, BadRequest
-from controlplane.api.meta import Obj
+from controlplane.api.meta import Obj, copy_of
 from controlplane.api.patch import typed
 from controlplane.api.schema.builtin import Schema
 
@@ -28,7 +27,7 @@ _DELETE = "$deleteFromPrimitiveList/"
 
 def apply(live: Obj, patch: Obj, schema: Schema | None) -> Obj:
     """A new object with the patch merged in; BadRequest when the patch makes no sense."""
-    return _merge_map(copy.deepcopy(live), copy.deepcopy(patch), schema)
+    return _merge_map(copy_of(live), copy_of(patch), schema)
 
 
 def _merge_map(original: Obj, patch: Obj, schema: Schema | None) -> Obj:

@@ -4,6 +4,7 @@ How each write goes is told in create.py, update.py and delete.py.
 """
 
 import random
+from collections.abc import Callable
 
 from controlplane.api import errors, times
 from controlplane.api.errors import Cause
@@ -20,6 +21,10 @@ from controlplane.storage.interface import NO_PRECONDITIONS, Preconditions, Stor
 from kvstore.base.clock import Clock
 
 
+def _nothing(key: str) -> Obj | None:
+    return None
+
+
 class Registry:
     """The verbs of one resource."""
 
@@ -32,6 +37,7 @@ class Registry:
         admission: Admission,
         clock: Clock,
         rng: random.Random,
+        peek: Callable[[str], Obj | None] = _nothing,
     ) -> None:
         self.kind = kind
         self.resource = kind.resource
@@ -43,6 +49,14 @@ class Registry:
         self.admission = admission
         self.clock = clock
         self.rng = rng
+        # What a cache has under a key of the store: a first guess at the state, not to be changed.
+        self.peek = peek
+        # Whether `served` changes nothing of a list's items.
+        self.serves_as_stored = (
+            kind.from_storage is None
+            and kind.conversion is None
+            and row.group_version == kind.resource.group_version
+        )
 
     def now(self) -> str:
         """The time as objects carry it."""

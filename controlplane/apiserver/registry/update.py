@@ -44,11 +44,15 @@ async def update(
     key = registry.row.key(namespace, name)
     removed: list[Obj] = []
     taken: list[Allocation] = []
+    # As the original does, begin with what the cache has: a write compares, and a refusal is tried on the newest state.
+    known = None if context.is_dry_run else registry.peek(key)
+    warned = len(context.warnings)
 
     async def change(live: Obj) -> Obj | Removal:
         while taken:
             # Another writer was first: this try begins anew.
             await taken.pop().revert()
+        del context.warnings[warned:]
         served = registry.served(live)
         wanted = await transform(meta.copy_of(served))
         return await _changed(registry, wanted, served, name, context, taken)
@@ -71,6 +75,7 @@ async def update(
                 key,
                 stored,
                 preconditions=preconditions,
+                cached=None if known is None else meta.copy_of(known),
                 ttl_seconds=registry.strategy.ttl_seconds,
             )
         except (errors.APIError, StorageError) as error:

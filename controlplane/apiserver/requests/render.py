@@ -20,6 +20,7 @@ from controlplane.apiserver.http.negotiate import (
     reply_form,
     wants_pretty,
 )
+from controlplane.apiserver.requests.item_texts import ItemTexts, without_type
 from kvstore.base.clock import Clock
 
 # The order in which people are used to see an object.
@@ -114,9 +115,14 @@ def transformed(
 
 
 def many(
-    request: Request, kind: Kind, objects: Sequence[Obj], list_meta: Obj, clock: Clock
+    request: Request,
+    kind: Kind,
+    objects: Sequence[Obj],
+    list_meta: Obj,
+    clock: Clock,
+    texts: ItemTexts | None = None,
 ) -> Response:
-    """A list of objects."""
+    """A list of objects; with `texts` they are shared ones, which are not written twice."""
     form = form_of(request, kind)
     if form.transform == "PartialObjectMetadata":
         raise errors.NotAcceptable(
@@ -135,21 +141,19 @@ def many(
     elif form.transform:
         content = tables.partial_metadata_list(objects, list_meta, form.transform_version)
     else:
+        has_types = kind.own_schema is not None
+        items: list[Any]
+        if texts is not None and form.media_type == JSON:
+            items = [texts.of(obj, has_types) for obj in objects]
+        else:
+            items = [obj if has_types else without_type(obj) for obj in objects]
         content = {
             "kind": kind.resource.list_kind,
             "apiVersion": kind.resource.group_version,
             "metadata": list_meta,
-            "items": objects if kind.own_schema is not None else _without_types(objects),
+            "items": items,
         }
     return encode(request, 200, content, form)
-
-
-def _without_types(objects: Sequence[Obj]) -> list[Obj]:
-    """Compat: items of a typed list do not repeat their type."""
-    return [
-        {key: value for key, value in obj.items() if key not in ("kind", "apiVersion")}
-        for obj in objects
-    ]
 
 
 def status(request: Request, content: Obj, code: int = 200) -> Response:

@@ -38,8 +38,11 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
         list_meta["continue"] = continue_token.encode(chosen.prefix, page.next_key, page.revision)
         if chosen.is_all:
             list_meta["remainingItemCount"] = page.remaining_count
-    objects = [registry.served(obj) for obj in page.items]
-    return render.many(request, registry.kind, objects, list_meta, parts.clock)
+    if not registry.serves_as_stored:
+        objects = [registry.served(obj) for obj in page.items]
+        return render.many(request, registry.kind, objects, list_meta, parts.clock)
+    texts = parts.item_texts if page.is_shared else None
+    return render.many(request, registry.kind, page.items, list_meta, parts.clock, texts)
 
 
 async def _page(parts: Parts, chosen: Selection, options: ListOptions) -> ListPage:
@@ -117,4 +120,4 @@ async def _from_cache(parts: Parts, chosen: Selection, wanted: int | None) -> Li
     objects = cache.select(chosen.prefix)
     if not chosen.is_all:
         objects = [obj for obj in objects if chosen.matches(obj)]
-    return ListPage(objects, parts.caches.revision_of(cache))
+    return ListPage(objects, parts.caches.revision_of(cache), is_shared=True)
