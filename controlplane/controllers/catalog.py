@@ -5,6 +5,7 @@ from typing import Any
 from controlplane.controllers.clusterroleaggregation import (
     reconciler as clusterroleaggregation,
 )
+from controlplane.controllers.cronjob import reconciler as cronjob
 from controlplane.controllers.daemonset import reconciler as daemonset
 from controlplane.controllers.deployment import reconciler as deployment
 from controlplane.controllers.endpoints import reconciler as endpoints
@@ -25,9 +26,11 @@ from controlplane.controllers.rootca import reconciler as rootca
 from controlplane.controllers.serviceaccount import reconciler as serviceaccount
 from controlplane.controllers.statefulset import reconciler as statefulset
 from controlplane.controllers.tainteviction import reconciler as tainteviction
+from controlplane.controllers.ttlafterfinished import reconciler as ttlafterfinished
 
 CONTROLLERS: tuple[Descriptor[Any], ...] = (
     clusterroleaggregation.DESCRIPTOR,
+    cronjob.DESCRIPTOR,
     daemonset.DESCRIPTOR,
     deployment.DESCRIPTOR,
     endpoints.DESCRIPTOR,
@@ -47,4 +50,5 @@ CONTROLLERS: tuple[Descriptor[Any], ...] = (
     serviceaccount.DESCRIPTOR,
     statefulset.DESCRIPTOR,
     tainteviction.DESCRIPTOR,
+    ttlafterfinished.DESCRIPTOR,
 )

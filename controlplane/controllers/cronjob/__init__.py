@@ -1,0 +1,1 @@
+"""CronJobs: a Job whenever a cron line says so."""

@@ -1,0 +1,1 @@
+"""Finished Jobs are deleted after their time to live."""
