@@ -8,6 +8,7 @@ from controlplane.controllers.clusterroleaggregation import (
 from controlplane.controllers.cronjob import reconciler as cronjob
 from controlplane.controllers.daemonset import reconciler as daemonset
 from controlplane.controllers.deployment import reconciler as deployment
+from controlplane.controllers.disruption import reconciler as disruption
 from controlplane.controllers.endpoints import reconciler as endpoints
 from controlplane.controllers.endpointslice import reconciler as endpointslice
 from controlplane.controllers.endpointslicemirroring import reconciler as endpointslicemirroring
@@ -33,6 +34,7 @@ CONTROLLERS: tuple[Descriptor[Any], ...] = (
     cronjob.DESCRIPTOR,
     daemonset.DESCRIPTOR,
     deployment.DESCRIPTOR,
+    disruption.DESCRIPTOR,
     endpoints.DESCRIPTOR,
     endpointslice.DESCRIPTOR,
     endpointslicemirroring.DESCRIPTOR,
