@@ -1,12 +1,13 @@
 """GET pods/NAME/log: found out which container is meant, then streamed through from the node's agent."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 
 from controlplane.api import errors, meta
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
-from controlplane.apiserver.http.messages import Request, StreamResponse
+from controlplane.apiserver.http.messages import Request, Socket, StreamResponse, Upgrade
 from controlplane.apiserver.served import Parts
 from controlplane.kinds.core.node import NODES
 
@@ -21,8 +22,27 @@ _PASSED_ON = (
 )
 
 
-async def handle(parts: Parts, request: Request, resource: Resource) -> StreamResponse:
-    """The log, as text."""
+# What a WebSocket that only carries bytes to the client speaks; without a name, bytes.
+_SOCKET_PROTOCOLS = ("binary.k8s.io", "base64.binary.k8s.io", "")
+
+
+async def handle(parts: Parts, request: Request, resource: Resource) -> StreamResponse | Upgrade:
+    """The log, as text; over a WebSocket for a client that asks for one."""
+    answer = await _stream(parts, request, resource)
+    if request.headers.get("upgrade", "").lower() != "websocket":
+        return answer
+
+    async def carry(socket: Socket) -> None:
+        async for chunk in answer.chunks:
+            if not chunk:
+                continue
+            is_text = socket.protocol.startswith("base64.")
+            await socket.send(base64.b64encode(chunk).decode() if is_text else chunk)
+
+    return Upgrade(carry, _SOCKET_PROTOCOLS)
+
+
+async def _stream(parts: Parts, request: Request, resource: Resource) -> StreamResponse:
     info = request.info
     pod = await parts.registries[resource].get(info.namespace, info.name)
     container = container_of(pod, request.option("container"))
