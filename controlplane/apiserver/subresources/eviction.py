@@ -10,11 +10,12 @@ from controlplane.apiserver.registry.admitted import admitted, without_admission
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.served import Parts
+from controlplane.apiserver.subresources.budgets import charge
 from controlplane.kinds.policy.eviction import KIND as EVICTION
 
 
 async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
-    """Delete as the eviction's options say. There are no disruption budgets here."""
+    """Delete as the eviction's options say. 429 when the pod's disruption budget has nothing to give."""
     value, problems = body.parse(request)
     if not isinstance(value, dict):
         raise errors.BadRequest("the object provided is unrecognized: it is not an object")
@@ -31,5 +32,7 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
     await admitted(
         registry, context, CREATE, eviction, kind=EVICTION, namespace=info.namespace, name=info.name
     )
+    pod = await registry.get(info.namespace, info.name)
+    await charge(parts, pod, is_dry_run=options.is_dry_run)
     await registry.delete(info.namespace, info.name, options, without_admission(context))
     return render.status(request, errors.success(code=201), 201)
