@@ -4,6 +4,7 @@ import pytest
 
 from controlplane.controllers.disruption.plan import plan_status, still_going
 from controlplane.kinds.apps.deployment import DEPLOYMENTS
+from controlplane.kinds.apps.stateful_set import STATEFUL_SETS
 from controlplane.kinds.policy.pod_disruption_budget import POD_DISRUPTION_BUDGETS
 
 NOW = 1_700_000_000.0
@@ -68,3 +69,17 @@ async def test_a_budget_follows_its_deployment(make_world, make_deployment):
         await world.step(30)
         status = world.api.object(POD_DISRUPTION_BUDGETS, "b", "d")["status"]
         assert (status["expectedPods"], status["desiredHealthy"]) == (5, 4)
+
+
+async def test_a_budget_reads_the_scale_of_other_kinds(make_world):
+    async with make_world("--controllers=disruption,statefulset") as world:
+        pod = {"metadata": {"labels": {"app": "a"}}}
+        pod["spec"] = {"containers": [{"name": "c", "image": "a:1"}]}
+        selector = {"matchLabels": {"app": "a"}}
+        spec = {"replicas": 3, "serviceName": "s", "selector": selector, "template": pod}
+        await world.client.create(STATEFUL_SETS, {"metadata": {"name": "s"}, "spec": spec}, "d")
+        wanted = {"metadata": {"name": "b"}, "spec": {"minAvailable": "60%", "selector": selector}}
+        await world.client.create(POD_DISRUPTION_BUDGETS, wanted, "d")
+        await world.step(30)
+        status = world.api.object(POD_DISRUPTION_BUDGETS, "b", "d")["status"]
+        assert (status["expectedPods"], status["desiredHealthy"]) == (3, 2)
