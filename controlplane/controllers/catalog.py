@@ -28,6 +28,7 @@ from controlplane.controllers.serviceaccount import reconciler as serviceaccount
 from controlplane.controllers.statefulset import reconciler as statefulset
 from controlplane.controllers.tainteviction import reconciler as tainteviction
 from controlplane.controllers.ttlafterfinished import reconciler as ttlafterfinished
+from controlplane.controllers.vacprotection import reconciler as vacprotection
 
 CONTROLLERS: tuple[Descriptor[Any], ...] = (
     clusterroleaggregation.DESCRIPTOR,
@@ -53,4 +54,5 @@ CONTROLLERS: tuple[Descriptor[Any], ...] = (
     statefulset.DESCRIPTOR,
     tainteviction.DESCRIPTOR,
     ttlafterfinished.DESCRIPTOR,
+    vacprotection.DESCRIPTOR,
 )
