@@ -53,7 +53,7 @@ def dns_label(text: str) -> list[str]:
     problems = []
     if len(text) > 63:
         problems.append(_too_long(63))
-    if "." in text:
+    if "." in text and _SUBDOMAIN_RE.fullmatch(text):
         problems.append("must not contain dots")
     elif not _LABEL_RE.fullmatch(text):
         problems.append(

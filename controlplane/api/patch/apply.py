@@ -245,7 +245,12 @@ def track_update(
         meta.ensure_metadata(new).pop("managedFields", None)
         return
     before = _without_record(live) if live is not None else (zero or {})
-    changes = typed.compare(before, _without_record(new), schema).without(ignored)
+    try:
+        changes = typed.compare(before, _without_record(new), schema).without(ignored)
+    except typed.TypedError:
+        # Compat: what cannot be told apart, such as two rows without a key, is stored and nobody's.
+        managed_fields.write(new, managers.values())
+        return
     mine = Manager(manager, UPDATE, str(new["apiVersion"]), subresource, now)
     changed = changes.added | changes.modified
     previous = managers.pop(mine.identity, None)

@@ -85,6 +85,9 @@ def validate_annotations(path: str, annotations: Any) -> list[Cause]:
     return causes
 
 
+_OWNER_FIELDS = ("apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion")
+
+
 def validate_owners(references: Any) -> list[Cause]:
     """Causes in ownerReferences."""
     path = "metadata.ownerReferences"
@@ -92,7 +95,7 @@ def validate_owners(references: Any) -> list[Cause]:
     first = ""
     for reference in references or ():
         version, kind = reference.get("apiVersion") or "", reference.get("kind") or ""
-        if not version or version.endswith("/"):
+        if not version or version.endswith("/") or version.count("/") > 1:
             detail = "version must not be empty"
             causes.append(fields.invalid(f"{path}.apiVersion", version, detail))
         for key in ("kind", "name", "uid"):
@@ -100,7 +103,7 @@ def validate_owners(references: Any) -> list[Cause]:
                 causes.append(fields.invalid(f"{path}.{key}", "", "must not be empty"))
         if (version, kind) == ("v1", "Event"):
             detail = "/v1, Kind=Event is disallowed from being an owner"
-            causes.append(fields.invalid(path, reference, detail))
+            causes.append(fields.invalid(path, _shown_owner(reference), detail))
         if not reference.get("controller"):
             continue
         name = f"{kind}/{reference.get('name') or ''}"
@@ -109,9 +112,15 @@ def validate_owners(references: Any) -> list[Cause]:
                 'Only one reference can have Controller set to true. Found "true" in references '
                 f"for {first} and {name}"
             )
-            causes.append(fields.invalid(path, references, detail))
+            shown = [_shown_owner(one) for one in references]
+            causes.append(fields.invalid(path, shown, detail))
         first = first or name
     return causes
+
+
+def _shown_owner(reference: Obj) -> Obj:
+    """A reference as messages show it: its fields in the order of the type."""
+    return {key: reference[key] for key in _OWNER_FIELDS if key in reference}
 
 
 def validate_metadata_update(new: Obj, old: Obj) -> list[Cause]:

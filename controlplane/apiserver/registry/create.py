@@ -10,7 +10,6 @@ import uuid
 from typing import TYPE_CHECKING
 
 from controlplane.api import errors, meta, names
-from controlplane.api.errors import Cause
 from controlplane.api.meta import Obj
 from controlplane.api.validation import objects
 from controlplane.apiserver.admission import interface as admission
@@ -105,11 +104,6 @@ async def _store(registry: Registry, namespace: str, obj: Obj, context: WriteCon
     """Prepare, judge and store an object that has all it needs of shared ranges."""
     resource, kind, name = registry.resource, registry.kind, meta.name(obj)
     registry.strategy.prepare_for_create(obj)
-    if not name:
-        text = "Required value: name or generateName is required"
-        raise errors.Invalid.for_resource(
-            resource, "", [Cause("metadata.name", text, "FieldValueRequired")]
-        )
     registry.refuse(name, objects.validate_create(kind, obj))
     context.warnings.extend(kind.warnings(obj, None))
     obj = kind.kept(obj)

@@ -15,6 +15,7 @@ from controlplane.api import errors, meta
 from controlplane.api.errors import Cause
 from controlplane.api.meta import Obj
 from controlplane.api.validation import objects
+from controlplane.api.validation.causes import invalid
 from controlplane.api.validation.metadata import no_new_finalizers
 from controlplane.apiserver.admission import interface as admission
 from controlplane.apiserver.registry import managed
@@ -190,5 +191,7 @@ def _check_identity(registry: Registry, obj: Obj, live: Obj, name: str) -> None:
     if version and version != old.get("resourceVersion"):
         raise errors.Conflict.of(registry.resource, name)
     if not version and not registry.strategy.allows_unconditional_update:
-        text = "Invalid value: 0x0: must be specified for an update"
-        registry.refuse(name, [Cause("metadata.resourceVersion", text)])
+        # Compat: the store says so, which knows the plural only.
+        cause = invalid("metadata.resourceVersion", 0, "must be specified for an update")
+        row = registry.resource
+        raise errors.Invalid.of(row.group, row.plural, name, [cause])

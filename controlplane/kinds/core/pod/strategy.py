@@ -84,6 +84,12 @@ def drop_disabled(spec: Obj) -> None:
         for source in (volume.get("projected") or {}).get("sources") or ():
             for key in ("clusterTrustBundle", "podCertificate"):
                 source.pop(key, None)
+    for kind in ("initContainers", "containers", "ephemeralContainers"):
+        for container in spec.get(kind) or ():
+            if (container.get("lifecycle") or {}).pop("stopSignal", None) and not any(
+                container["lifecycle"].values()
+            ):
+                del container["lifecycle"]
     spec.pop("schedulingGroup", None)
 
 

@@ -56,3 +56,18 @@ def test_what_may_not_change(judge, base, path, value, causes):
 )
 def test_tag_of_an_image(image, tag):
     assert tag_of(image) == tag
+
+
+def test_stop_signals_are_behind_a_gate_and_dropped():
+    obj = {
+        "metadata": {"name": "p", "namespace": "d"},
+        "spec": {
+            "containers": [
+                {"name": "c", "image": "i", "lifecycle": {"stopSignal": "SIGFOO"}},
+            ]
+        },
+    }
+    KIND.default(obj)
+    KIND.strategy(KIND.resource).prepare_for_create(obj)
+    assert "lifecycle" not in obj["spec"]["containers"][0]
+    assert KIND.validate(obj) == []
