@@ -383,7 +383,7 @@ def _problems(value: Any, schema: Schema | None, path: str) -> Iterator[str]:
         for key, item in value.items():
             child = schema.child(key)
             below = f"{path}.{key}"
-            if child is None and schema.properties:
+            if child is None and schema.properties and not schema.preserves_unknown:
                 yield f"{below}: field not declared in schema"
             else:
                 yield from _problems(item, child, below)

@@ -196,6 +196,11 @@ class Schema:
         return Schema(self._registry, raw) if isinstance(raw, dict) else None
 
     @property
+    def preserves_unknown(self) -> bool:
+        """Whether a struct may have fields beside the declared ones, as a custom resource's schema can say."""
+        return bool(self._raw.get("x-kubernetes-preserve-unknown-fields"))
+
+    @property
     def format(self) -> str:
         """`int32`, `int64`, `byte`, `date-time`, ... or empty."""
         return str(self._raw.get("format", ""))

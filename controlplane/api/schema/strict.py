@@ -7,6 +7,7 @@ fields are then dropped (`prune`), since nothing may be stored that the schema d
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from controlplane.api.errors import BadRequest
@@ -28,6 +29,8 @@ def loads(data: bytes) -> tuple[Any, list[str]]:
         for key, value in rows:
             if key in result:
                 duplicated.append((result, key))
+                # Where it stands again is where it is a problem: `in_order` tells problems in the body's order.
+                del result[key]
             result[key] = value
         return result
 
@@ -82,6 +85,23 @@ def _path_of(value: Any, owner: Obj, path: str) -> str | None:
             if found is not None:
                 return found
     return None
+
+
+def in_order(problems: Sequence[str], value: Any) -> list[str]:
+    """Problems of duplicate and unknown fields as upstream's decoder meets them, which reads a body once."""
+    order = {path: index for index, path in enumerate(_paths(value, ""))}
+    return sorted(problems, key=lambda problem: order.get(problem.partition('"')[2][:-1], 0))
+
+
+def _paths(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            below = _join(path, key)
+            yield below
+            yield from _paths(item, below)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _paths(item, f"{path}[{index}]")
 
 
 def _join(path: str, key: str) -> str:

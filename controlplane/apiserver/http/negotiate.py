@@ -80,18 +80,24 @@ def check_route(accept: str, *, with_streams: bool = False) -> None:
 
 
 def reply_form(
-    accept: str, *, can_transform: bool = True, has_protobuf: bool = True, is_stream: bool = False
+    accept: str,
+    *,
+    can_transform: bool = True,
+    has_table: bool = True,
+    has_protobuf: bool = True,
+    is_stream: bool = False,
 ) -> Form:
     """The best form the client accepts; NotAcceptable when there is none.
 
-    `has_protobuf` is false for custom resources: of them only the metadata has a protobuf form.
+    `has_protobuf` is false for custom resources: of them only the metadata has a protobuf form. `has_table` is false
+    for what is answered and not stored: upstream gives it no table convertor.
     """
     for wanted in parse_accept(accept) or [MediaRange("*/*")]:
         for offered in FORMS:
             if wanted.type not in (offered, "*/*", "application/*"):
                 continue
             form = _form(wanted, offered, can_transform=can_transform, has_protobuf=has_protobuf)
-            if form is not None:
+            if form is not None and (has_table or form.transform != "Table"):
                 if is_stream and offered not in STREAM_FORMS:
                     raise not_acceptable(tuple(one + _STREAM for one in STREAM_FORMS))
                 return form

@@ -1,6 +1,7 @@
 """Request bodies -> objects: JSON, YAML or protobuf, checked against the schema as `fieldValidation` asks."""
 
 import re
+from copy import deepcopy
 from typing import Any
 
 import yaml
@@ -156,13 +157,15 @@ def checked(request: Request, obj: Obj, kind: Kind, problems: list[str] | None =
     if meta.is_reset_of_owners(obj):
         # An empty list would vanish with the other empty ones.
         obj["metadata"]["managedFields"] = [{}]
+    # Some kinds are decoded in place, and with that go the places of what they do not have.
+    given = deepcopy(obj) if problems else {}
     try:
         made, unknown = decoded(obj, kind)
     except MalformedError as error:
         raise errors.BadRequest(
             f'{name} in version "{kind.resource.version}" cannot be handled as a {name}: {error}'
         ) from None
-    found = [*(problems or ()), *unknown]
+    found = strict.in_order([*problems, *unknown], given) if problems else unknown
     mode = request.option("fieldValidation") or "Warn"
     if found and mode == "Strict":
         raise strict.strict_error(found, name, kind.resource.group_version)

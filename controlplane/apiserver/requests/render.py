@@ -49,13 +49,13 @@ def json_text(request: Request, content: Any, form: Form) -> bytes:
     return msgspec.json.format(msgspec.json.encode(content), indent=2)
 
 
-def form_of(request: Request, kind: Kind) -> Form:
+def form_of(request: Request, kind: Kind, *, has_table: bool = True) -> Form:
     """What the client wants an object or list of `kind` to be."""
     accept, is_built_in = request.headers.get("accept", ""), kind.own_schema is None
     if is_built_in:
         has_streams = request.method == "GET" and not request.info.name
         check_route(accept, with_streams=has_streams)
-    form = reply_form(accept, has_protobuf=is_built_in)
+    form = reply_form(accept, has_table=has_table, has_protobuf=is_built_in)
     if form.transform == "Table":
         include_object(request)
     return form

@@ -46,6 +46,7 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
     """POST of a review; 201 with its status."""
     registry, info = parts.registries[resource], request.info
     kind = registry.kind
+    render.form_of(request, kind, has_table=False)
     review = body.parse_object(request, kind)
     fields = meta.ensure_metadata(review)
     if resource.namespaced and (fields.setdefault("namespace", info.namespace) != info.namespace):

@@ -161,6 +161,21 @@ def test_unknown_and_duplicate_fields_are_named_by_path() -> None:
     assert value["spec"] == {"nodeName": "b", "containers": [{"name": "c"}]}
 
 
+def test_problems_are_told_in_the_order_of_the_body() -> None:
+    # As recorded for {"spec":{"unknownField":"foo","replicas":2,"replicas":3}}: unknown first, then duplicate.
+    for body, expected in (
+        (
+            b'{"spec":{"unknown":1,"a":[{"b":1,"b":2}],"c":2,"c":3}}',
+            ["spec.unknown", "spec.a[0].b", "spec.c"],
+        ),
+        (b'{"spec":{"c":2,"c":3,"unknown":1}}', ["spec.c", "spec.unknown"]),
+        (b'{"spec":{"c":2,"unknown":1,"c":3}}', ["spec.unknown", "spec.c"]),
+    ):
+        value, duplicates = strict.loads(body)
+        found = strict.in_order([*duplicates, 'unknown field "spec.unknown"'], value)
+        assert [problem.split('"')[1] for problem in found] == expected
+
+
 def test_wrong_type_is_told() -> None:
     obj = {"kind": "Deployment", "apiVersion": "apps/v1", "spec": {"replicas": "3"}}
     assert strict.type_errors(obj, DEPLOYMENT_SCHEMA) == [

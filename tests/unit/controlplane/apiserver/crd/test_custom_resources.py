@@ -332,3 +332,24 @@ async def test_a_changed_schema_holds_from_then_on(api: Api) -> None:
             if made["spec"].get("colour") == "red":
                 break
             await asyncio.sleep(0.01)
+
+
+async def test_what_no_schema_declares_is_applied_where_it_is_kept(api: Api) -> None:
+    # Found by the conformance suite: an apply answered 500 "field not declared in schema".
+    crd = definition()
+    for version in crd["spec"]["versions"]:
+        version["schema"]["openAPIV3Schema"] = {
+            "type": "object",
+            "x-kubernetes-preserve-unknown-fields": True,
+        }
+        del version["additionalPrinterColumns"], version["selectableFields"]
+    await api.define(crd)
+    body = {**tab("a"), "spec": {"unknown": "u", "ports": [{"name": "x", "containerPort": 80}]}}
+    path = f"{TABS}/a?fieldManager=me&fieldValidation=Strict"
+    headers = {"content-type": "application/apply-patch+yaml"}
+    code, made = await api.call("PATCH", path, body, headers)
+    assert (code, made.get("spec")) == (201, body["spec"]), made
+    # Of what the schema does not know, maps are merged and lists are one value.
+    assert made["metadata"]["managedFields"][0]["fieldsV1"] == {
+        "f:spec": {".": {}, "f:unknown": {}, "f:ports": {}}
+    }

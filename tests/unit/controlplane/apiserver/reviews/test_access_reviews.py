@@ -168,3 +168,16 @@ async def test_reviews_are_not_kept(server: InProcessServer) -> None:
         InProcessRequest.of("GET", "/apis/authentication.k8s.io/v1/selfsubjectreviews")
     )
     assert answer.status == 405
+
+
+async def test_a_review_has_no_table(server: InProcessServer) -> None:
+    request = InProcessRequest.of(
+        "POST",
+        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+        {"spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}},
+        user=ADMIN,
+    )
+    request.headers = {**request.headers, "accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    answer = await server.ask(request)
+    assert isinstance(answer, Response)
+    assert (answer.status, json.loads(answer.body)["reason"]) == (406, "NotAcceptable")
