@@ -2,13 +2,16 @@
 
 import dataclasses
 
-from controlplane.api import errors
+from controlplane.api import conditions, errors, meta, times
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
+from controlplane.api.strategy import DeleteOptions
 from controlplane.apiserver.admission.interface import CREATE
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.registry.admitted import admitted, without_admission
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
+from controlplane.apiserver.requests.context import WriteContext
 from controlplane.apiserver.served import Parts
 from controlplane.apiserver.subresources.budgets import charge
 from controlplane.kinds.policy.eviction import KIND as EVICTION
@@ -34,5 +37,48 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
     )
     pod = await registry.get(info.namespace, info.name)
     await charge(parts, pod, is_dry_run=options.is_dry_run)
+    if not options.is_dry_run:
+        options = await _marked(parts, resource, pod, options, without_admission(context))
     await registry.delete(info.namespace, info.name, options, without_admission(context))
     return render.status(request, errors.success(code=201), 201)
+
+
+async def _marked(
+    parts: Parts, resource: Resource, pod: Obj, options: DeleteOptions, context: WriteContext
+) -> DeleteOptions:
+    """Say of the pod that it goes for no fault of its own; the options for the pod as it then is. Raises Conflict."""
+    condition = {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "reason": "EvictionByEvictionAPI",
+        "message": "Eviction API: evicting",
+    }
+    now = times.to_rfc3339(parts.clock.time())
+
+    async def marked(live: Obj) -> Obj:
+        _check_preconditions(resource, live, options)
+        status = live.setdefault("status", {})
+        rows = status["conditions"] = [dict(row) for row in status.get("conditions") or ()]
+        conditions.set(rows, condition, now)
+        return live
+
+    written = await parts.registries[resource].update(
+        meta.namespace(pod), meta.name(pod), marked, context
+    )
+    if options.resource_version:
+        options = dataclasses.replace(options, resource_version=meta.resource_version(written))
+    return options
+
+
+def _check_preconditions(resource: Resource, pod: Obj, options: DeleteOptions) -> None:
+    for what, wanted, found, whats_up in (
+        ("UID", options.uid, meta.uid(pod), "deleted and then recreated"),
+        ("ResourceVersion", options.resource_version, meta.resource_version(pod), "modified"),
+    ):
+        if wanted and wanted != found:
+            raise errors.Conflict.of(
+                resource,
+                meta.name(pod),
+                f"the {what} in the precondition ({wanted}) does not match the {what} in record "
+                f"({found}). The object might have been {whats_up}",
+            )

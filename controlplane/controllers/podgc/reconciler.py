@@ -3,16 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from controlplane.api import meta
+from controlplane.api import meta, times
 from controlplane.api.errors import NotFound
 from controlplane.controllers.framework.context import Context
 from controlplane.controllers.framework.controller import Controller, Watch
 from controlplane.controllers.framework.descriptor import Descriptor
 from controlplane.controllers.framework.reconciler import Key, Result
 from controlplane.controllers.framework.sources import Change
-from controlplane.controllers.podgc.plan import plan_removals
+from controlplane.controllers.podgc.plan import Removal, plan_removals
+from controlplane.controllers.workloads import disruption
 from controlplane.kinds.core.node import NODES
 from controlplane.kinds.core.pod.resource import PODS
+from controlplane.kinds.core.pod.views import is_ended
 from controlplane.program.options import option
 from kvstore.base.log import get_logger
 
@@ -82,12 +84,27 @@ class PodGCReconciler:
             name, namespace = meta.name(removal.pod), meta.namespace(removal.pod)
             _log.info("removing pod", pod=f"{namespace}/{name}", why=removal.why)
             try:
+                await self._mark(removal)
                 await self._client.delete(
                     PODS, name, namespace, uid=meta.uid(removal.pod), grace_period_seconds=0
                 )
             except NotFound:
                 continue
         return Result.after(_INTERVAL_SECONDS)
+
+    async def _mark(self, removal: Removal) -> None:
+        """Nobody else will say how a pod ended whose node is gone, and that it is not its own fault."""
+        if is_ended(removal.pod):
+            return
+        reason, message = "DeletionByPodGC", "PodGC: node no longer exists"
+        await disruption.mark(
+            self._client,
+            removal.pod,
+            times.to_rfc3339(self._clock.time()),
+            reason=reason if removal.orphan else "",
+            message=message if removal.orphan else "",
+            phase="Failed",
+        )
 
     async def _surely_gone(self, missing: set[str]) -> set[str]:
         now = self._clock.monotonic()

@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from controlplane.api import meta
+from controlplane.api import meta, times
 from controlplane.api.errors import NotFound
 from controlplane.controllers.framework.context import Context
 from controlplane.controllers.framework.controller import Controller, Watch
@@ -16,6 +16,7 @@ from controlplane.controllers.framework.descriptor import Descriptor
 from controlplane.controllers.framework.reconciler import Key, Result
 from controlplane.controllers.framework.sources import Change, key_of, to_itself
 from controlplane.controllers.tainteviction.plan import plan_eviction
+from controlplane.controllers.workloads import disruption
 from controlplane.kinds.core.node import NODES
 from controlplane.kinds.core.pod.resource import PODS
 from controlplane.program.options import option
@@ -78,11 +79,18 @@ class EvictionReconciler:
         left = self._since.setdefault(uid, now) + eviction.after_seconds - now
         if left > 0:
             return Result.after(left)
-        self._since.pop(uid, None)
         message = f"Marking for deletion Pod {key.namespace}/{key.name}"
         self._recorder.event(pod, "Normal", "TaintManagerEviction", message)
         with contextlib.suppress(NotFound):
+            await disruption.mark(
+                self._client,
+                pod,
+                times.to_rfc3339(self._clock.time()),
+                reason="DeletionByTaintManager",
+                message="Taint manager: deleting due to NoExecute taint",
+            )
             await self._client.delete(PODS, key.name, key.namespace, uid=uid)
+        self._since.pop(uid, None)
         return Result.done()
 
 

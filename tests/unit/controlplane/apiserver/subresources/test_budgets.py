@@ -2,7 +2,7 @@
 
 import pytest
 
-from controlplane.api.errors import APIError, Internal, TooManyRequests
+from controlplane.api.errors import APIError, Conflict, Internal, TooManyRequests
 from controlplane.kinds.core.pod.resource import PODS
 from controlplane.kinds.policy.pod_disruption_budget import POD_DISRUPTION_BUDGETS
 from controlplane.testing.in_process import InProcessServer
@@ -82,3 +82,41 @@ async def test_who_may_be_evicted(
         with pytest.raises(refusal):
             await evict(server, "p")
         assert server.object(PODS, "p", "default") is not None
+
+
+async def test_an_evicted_pod_is_told_to_be_no_failure() -> None:
+    # Jobs that ignore disruptions go by this condition; found by the conformance suite.
+    async with InProcessServer() as server:
+        server.put(
+            PODS,
+            {
+                **pod("p"),
+                "metadata": {**pod("p")["metadata"], "finalizers": ["example.com/stay"]},
+            },
+        )
+        await evict(server, "p")
+        left = server.object(PODS, "p", "default")
+        assert left["metadata"]["deletionTimestamp"]
+        row = next(c for c in left["status"]["conditions"] if c["type"] == "DisruptionTarget")
+        assert (row["status"], row["reason"], row["message"]) == (
+            "True",
+            "EvictionByEvictionAPI",
+            "Eviction API: evicting",
+        )
+        assert row["lastTransitionTime"]
+
+
+async def test_an_eviction_of_another_pod_than_was_meant_marks_nothing() -> None:
+    async with InProcessServer() as server:
+        server.put(PODS, pod("p"))
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": "p"},
+            "deleteOptions": {"preconditions": {"uid": "other"}},
+        }
+        with pytest.raises(Conflict) as caught:
+            await server.client().create_subresource(PODS, "p", "eviction", body, "default")
+        assert "the UID in the precondition (other) does not match" in str(caught.value)
+        kept = server.object(PODS, "p", "default")
+        assert [c["type"] for c in kept["status"]["conditions"]] == ["Ready"]

@@ -34,6 +34,11 @@ async def test_a_silent_node_is_marked_tainted_and_emptied(make_world, make_depl
         pods = world.api.objects(PODS)
         assert len(pods) == 4
         gone = next(p for p in pods if p["spec"].get("nodeName") == "node-2")
+        row = next(c for c in gone["status"]["conditions"] if c["type"] == "DisruptionTarget")
+        assert (row["reason"], row["message"]) == (
+            "DeletionByTaintManager",
+            "Taint manager: deleting due to NoExecute taint",
+        )
         assert "deletionTimestamp" in gone["metadata"]
         await world.step(40, 1)
         assert len(world.api.objects(PODS)) == 3
