@@ -15,15 +15,20 @@ _SHAPE = re.compile(
 
 def to_rfc3339(seconds: float) -> str:
     """`2006-01-02T15:04:05Z`: fractions are cut."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{_to_the_second(int(seconds))}Z"
 
 
 def to_micro(seconds: float) -> str:
     """`2006-01-02T15:04:05.000000Z`."""
     micros = round(seconds * 1_000_000)
     whole, rest = divmod(micros, 1_000_000)
-    base = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{base}.{rest:06d}Z"
+    return f"{_to_the_second(whole)}.{rest:06d}Z"
+
+
+def _to_the_second(seconds: int) -> str:
+    # strftime does not fill years below 1000, and Go's zero time is of the year 1.
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def parse(text: str) -> float:

@@ -158,13 +158,11 @@ class App:
 
     def _make_heartbeat(self) -> Heartbeat:
         config = self._config
-        Path(config.root_dir).mkdir(parents=True, exist_ok=True)
-        capacity = {**default_capacity(config.root_dir, config.max_pods), **config.capacity}
         machine = Machine(
             name=config.node_name,
             ip=config.node_ip,
             port=self.port,
-            capacity=capacity,
+            capacity=self._capacity(),
             pod_cidr=self._addresses.cidr,
             labels=config.labels,
             images=tuple(self._catalog.names),
@@ -195,6 +193,11 @@ class App:
             _log.warning("container runtime does not work here", runtime=name, reason=why)
         return choice.runtime
 
+    def _capacity(self) -> dict[str, str]:
+        config = self._config
+        Path(config.root_dir).mkdir(parents=True, exist_ok=True)
+        return {**default_capacity(config.root_dir, config.max_pods), **config.capacity}
+
     def _node(self) -> Node:
         references = ApiObjects(self._client)
         config = self._config
@@ -223,6 +226,7 @@ class App:
             names=names,
             root=Path(config.root_dir),
             most_pids=config.pod_max_pids,
+            allocatable=self._capacity(),
             clock=self._clock,
             rng=self._rng,
         )

@@ -182,6 +182,20 @@ async def test_a_job_like_pod_succeeds(cluster: Cluster) -> None:
         )
 
 
+async def test_a_limit_that_is_not_set_is_the_nodes(cluster: Cluster) -> None:
+    async with cluster.agent(cpu="7"), cluster.scheduler():
+        reference = {"resourceFieldRef": {"resource": "limits.cpu"}}
+        container = {
+            "image": "busybox",
+            "command": ["sh", "-c", 'test "$CPU" = 7'],
+            "env": [{"name": "CPU", "valueFrom": reference}],
+        }
+        await cluster.create(pod("a", container, restartPolicy="Never"))
+        ended = ("Succeeded", "Failed")
+        await until(lambda: cluster.status("a").get("phase") in ended, "its end")
+        assert cluster.status("a")["phase"] == "Succeeded"
+
+
 async def test_a_restarted_kubelet_finds_its_pods_again(cluster: Cluster) -> None:
     async with cluster.scheduler():
         async with cluster.agent():

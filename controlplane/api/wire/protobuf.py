@@ -15,7 +15,6 @@ import base64
 import json
 import struct
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -336,8 +335,7 @@ def _write_time(message: Any, value: Any) -> None:
 def _read_micro_time(value: Any) -> str | None:
     if not value.HasField("seconds"):
         return None
-    base = datetime.fromtimestamp(value.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{base}.{value.nanos // 1000:06d}Z"
+    return f"{times.to_rfc3339(value.seconds)[:-1]}.{value.nanos // 1000:06d}Z"
 
 
 def _write_micro_time(message: Any, value: Any) -> None:

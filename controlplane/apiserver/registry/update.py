@@ -90,6 +90,10 @@ async def update(
     return registry.served(written)
 
 
+# Compat: upstream writes these past the strategy, so that a pod that was put on a node is still of generation 1.
+_NOT_COUNTED = ("binding", "eviction")
+
+
 async def _changed(
     registry: Registry,
     obj: Obj,
@@ -117,7 +121,8 @@ async def _changed(
     elif not context.subresource:
         taken.append(await registry.allocator.for_update(obj, live, is_dry_run=context.is_dry_run))
         strategy.prepare_for_update(obj, live)
-    strategy.bump_generation(obj, live)
+    if context.subresource not in _NOT_COUNTED:
+        strategy.bump_generation(obj, live)
     causes: list[Cause] = []
     if not context.subresource:
         causes = objects.validate_update(kind, obj, live)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controlplane.api import selectors
 from controlplane.api.errors import Cause
 from controlplane.api.kind import Conversion, Kind
 from controlplane.api.meta import Obj
@@ -52,6 +53,12 @@ def from_core(obj: Obj) -> Obj:
     return {_HERE.get(key, key): value for key, value in obj.items()}
 
 
+def _field_value(obj: Obj, label: str) -> str | None:
+    # What is compared may have either form: as it is stored, or as it is asked for.
+    head, dot, rest = label.partition(".")
+    return selectors.text_at(to_core(obj), _IN_CORE.get(head, head) + dot + rest)
+
+
 def _validate(obj: Obj) -> list[Cause]:
     return event_rules.validate_strict(to_core(obj))
 
@@ -68,6 +75,7 @@ KIND = Kind(
     validate_update=_validate_update,
     validates_update_alone=True,
     columns=through(to_core, COLUMNS),
+    field_value=_field_value,
     is_tracked=False,
     conversion=Conversion(("", "v1", "events"), to_core, from_core),
 )

@@ -1,7 +1,7 @@
 """What the workers of a node share."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,5 +44,7 @@ class Node:
     names: Names
     root: Path
     most_pids: int
+    allocatable: Mapping[str, str]
+    """What pods may use of the node, as quantities by resource."""
     clock: Clock
     rng: random.Random

@@ -66,6 +66,7 @@ class PodWorker:
         self._last_words: dict[str, str] = {}
         now = node.clock.time()
         facts = {"HOST_IP": node.ip, "NODE_NAME": node.name}
+        facts |= {f"allocatable.{name}": amount for name, amount in node.allocatable.items()}
         if node.names.api_server is not None:
             host, port = node.names.api_server
             facts["KUBERNETES_SERVICE_HOST"] = host

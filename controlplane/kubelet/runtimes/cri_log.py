@@ -51,12 +51,12 @@ class CriLogWriter:
         self._write(b"".join(entries))
 
     def close(self) -> None:
-        """Write what has no line end, and end the followers."""
+        """Write what has no line end as a part of a line, as runtimes do, and end the followers."""
         if self.closed:
             return
         for stream, rest in self._rest.items():
             if rest:
-                self._write(stamp(self._now()) + b" " + stream + b" F " + rest + b"\n")
+                self._write(stamp(self._now()) + b" " + stream + b" P " + rest + b"\n")
         self.closed = True
         self._file.close()
         self._wake()

@@ -165,3 +165,17 @@ def test_every_message_has_a_class_and_a_zero() -> None:
             zero = protobuf.codec(name).zero
             message = descriptors.message_class(name).FromString(zero)
             assert message.SerializeToString() == zero, name
+
+
+def test_times_of_the_first_years_have_four_digits() -> None:
+    # Go's zero time plus two seconds, as the conformance suite stores it in a Lease.
+    lease = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": "l", "creationTimestamp": "0001-01-01T00:00:02Z"},
+        "spec": {"acquireTime": "0001-01-01T00:00:02.000000Z"},
+    }
+    again = protobuf.decode(protobuf.encode(lease))
+    assert again["spec"]["acquireTime"] == "0001-01-01T00:00:02.000000Z"
+    assert again["metadata"]["creationTimestamp"] == "0001-01-01T00:00:02Z"
+    assert normalized(again)["spec"] == lease["spec"]

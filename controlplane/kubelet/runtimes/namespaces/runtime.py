@@ -475,8 +475,8 @@ class NamespaceRuntime:
         config = container.config
         assert config is not None
         etc = self._pod_dir(container.status.pod_uid) / "etc"
-        files = {f"/etc/{file.name}": str(file) for file in etc.iterdir()}
         mounts = [asdict(mount) for mount in config.mounts]
+        files = pod_files(etc, mounts)
         env = dict(config.env)
         working_dir = config.working_dir or "/"
         programs: list[str] = []
@@ -555,3 +555,10 @@ def program_folders() -> list[str]:
     package = Path(controlplane.__file__).resolve().parent
     folders = [sys.base_prefix, sys.prefix, str(package.parent / "controlplane")]
     return list(dict.fromkeys(os.path.realpath(folder) for folder in folders))
+
+
+def pod_files(etc: Path, mounts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The pod's own files below /etc, by path; what a container mounts in their place is the container's."""
+    taken = {str(mount["container_path"]) for mount in mounts}
+    paths = {f"/etc/{file.name}": str(file) for file in sorted(etc.iterdir())}
+    return {path: source for path, source in paths.items() if path not in taken}
