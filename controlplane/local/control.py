@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from kvstore.base.unix_path import short_path
+from kvstore.base.unix_path import private_socket, short_path
 
 _MAX_LINE_BYTES = 64 << 10
 
@@ -73,14 +73,9 @@ class ControlServer:
     async def start(self) -> None:
         """Listen; a socket file of an earlier life is replaced (the state folder is locked)."""
         self._layout.control_socket.unlink(missing_ok=True)
-        before = os.umask(0o177)
-        try:
-            with short_path(self._layout.control_socket) as path:
-                self._server = await asyncio.start_unix_server(
-                    self._serve, path, limit=_MAX_LINE_BYTES
-                )
-        finally:
-            os.umask(before)
+        self._server = await asyncio.start_unix_server(
+            self._serve, sock=private_socket(self._layout.control_socket), limit=_MAX_LINE_BYTES
+        )
 
     async def stop(self) -> None:
         """Close and remove the socket."""

@@ -16,13 +16,12 @@ that a fault outlives the restart of its member; whoever supervises the member w
 
 import asyncio
 import contextlib
-import os
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from kvstore.base.unix_path import short_path
+from kvstore.base.unix_path import private_socket, short_path
 from kvstore.faults.kinds import ClockFault, DiskFault, Faults, LinkFault
 from kvstore.faults.member import MemberFaults
 
@@ -73,14 +72,9 @@ class FaultControl:
         except ValueError as error:
             raise FaultControlError(f"{initial_file(self._path)}: {error}") from error
         self._path.unlink(missing_ok=True)
-        before = os.umask(0o177)
-        try:
-            with short_path(self._path) as path:
-                self._server = await asyncio.start_unix_server(
-                    self._serve, path, limit=MAX_LINE_BYTES
-                )
-        finally:
-            os.umask(before)
+        self._server = await asyncio.start_unix_server(
+            self._serve, sock=private_socket(self._path), limit=MAX_LINE_BYTES
+        )
 
     async def stop(self) -> None:
         """Close and remove the socket. Idempotent."""
