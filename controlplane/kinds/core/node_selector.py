@@ -1,4 +1,4 @@
-"""Node selectors outside of pods: of volumes, of resource slices, of topologies.
+"""Node selectors: of pods, of volumes, of resource slices, of topologies.
 
 Source: pkg/apis/core/validation/validation.go (ValidateNodeSelector), pkg/api/node/util.go.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from controlplane.api import names
 from controlplane.api.errors import Cause
-from controlplane.api.meta import Obj
+from controlplane.api.meta import View
 from controlplane.api.validation import causes as fields
 
 # Labels that got another name once; objects that are stored may move from the one to the other.
@@ -40,7 +40,7 @@ _NO_OPERATOR = "not a valid selector operator"
 
 
 def validate_node_selector(
-    path: str, selector: Obj, *, allows_invalid_values: bool = False
+    path: str, selector: View, *, allows_invalid_values: bool = False
 ) -> list[Cause]:
     """Causes in a core/v1 NodeSelector."""
     terms, where = selector.get("nodeSelectorTerms") or [], f"{path}.nodeSelectorTerms"
@@ -48,15 +48,23 @@ def validate_node_selector(
         return [fields.required(where, "must have at least one node selector term")]
     causes: list[Cause] = []
     for number, term in enumerate(terms):
-        for index, row in enumerate(term.get("matchExpressions") or ()):
-            at = f"{where}[{number}].matchExpressions[{index}]"
-            causes += _requirement(at, row, allows_invalid_values)
-        for index, row in enumerate(term.get("matchFields") or ()):
-            causes += _field(f"{where}[{number}].matchFields[{index}]", row)
+        causes += validate_term(
+            f"{where}[{number}]", term, allows_invalid_values=allows_invalid_values
+        )
     return causes
 
 
-def _requirement(path: str, row: Obj, allows_invalid_values: bool) -> list[Cause]:
+def validate_term(path: str, term: View, *, allows_invalid_values: bool = False) -> list[Cause]:
+    """Causes in one term of a NodeSelector."""
+    causes: list[Cause] = []
+    for index, row in enumerate(term.get("matchExpressions") or ()):
+        causes += _requirement(f"{path}.matchExpressions[{index}]", row, allows_invalid_values)
+    for index, row in enumerate(term.get("matchFields") or ()):
+        causes += _field(f"{path}.matchFields[{index}]", row)
+    return causes
+
+
+def _requirement(path: str, row: View, allows_invalid_values: bool) -> list[Cause]:
     operator, values = row.get("operator") or "", row.get("values") or []
     causes: list[Cause] = []
     if operator in ("In", "NotIn"):
@@ -81,7 +89,7 @@ def _requirement(path: str, row: Obj, allows_invalid_values: bool) -> list[Cause
     return causes
 
 
-def _field(path: str, row: Obj) -> list[Cause]:
+def _field(path: str, row: View) -> list[Cause]:
     operator, values = row.get("operator") or "", row.get("values") or []
     causes: list[Cause] = []
     if operator not in ("In", "NotIn"):
@@ -98,7 +106,7 @@ def _field(path: str, row: Obj) -> list[Cause]:
     return causes
 
 
-def warnings(path: str, selector: Obj | None) -> list[str]:
+def warnings(path: str, selector: View | None) -> list[str]:
     """Labels that nodes will not have for ever."""
     return [
         f"{path}.nodeSelectorTerms[{number}].matchExpressions[{index}].key: {warning}"

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from controlplane.api import meta, names, quantity
 from controlplane.api.meta import Obj, View
 from controlplane.api.validation.addresses import address_warnings
+from controlplane.kinds.core.node_selector import DEPRECATED_LABELS
 from controlplane.kinds.core.pod.rules.security import containers_of
 
 _VOLUMES = {
@@ -22,24 +23,6 @@ _VOLUMES = {
     "glusterfs": "deprecated in v1.25, non-functional in v1.26+",
     "cephfs": "deprecated in v1.28, non-functional in v1.31+",
     "rbd": "deprecated in v1.28, non-functional in v1.31+",
-}
-_NODE_LABELS = {
-    "beta.kubernetes.io/arch": 'deprecated since v1.14; use "kubernetes.io/arch" instead',
-    "beta.kubernetes.io/os": 'deprecated since v1.14; use "kubernetes.io/os" instead',
-    "failure-domain.beta.kubernetes.io/region": (
-        'deprecated since v1.17; use "topology.kubernetes.io/region" instead'
-    ),
-    "failure-domain.beta.kubernetes.io/zone": (
-        'deprecated since v1.17; use "topology.kubernetes.io/zone" instead'
-    ),
-    "beta.kubernetes.io/instance-type": (
-        'deprecated since v1.17; use "node.kubernetes.io/instance-type" instead'
-    ),
-    "app.kubernetes.io/created-by": "deprecated since v1.9",
-    "scheduler.alpha.kubernetes.io/preferAvoidPods": (
-        "deprecated since v1.22; use Taints and Tolerations instead"
-    ),
-    "node-role.kubernetes.io/master": 'use "node-role.kubernetes.io/control-plane" instead',
 }
 _ANNOTATIONS = {
     "scheduler.alpha.kubernetes.io/critical-pod": (
@@ -119,9 +102,9 @@ def spec_warnings(spec: View, metadata: View, prefix: str) -> list[str]:
 def _of_labels(spec: View, path: str) -> list[str]:
     """Labels of nodes that have other names by now."""
     warnings = [
-        f"{path}.nodeSelector[{key}]: {_NODE_LABELS[key]}"
+        f"{path}.nodeSelector[{key}]: {DEPRECATED_LABELS[key]}"
         for key in spec.get("nodeSelector") or ()
-        if key in _NODE_LABELS
+        if key in DEPRECATED_LABELS
     ]
     affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
     terms = (affinity.get(_REQUIRED) or {}).get("nodeSelectorTerms") or ()
@@ -133,8 +116,8 @@ def _of_labels(spec: View, path: str) -> list[str]:
         warnings += node_term_warnings(row.get("preference") or {}, where, checks_values=True)
     for index, row in enumerate(spec.get("topologySpreadConstraints") or ()):
         where, key = f"{path}.topologySpreadConstraints[{index}]", row.get("topologyKey") or ""
-        if key in _NODE_LABELS:
-            warnings.append(f"{where}.topologyKey: {key} is {_NODE_LABELS[key]}")
+        if key in DEPRECATED_LABELS:
+            warnings.append(f"{where}.topologyKey: {key} is {DEPRECATED_LABELS[key]}")
         if row.get("labelSelector") is None:
             warnings.append(f"{where}.labelSelector: {_NO_SELECTOR}")
     return warnings
@@ -145,8 +128,8 @@ def node_term_warnings(term: View, path: str, *, checks_values: bool = False) ->
     warnings: list[str] = []
     for index, row in enumerate(term.get("matchExpressions") or ()):
         where, key = f"{path}.matchExpressions[{index}]", row.get("key") or ""
-        if key in _NODE_LABELS:
-            warnings.append(f"{where}.key: {key} is {_NODE_LABELS[key]}")
+        if key in DEPRECATED_LABELS:
+            warnings.append(f"{where}.key: {key} is {DEPRECATED_LABELS[key]}")
         if checks_values:
             for number, value in enumerate(row.get("values") or ()):
                 problems = names.label_value(value)

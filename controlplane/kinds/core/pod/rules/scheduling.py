@@ -9,11 +9,11 @@ from controlplane.api.errors import Cause
 from controlplane.api.meta import View
 from controlplane.api.validation import causes as fields
 from controlplane.api.validation.selector import validate_selector
+from controlplane.kinds.core import node_selector
 
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
-_NO_OPERATOR = "not a valid selector operator"
 
 
 def validate_affinity(affinity: View | None, path: str) -> list[Cause]:
@@ -33,77 +33,15 @@ def validate_affinity(affinity: View | None, path: str) -> list[Cause]:
 def _node_affinity(affinity: View, path: str) -> list[Cause]:
     causes: list[Cause] = []
     if affinity.get(_REQUIRED) is not None:
-        causes += validate_node_selector(affinity[_REQUIRED], f"{path}.{_REQUIRED}")
+        causes += node_selector.validate_node_selector(f"{path}.{_REQUIRED}", affinity[_REQUIRED])
     for index, row in enumerate(affinity.get(_PREFERRED) or ()):
         where = f"{path}.{_PREFERRED}[{index}]"
         causes += _weight(row, where)
         preference = row.get("preference") or {}
         # Values that no label can have are let through: a preference harms nobody.
-        causes += _node_term(preference, f"{where}.preference", checks_values=False)
-    return causes
-
-
-def validate_node_selector(selector: View, path: str) -> list[Cause]:
-    """Causes in a NodeSelector: of a pod, of a volume, of a resource slice."""
-    terms, where = selector.get("nodeSelectorTerms") or [], f"{path}.nodeSelectorTerms"
-    if not terms:
-        return [fields.required(where, "must have at least one node selector term")]
-    causes: list[Cause] = []
-    for index, term in enumerate(terms):
-        causes += _node_term(term, f"{where}[{index}]", checks_values=True)
-    return causes
-
-
-def _node_term(term: View, path: str, *, checks_values: bool) -> list[Cause]:
-    causes: list[Cause] = []
-    for index, row in enumerate(term.get("matchExpressions") or ()):
-        where = f"{path}.matchExpressions[{index}]"
-        causes += _node_requirement(row, where, checks_values=checks_values)
-    for index, row in enumerate(term.get("matchFields") or ()):
-        causes += _node_field(row, f"{path}.matchFields[{index}]")
-    return causes
-
-
-def _node_requirement(row: View, path: str, *, checks_values: bool) -> list[Cause]:
-    operator, values = row.get("operator") or "", row.get("values") or []
-    where = f"{path}.values"
-    causes: list[Cause] = []
-    if operator in ("In", "NotIn"):
-        if not values:
-            detail = "must be specified when `operator` is 'In' or 'NotIn'"
-            causes.append(fields.required(where, detail))
-    elif operator in ("Exists", "DoesNotExist"):
-        if values:
-            detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-            causes.append(fields.forbidden(where, detail))
-    elif operator in ("Gt", "Lt"):
-        if len(values) != 1:
-            detail = "must be specified single value when `operator` is 'Lt' or 'Gt'"
-            causes.append(fields.required(where, detail))
-    else:
-        causes.append(fields.invalid(f"{path}.operator", operator, _NO_OPERATOR))
-    key = row.get("key") or ""
-    causes += fields.each(f"{path}.key", key, names.qualified_name(key))
-    if checks_values:
-        for index, value in enumerate(values):
-            causes += fields.each(f"{where}[{index}]", value, names.label_value(value))
-    return causes
-
-
-def _node_field(row: View, path: str) -> list[Cause]:
-    operator, values = row.get("operator") or "", row.get("values") or []
-    causes: list[Cause] = []
-    if operator not in ("In", "NotIn"):
-        causes.append(fields.invalid(f"{path}.operator", operator, _NO_OPERATOR))
-    elif len(values) != 1:
-        detail = "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"
-        causes.append(fields.required(f"{path}.values", detail))
-    key = row.get("key") or ""
-    if key != "metadata.name":
-        causes.append(fields.invalid(f"{path}.key", key, "not a valid field selector key"))
-        return causes
-    for index, value in enumerate(values):
-        causes += fields.each(f"{path}.values[{index}]", value, names.dns_subdomain(value))
+        causes += node_selector.validate_term(
+            f"{where}.preference", preference, allows_invalid_values=True
+        )
     return causes
 
 
