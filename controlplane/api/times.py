@@ -11,6 +11,19 @@ from datetime import UTC, datetime
 _SHAPE = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d?):(\d\d):(\d\d)(?:[.,](\d+))?([Zz]|[+-]\d\d:\d\d)"
 )
+_PART = r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)"
+_GO_DURATION_PART = re.compile(_PART)
+_GO_DURATION = re.compile(rf"([-+]?)((?:{_PART})+|0)")
+_GO_UNITS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "μs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+}
 
 
 def to_rfc3339(seconds: float) -> str:
@@ -98,3 +111,13 @@ def age(timestamp: object, now: float) -> str:
     """The age of a timestamp as a table shows it; `<unknown>` when it is missing."""
     moment = parse_or_none(timestamp)
     return "<unknown>" if moment is None else human_duration(now - moment)
+
+
+def parse_go_duration(text: str) -> float:
+    """Seconds of `1h5m` or `-1.5s`, as Go's time.ParseDuration reads them; ValueError in its words."""
+    match = _GO_DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(f'time: invalid duration "{text}"')
+    parts = _GO_DURATION_PART.findall(match.group(2))
+    seconds = sum(float(number) * _GO_UNITS[unit] for number, unit in parts)
+    return -seconds if match.group(1) == "-" else seconds

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from controlplane.api import times
+
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _DESCRIPTORS = {
@@ -24,17 +26,6 @@ _DESCRIPTORS = {
     "@hourly": "0 * * * *",
 }
 _EVERY = "@every "
-_UNITS = {
-    "ns": 1e-9,
-    "us": 1e-6,
-    "µs": 1e-6,
-    "μs": 1e-6,
-    "ms": 1e-3,
-    "s": 1.0,
-    "m": 60.0,
-    "h": 3600.0,
-}
-_DURATION_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _ZONE_PART = re.compile(r"[A-Za-z.\-_0-9+]{1,14}")
 _MAX_INT = 2**63 - 1
 
@@ -188,12 +179,10 @@ def _number(text: str) -> int:
 def _every(line: str) -> int:
     """The seconds of `@every <Go duration>`, at least 1 and without fractions."""
     text = line.removeprefix(_EVERY)
-    sign, rest = (text[0], text[1:]) if text[:1] in ("+", "-") else ("", text)
-    matched = "".join(found.group(0) for found in _DURATION_PART.finditer(rest))
-    if rest != "0" and (not rest or matched != rest):
-        raise ValueError(f'failed to parse duration {line}: time: invalid duration "{text}"')
-    seconds = sum(float(amount) * _UNITS[unit] for amount, unit in _DURATION_PART.findall(rest))
-    return max(1, int(-seconds if sign == "-" else seconds))
+    try:
+        return max(1, int(times.parse_go_duration(text)))
+    except ValueError as error:
+        raise ValueError(f"failed to parse duration {line}: {error}") from None
 
 
 @lru_cache(maxsize=1024)

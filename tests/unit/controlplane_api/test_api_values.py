@@ -127,3 +127,17 @@ def test_unset_boolean_field_is_false() -> None:
     assert parse_field_selector("spec.unschedulable=false").matches(
         {"metadata": {}}, nodes.field_text
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0", 0.0), ("+0", 0.0), ("1h5m", 3900.0), ("-1.5s", -1.5), (".5m", 30.0), ("2µs", 2e-6)],
+)
+def test_durations_as_go_reads_them(text: str, seconds: float) -> None:
+    assert times.parse_go_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5", "1.5", "s", "1d", "1s ", "--1s", "1s0", "٣s"])
+def test_what_is_no_duration_is_told_in_gos_words(text: str) -> None:
+    with pytest.raises(ValueError, match=r'^time: invalid duration "'):
+        times.parse_go_duration(text)

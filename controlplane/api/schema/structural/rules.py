@@ -19,6 +19,7 @@ from typing import Any
 
 from google.protobuf import duration_pb2, timestamp_pb2
 
+from controlplane.api import times
 from controlplane.api.cel.environment import (
     DYN,
     CompileError,
@@ -38,17 +39,6 @@ _RESERVED_WORDS = """
 """
 _RESERVED = frozenset(_RESERVED_WORDS.split())
 _ESCAPES = (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__"))
-_GO_DURATION = re.compile(r"([-+]?)((?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+|0)")
-_UNITS = {
-    "ns": 1e-9,
-    "us": 1e-6,
-    "µs": 1e-6,
-    "μs": 1e-6,
-    "ms": 1e-3,
-    "s": 1.0,
-    "m": 60.0,
-    "h": 3600.0,
-}
 _MESSAGE_LIMIT_BYTES = 5 * 1024
 
 
@@ -251,14 +241,11 @@ def _typed(text: str, name: str) -> Any:
         stamp.FromDatetime(found if found.tzinfo else found.replace(tzinfo=datetime.UTC))
         return stamp
     if name == "duration":
-        match = _GO_DURATION.fullmatch(text)
-        if match is None:
+        try:
+            seconds = times.parse_go_duration(text)
+        except ValueError:
             return text
-        parts = re.findall(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", match.group(2))
-        seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
         length = duration_pb2.Duration()
-        length.FromTimedelta(
-            datetime.timedelta(seconds=-seconds if match.group(1) == "-" else seconds)
-        )
+        length.FromTimedelta(datetime.timedelta(seconds=seconds))
         return length
     return text
