@@ -92,6 +92,15 @@ class RestClient:
         return cls(transport, timeout_seconds=timeout_seconds)
 
     @classmethod
+    def configured(
+        cls, kubeconfig: str | Path, servers: Sequence[str] = (), *, user_agent: str = "quorate"
+    ) -> "RestClient":
+        """A client by kubeconfig or, without one, by the service account of the pod that this runs in."""
+        if kubeconfig:
+            return cls.from_kubeconfig(kubeconfig, servers, user_agent=user_agent)
+        return cls.in_cluster(user_agent=user_agent)
+
+    @classmethod
     def in_cluster(
         cls, *, user_agent: str = "quorate", timeout_seconds: float = 10.0
     ) -> "RestClient":

@@ -2,31 +2,26 @@
 
 import random
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 from controlplane.controllers.app import COMPONENT, run
 from controlplane.controllers.config import parse_arguments
 from controlplane.program.leading import LeadingConfig
-from controlplane.program.options import OptionError, Parsed
-from controlplane.program.run import run as run_program
-from controlplane.program.run import until_signal
-from kvstore.base import log
+from controlplane.program.options import Parsed
+from controlplane.program.run import entry
 from kvstore.base.clock import SystemClock
 
 
-async def _run(options: Parsed) -> None:
-    await until_signal(COMPONENT, run(options, SystemClock(), random.Random()))
+def _work(options: Parsed) -> Coroutine[Any, Any, None]:
+    return run(options, SystemClock(), random.Random())
 
 
 def main() -> int:
-    """Run; the exit status."""
-    try:
-        options = parse_arguments()
-    except OptionError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    log.configure(COMPONENT, level=options.of(LeadingConfig).log_level)
-    run_program(_run(options))
-    return 0
+    """Exit code 0 after a signal, 1 after a failure, 2 for a wrong command line."""
+    return entry(
+        COMPONENT, parse_arguments, lambda options: options.of(LeadingConfig).log_level, _work
+    )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,17 @@
-"""What the entry points of programs share: the HOST:PORT flag, the event loop, and running until a signal."""
+"""What the entry points of programs share: the HOST:PORT flag, exit codes, the event loop, an end by signal."""
 
 import argparse
 import asyncio
 import signal
-from collections.abc import Coroutine
-from typing import Any
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
+from controlplane.program.options import OptionError
+from kvstore.base import log
 from kvstore.base.tasks import Supervisor
+
+C = TypeVar("C")
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -30,6 +35,23 @@ async def until_signal(name: str, work: Coroutine[Any, Any, None]) -> None:
     await supervisor.stop(10.0)
     if app.done() and not app.cancelled():
         app.result()
+
+
+def entry(
+    name: str,
+    parse: Callable[[], C],
+    log_level: Callable[[C], str],
+    work: Callable[[C], Coroutine[Any, Any, None]],
+) -> int:
+    """Read the flags and do `work` until a signal: 0 after it, 2 for a wrong command line. A failure is raised (1)."""
+    try:
+        config = parse()
+    except OptionError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    log.configure(name, level=log_level(config))
+    run(until_signal(name, work(config)))
+    return 0
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
