@@ -5,6 +5,7 @@ import random
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 from controlplane.client.events import EventRecorder
@@ -162,7 +163,7 @@ class App:
             name=config.node_name,
             ip=config.node_ip,
             port=self.port,
-            capacity=self._capacity(),
+            capacity=self._capacity,
             pod_cidr=self._addresses.cidr,
             labels=config.labels,
             images=tuple(self._catalog.names),
@@ -193,6 +194,7 @@ class App:
             _log.warning("container runtime does not work here", runtime=name, reason=why)
         return choice.runtime
 
+    @cached_property
     def _capacity(self) -> dict[str, str]:
         config = self._config
         Path(config.root_dir).mkdir(parents=True, exist_ok=True)
@@ -226,7 +228,7 @@ class App:
             names=names,
             root=Path(config.root_dir),
             most_pids=config.pod_max_pids,
-            allocatable=self._capacity(),
+            allocatable=self._capacity,
             clock=self._clock,
             rng=self._rng,
         )

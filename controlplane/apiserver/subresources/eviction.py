@@ -14,6 +14,7 @@ from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.requests.context import WriteContext
 from controlplane.apiserver.served import Parts
 from controlplane.apiserver.subresources.budgets import charge
+from controlplane.kinds.core.pod.disruption import target
 from controlplane.kinds.policy.eviction import KIND as EVICTION
 
 
@@ -47,12 +48,7 @@ async def _marked(
     parts: Parts, resource: Resource, pod: Obj, options: DeleteOptions, context: WriteContext
 ) -> DeleteOptions:
     """Say of the pod that it goes for no fault of its own; the options for the pod as it then is. Raises Conflict."""
-    condition = {
-        "type": "DisruptionTarget",
-        "status": "True",
-        "reason": "EvictionByEvictionAPI",
-        "message": "Eviction API: evicting",
-    }
+    condition = target("EvictionByEvictionAPI", "Eviction API: evicting")
     now = times.to_rfc3339(parts.clock.time())
 
     async def marked(live: Obj) -> Obj:

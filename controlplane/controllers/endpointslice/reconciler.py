@@ -88,14 +88,7 @@ class EndpointSliceReconciler:
 
     def slice_changed(self, change: Change) -> Iterable[Key]:
         """The Service of a slice that is, or was, ours."""
-        keys: dict[Key, None] = {}
-        for slice_ in (change.old, change.new):
-            if slice_ is not None and meta.labels(slice_).get(MANAGED_BY) == CONTROLLER:
-                key = Key(meta.namespace(slice_), meta.labels(slice_).get(SERVICE_NAME, ""))
-                keys[key] = None
-                if change.new is None:
-                    self._tracker.saw_deletion(key, meta.uid(slice_))
-        return keys
+        return self._tracker.owners_of((change.old, change.new), CONTROLLER)
 
     async def reconcile(self, key: Key) -> Result:
         """Bring one Service's slices to what its Pods are."""

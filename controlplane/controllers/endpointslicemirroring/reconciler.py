@@ -56,14 +56,7 @@ class MirroringReconciler:
 
     def slice_changed(self, change: Change) -> Iterable[Key]:
         """The Endpoints of a slice that is, or was, a mirror."""
-        keys: dict[Key, None] = {}
-        for slice_ in (change.old, change.new):
-            if slice_ is not None and meta.labels(slice_).get(MANAGED_BY) == CONTROLLER:
-                key = Key(meta.namespace(slice_), meta.labels(slice_).get(SERVICE_NAME, ""))
-                keys[key] = None
-                if change.new is None:
-                    self._tracker.saw_deletion(key, meta.uid(slice_))
-        return keys
+        return self._tracker.owners_of((change.old, change.new), CONTROLLER)
 
     async def reconcile(self, key: Key) -> Result:
         """Bring one mirror to what it mirrors, or take it away."""

@@ -14,6 +14,7 @@ from controlplane.controllers.framework.controller import Controller, Watch
 from controlplane.controllers.framework.descriptor import Descriptor
 from controlplane.controllers.framework.reconciler import Key, Result
 from controlplane.controllers.framework.sources import Change
+from controlplane.controllers.workloads.pod_control import is_namespace_ending
 from controlplane.kinds.core.config_map import CONFIG_MAPS
 from controlplane.kinds.core.namespace import NAMESPACES
 from controlplane.program.options import option
@@ -75,7 +76,7 @@ class RootCaReconciler:
         except AlreadyExists:
             return Result.done()  # the cache is late
         except APIError as error:
-            if not any(cause.reason == "NamespaceTerminating" for cause in error.causes):
+            if not is_namespace_ending(error):
                 raise
         return Result.done()
 

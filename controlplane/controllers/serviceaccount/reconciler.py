@@ -10,6 +10,7 @@ from controlplane.controllers.framework.controller import Controller, Watch
 from controlplane.controllers.framework.descriptor import Descriptor
 from controlplane.controllers.framework.reconciler import Key, Result
 from controlplane.controllers.framework.sources import Change
+from controlplane.controllers.workloads.pod_control import is_namespace_ending
 from controlplane.kinds.core.namespace import NAMESPACES
 from controlplane.kinds.core.service_account import SERVICE_ACCOUNTS
 from controlplane.program.options import option
@@ -55,7 +56,7 @@ class ServiceAccountReconciler:
         except AlreadyExists:
             return Result.done()  # the cache is late
         except APIError as error:
-            if not any(cause.reason == "NamespaceTerminating" for cause in error.causes):
+            if not is_namespace_ending(error):
                 raise
         return Result.done()
 

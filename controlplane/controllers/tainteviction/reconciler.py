@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from controlplane.api import meta, times
 from controlplane.api.errors import NotFound
+from controlplane.client import disruption
 from controlplane.controllers.framework.context import Context
 from controlplane.controllers.framework.controller import Controller, Watch
 from controlplane.controllers.framework.descriptor import Descriptor
 from controlplane.controllers.framework.reconciler import Key, Result
 from controlplane.controllers.framework.sources import Change, key_of, to_itself
 from controlplane.controllers.tainteviction.plan import plan_eviction
-from controlplane.controllers.workloads import disruption
 from controlplane.kinds.core.node import NODES
 from controlplane.kinds.core.pod.resource import PODS
 from controlplane.program.options import option

@@ -139,6 +139,18 @@ class SliceTracker:
             self._deleted[key] = gone
         return bool(gone)
 
+    def owners_of(self, changed: Sequence[Obj | None], manager: str) -> list[Key]:
+        """The owners of a slice, before and after a change, as far as `manager` keeps it; a deletion is noted."""
+        _, new = changed
+        keys: dict[Key, None] = {}
+        for slice_ in changed:
+            if slice_ is not None and meta.labels(slice_).get(MANAGED_BY) == manager:
+                key = Key(meta.namespace(slice_), meta.labels(slice_).get(SERVICE_NAME, ""))
+                keys[key] = None
+                if new is None:
+                    self.saw_deletion(key, meta.uid(slice_))
+        return list(keys)
+
     def saw_deletion(self, key: Key, uid: str) -> None:
         """A slice left the cache: somebody else may have deleted it."""
         self._written.get(key, {}).pop(uid, None)

@@ -10,6 +10,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
+from controlplane.kubelet.runtimes import node_network
 from controlplane.kubelet.runtimes.interface import (
     ContainerConfig,
     ContainerRuntimeError,
@@ -183,23 +184,11 @@ class FakeRuntime:
         """See `ContainerRuntime`. Pods share the network of the test."""
         if sandbox_id not in self.sandboxes:
             raise KeyError(sandbox_id)
-        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        made.setblocking(False)
-        return made
+        return node_network.open_socket()
 
     async def listen(self, address: str, port: int) -> socket.socket:
         """See `ContainerRuntime`. Pods share the node's network."""
-        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            made.bind((address, port))
-            made.listen(128)
-        except OSError as problem:
-            made.close()
-            raise ContainerRuntimeError(
-                f"cannot listen at {address}:{port}: {problem}"
-            ) from problem
-        made.setblocking(False)
-        return made
+        return node_network.listen(address, port)
 
     async def remove_tree(self, path: str) -> None:
         """See `ContainerRuntime`."""

@@ -13,7 +13,7 @@ from controlplane.api import meta
 from controlplane.api.errors import APIError, NotFound
 from controlplane.api.meta import View
 from controlplane.api.times import to_rfc3339
-from controlplane.client.rest import STRATEGIC_MERGE_PATCH
+from controlplane.client import disruption
 from controlplane.kinds.core.pod.resource import PODS
 from controlplane.kinds.policy.pod_disruption_budget import POD_DISRUPTION_BUDGETS
 from controlplane.scheduler.framework import events as cluster
@@ -31,7 +31,6 @@ from controlplane.scheduler.framework.status import (
 )
 from controlplane.scheduler.preemption import candidates
 
-_TARGET = "DisruptionTarget"
 _NO_VICTIMS = "No preemption victims found for incoming pod"
 _NOT_HELPFUL = "Preemption is not helpful for scheduling"
 
@@ -102,20 +101,12 @@ class DefaultPreemption:
 
     async def _mark(self, pod: PodInfo, victim: PodInfo) -> None:
         name = str(pod.spec.get("schedulerName") or "default-scheduler")
-        condition = {
-            "type": _TARGET,
-            "status": "True",
-            "reason": "PreemptionByScheduler",
-            "message": f"{name}: preempting to accommodate a higher priority pod",
-            "lastTransitionTime": to_rfc3339(self._handle.clock.time()),
-        }
-        await self._handle.client.patch(
-            PODS,
-            victim.name,
-            {"metadata": {"uid": victim.uid}, "status": {"conditions": [condition]}},
-            victim.namespace,
-            patch_type=STRATEGIC_MERGE_PATCH,
-            subresource="status",
+        await disruption.mark(
+            self._handle.client,
+            dict(victim.object),
+            to_rfc3339(self._handle.clock.time()),
+            reason="PreemptionByScheduler",
+            message=f"{name}: preempting to accommodate a higher priority pod",
         )
 
 

@@ -22,6 +22,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from controlplane.kubelet.runtimes import node_network
 from controlplane.kubelet.runtimes.cri_log import CriLogWriter, remove_log
 from controlplane.kubelet.runtimes.interface import (
     ContainerConfig,
@@ -303,23 +304,11 @@ class ProcessRuntime:
         """See `ContainerRuntime`. A pod shares the node's network."""
         if sandbox_id not in self._sandboxes:
             raise KeyError(sandbox_id)
-        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        made.setblocking(False)
-        return made
+        return node_network.open_socket()
 
     async def listen(self, address: str, port: int) -> socket.socket:
         """See `ContainerRuntime`. Pods share the node's network."""
-        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            made.bind((address, port))
-            made.listen(128)
-        except OSError as problem:
-            made.close()
-            raise ContainerRuntimeError(
-                f"cannot listen at {address}:{port}: {problem}"
-            ) from problem
-        made.setblocking(False)
-        return made
+        return node_network.listen(address, port)
 
     async def remove_tree(self, path: str) -> None:
         """See `ContainerRuntime`."""

@@ -1,11 +1,12 @@
 """Saying of a pod that it goes for no fault of its own: the condition DisruptionTarget.
 
-Jobs ask it before they count a failure. Reasons and messages are upstream's.
+For programs that make pods go. Reasons and messages are upstream's.
 """
 
 from controlplane.api import conditions, meta
 from controlplane.api.meta import Obj
 from controlplane.client.rest import STRATEGIC_MERGE_PATCH, RestClient
+from controlplane.kinds.core.pod.disruption import target
 from controlplane.kinds.core.pod.resource import PODS
 
 
@@ -21,12 +22,7 @@ async def mark(
         status["phase"] = phase
     if reason:
         rows = [dict(row) for row in meta.status(pod).get("conditions") or ()]
-        wanted = {
-            "type": "DisruptionTarget",
-            "status": "True",
-            "reason": reason,
-            "message": message,
-        }
+        wanted = target(reason, message)
         if conditions.set(rows, wanted, now):
             status["conditions"] = [row for row in rows if row.get("type") == wanted["type"]]
     if status:
