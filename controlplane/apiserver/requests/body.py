@@ -1,6 +1,8 @@
 """Request bodies -> objects: JSON, YAML or protobuf, checked against the schema as `fieldValidation` asks."""
 
+import json
 import re
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -14,6 +16,7 @@ from controlplane.api.schema.values import MalformedError
 from controlplane.apiserver.http import negotiate
 from controlplane.apiserver.http.messages import Request
 
+_YAML_PROBLEMS = "yaml: unmarshal errors:\n"
 _YAML_TYPES = (negotiate.YAML, "application/x-yaml", "text/yaml", "application/apply-patch+yaml")
 
 
@@ -35,11 +38,16 @@ def parse(request: Request, *, content_type: str = "") -> tuple[Any, list[str]]:
 
 def _load_yaml(body: bytes) -> tuple[Any, list[str]]:
     if body.lstrip()[:1] in (b"{", b"["):
-        return strict.loads(body)
+        value, problems = strict.loads(body)
+        if not problems:
+            return value, problems
     loader = _Loader(body)
     try:
         # Compat: what follows the first document is not looked at.
-        return (_with_text_keys(loader.get_data()) if loader.check_data() else None), []
+        value = _with_text_keys(loader.get_data()) if loader.check_data() else None
+        if not loader.duplicates:
+            return value, []
+        return value, [_YAML_PROBLEMS + "  " + "\n  ".join(loader.duplicates)]
     except (yaml.YAMLError, RecursionError) as error:
         raise errors.BadRequest(f"error converting YAML to JSON: {_yaml_problem(error)}") from error
     finally:
@@ -77,7 +85,23 @@ def _yaml_problem(error: Exception) -> str:
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML as JSON has it: timestamps stay text."""
+    """YAML as JSON has it: timestamps stay text. Keys that stand twice are told as the original's library does."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body)
+        self.duplicates: list[str] = []
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
+        seen: set[str] = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                shown = _key_text(self.construct_object(key))
+                if shown in seen:
+                    line = value.start_mark.line + 1
+                    quoted = json.dumps(shown, ensure_ascii=False)
+                    self.duplicates.append(f"line {line}: key {quoted} already set in map")
+                seen.add(shown)
+        return super().construct_mapping(node, deep)
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -170,8 +194,17 @@ def checked(request: Request, obj: Obj, kind: Kind, problems: list[str] | None =
     if found and mode == "Strict":
         raise strict.strict_error(found, name, kind.resource.group_version)
     if mode == "Warn":
-        request.warnings.extend(found)
+        request.warnings.extend(as_warnings(found))
     return made
+
+
+def as_warnings(problems: Sequence[str]) -> list[str]:
+    """A warning a problem: what the YAML library found comes in lines of one text."""
+    return [
+        line.strip()
+        for problem in problems
+        for line in problem.rpartition(_YAML_PROBLEMS)[2].split("\n")
+    ]
 
 
 def decoded(obj: Obj, kind: Kind) -> tuple[Obj, list[str]]:

@@ -227,6 +227,7 @@ def configuration(request: Request, kind: Kind) -> Obj:
         value, problems = body.parse(request)
     except errors.BadRequest as error:
         raise errors.BadRequest(f"error decoding YAML: {error.message}") from error
+    problems = [f"error converting YAML to JSON: {problem}" for problem in problems]
     if not isinstance(value, dict):
         kind_name = strict.json_type(value)
         raise errors.BadRequest(
@@ -237,7 +238,7 @@ def configuration(request: Request, kind: Kind) -> Obj:
     if problems and mode == "Strict":
         raise errors.BadRequest(f"error strict decoding YAML: {', '.join(problems)}")
     if mode == "Warn":
-        request.warnings.extend(problems)
+        request.warnings.extend(body.as_warnings(problems))
     row, info = kind.resource, request.info
     given = (value.get("apiVersion") or "", value.get("kind") or "")
     if given != (row.group_version, row.kind):
