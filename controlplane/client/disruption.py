@@ -23,6 +23,8 @@ async def mark(
     if reason:
         rows = [dict(row) for row in meta.status(pod).get("conditions") or ()]
         wanted = target(reason, message)
+        if meta.generation(pod):
+            wanted["observedGeneration"] = meta.generation(pod)
         if conditions.set(rows, wanted, now):
             status["conditions"] = [row for row in rows if row.get("type") == wanted["type"]]
     if status:

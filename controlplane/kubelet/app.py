@@ -214,7 +214,9 @@ class App:
         if self._has_pod_network and config.node_dns is not None and config.programs_kubeconfig:
             servers = servers or (config.node_dns.host,)
         gateway = config.api_gateway if self._has_pod_network else None
-        names = Names(servers, config.cluster_domain, gateway, _host_resolver())
+        names = Names(
+            servers, config.cluster_domain, gateway, _host_resolver(), _text(Path("/etc/hosts"))
+        )
         return Node(
             name=self._config.node_name,
             ip=self._config.node_ip,
@@ -235,10 +237,14 @@ class App:
 
 
 def _host_resolver() -> Resolver:
+    return parse(_text(Path("/etc/resolv.conf")))
+
+
+def _text(path: Path) -> str:
     try:
-        return parse(Path("/etc/resolv.conf").read_text())
+        return path.read_text()
     except OSError:
-        return Resolver()
+        return ""
 
 
 def _base_env() -> dict[str, str]:

@@ -95,11 +95,12 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         seen: set[str] = set()
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                shown = _key_text(self.construct_object(key))
+                found = self.construct_object(key)
+                shown = json.dumps(found, ensure_ascii=False) if isinstance(found, str) else None
+                shown = shown or _key_text(found)
                 if shown in seen:
                     line = value.start_mark.line + 1
-                    quoted = json.dumps(shown, ensure_ascii=False)
-                    self.duplicates.append(f"line {line}: key {quoted} already set in map")
+                    self.duplicates.append(f"line {line}: key {shown} already set in map")
                 seen.add(shown)
         return super().construct_mapping(node, deep)
 

@@ -47,6 +47,16 @@ def hosts_file(pod: Object, address: str, cluster_domain: str) -> str:
     domain = full_domain(pod, cluster_domain)
     own = f"{short}.{domain}\t{short}" if domain else short
     lines = ["# Kubernetes-managed hosts file.", *_LOCAL, f"{address}\t{own}"]
+    return _with_aliases(pod, lines)
+
+
+def host_network_hosts_file(pod: Object, of_node: str) -> str:
+    """The contents of /etc/hosts in a pod that shares the node's network: the node's, and the pod's aliases."""
+    lines = ["# Kubernetes-managed hosts file (host network).", of_node.rstrip("\n")]
+    return _with_aliases(pod, lines)
+
+
+def _with_aliases(pod: Object, lines: list[str]) -> str:
     aliases = pod["spec"].get("hostAliases") or ()
     if aliases:
         lines += ["", "# Entries added by HostAliases."]

@@ -26,6 +26,8 @@ class Names:
     api_server: tuple[str, int] | None = None
     """Where pods reach the API servers; None where they cannot by one address."""
     host: Resolver = field(default_factory=Resolver)
+    host_names: str = ""
+    """The node's own /etc/hosts, for pods that share its network."""
 
 
 @dataclass(frozen=True, slots=True)

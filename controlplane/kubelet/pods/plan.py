@@ -9,11 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from controlplane.api.times import parse_or_none
 from controlplane.kubelet.runtimes.interface import ContainerState, ContainerStatus, Sandbox
 
 BACKOFF_FIRST_SECONDS = 10.0
 BACKOFF_MAX_SECONDS = 300.0
 BACKOFF_RESET_SECONDS = 2 * BACKOFF_MAX_SECONDS
+_LEAST_GRACE_SECONDS = 2.0
 DEFAULT_GRACE_SECONDS = 30.0
 
 Object = Mapping[str, Any]
@@ -99,6 +101,11 @@ class View:
     def restart_policy(self) -> str:
         """Always, OnFailure or Never."""
         return str(self.spec.get("restartPolicy") or "Always")
+
+    @property
+    def generation(self) -> int:
+        """The pod's generation that the status then says it has seen; 0 for a pod without."""
+        return int(self.pod["metadata"].get("generation") or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,11 +339,35 @@ def _all_ended(view: View) -> bool:
 
 
 def _stop_all(view: View, plan: Plan, message: str) -> None:
-    grace = grace_seconds(view.pod)
     running = list(_running(view))
-    for status in running:
+    ending, grace = _ending_now(view, running)
+    for status in ending:
         if status.name not in view.stopping:
             text = message.format(name=status.name)
             plan.actions.append(StopContainer(status.name, status.id, grace, text))
     if not running and not view.stopping and view.sandbox is not None and view.sandbox.ready:
         plan.actions.append(StopSandbox())
+
+
+def _ending_now(view: View, running: list[ContainerStatus]) -> tuple[list[ContainerStatus], float]:
+    """(whose turn it is, the grace): sidecars serve the others to the end, then go one by one, the first one last.
+
+    Without grace there are no turns. Source: pkg/kubelet/kuberuntime/kuberuntime_termination_order.go.
+    """
+    grace = grace_seconds(view.pod)
+    sidecars = [str(c["name"]) for c in view.init_containers if is_sidecar(c)]
+    others = [status for status in running if status.name not in sidecars]
+    if grace <= 0:
+        return running, grace
+    if others:
+        return others, grace
+    last = sorted(running, key=lambda status: sidecars.index(status.name))[-1:]
+    return last, _grace_left(view, grace)
+
+
+def _grace_left(view: View, grace: float) -> float:
+    """What those that ended before have left of the pod's grace; two seconds at least, as upstream."""
+    ends_at = parse_or_none(view.pod["metadata"].get("deletionTimestamp"))
+    if not view.deleting or ends_at is None:
+        return grace
+    return max(_LEAST_GRACE_SECONDS, min(grace, ends_at - view.now))

@@ -5,7 +5,7 @@ from typing import Any
 
 from controlplane.kubelet.containers.security import lacking
 from controlplane.kubelet.network.addresses import NoAddressLeftError
-from controlplane.kubelet.network.hosts import host_name, hosts_file
+from controlplane.kubelet.network.hosts import host_name, host_network_hosts_file, hosts_file
 from controlplane.kubelet.network.resolv import resolv_conf
 from controlplane.kubelet.pods.node import Node
 from controlplane.kubelet.runtimes.interface import ContainerRuntimeError, Sandbox, SandboxConfig
@@ -129,7 +129,11 @@ class PodSandbox:
             host_pid=bool(spec.get("hostPID")),
             host_ipc=bool(spec.get("hostIPC")),
             share_processes=bool(spec.get("shareProcessNamespace")),
-            hosts=hosts_file(pod, address, names.domain),
+            hosts=(
+                host_network_hosts_file(pod, names.host_names)
+                if host_network
+                else hosts_file(pod, address, names.domain)
+            ),
             resolv_conf=resolv_conf(pod, names.host, names.servers, names.domain),
             sysctls={entry["name"]: entry["value"] for entry in sysctls},
         )

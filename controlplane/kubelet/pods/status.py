@@ -54,6 +54,8 @@ def pod_status(view: View, plan: Plan, *, node_ip: str, gone: bool = False) -> J
     if view.sandbox is not None and view.sandbox.ip:
         status["podIP"] = view.sandbox.ip
         status["podIPs"] = [{"ip": view.sandbox.ip}]
+    if view.generation:
+        status["observedGeneration"] = view.generation
     if plan.outcome is not None and plan.outcome.reason:
         status["reason"], status["message"] = plan.outcome.reason, plan.outcome.message
     return status
@@ -71,7 +73,10 @@ def status_patch(old: Object, wanted: Json) -> Json:
     changed = []
     for entry in wanted.get("conditions") or ():
         before = known.get(entry["type"]) or {}
-        if any(before.get(k) != entry.get(k) for k in ("status", "reason", "message")):
+        if any(
+            before.get(k) != entry.get(k)
+            for k in ("status", "reason", "message", "observedGeneration")
+        ):
             # Entries are merged by type, so what is to vanish must be named.
             vanishing = {key: None for key in ("reason", "message") if key in before}
             changed.append({"lastProbeTime": None, **vanishing, **entry})
@@ -217,6 +222,8 @@ def _condition(view: View, kind: str, value: tuple[bool, str, str], before: Obje
         "lastProbeTime": None,
         "lastTransitionTime": since or to_rfc3339(view.now),
     }
+    if view.generation:
+        entry["observedGeneration"] = view.generation
     if value[1]:
         entry["reason"] = value[1]
     if value[2]:

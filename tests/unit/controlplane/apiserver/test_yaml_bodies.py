@@ -57,9 +57,10 @@ def problems_of(text: bytes) -> list[str]:
         (b"a: 1\nb: 2\n", []),
         (b"\na: 1\nb:\n  c: 1\n  c: 2\n", ['line 5: key "c" already set in map']),
         (b"a: 1\na: 2\na: 3\n", [f'line {n}: key "a" already set in map' for n in (2, 3)]),
+        (b"n: 1\nN: 2\n", ["line 2: key false already set in map"]),
         (b'{"a":1,\n"a":2}', ['line 2: key "a" already set in map']),
     ],
-    ids=["none", "below", "three times", "JSON"],
+    ids=["none", "below", "three times", "no text", "JSON"],
 )
 def test_keys_that_stand_twice_are_told_with_their_lines(text: bytes, lines: list[str]) -> None:
     # Found by the conformance suite: an apply with fieldValidation=Strict took them.

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from controlplane.kubelet.network.hosts import host_name, hosts_file
+from controlplane.kubelet.network.hosts import host_name, host_network_hosts_file, hosts_file
 
 
 def pod(name: str = "web-0", **spec: Any) -> dict[str, Any]:
@@ -37,3 +37,11 @@ def test_hosts_file() -> None:
     text = hosts_file(pod(subdomain="all", hostAliases=aliases), "10.244.1.5", "c.d")
     assert "10.244.1.5\tweb-0.all.ns.svc.c.d\tweb-0\n" in text
     assert text.endswith("\n\n# Entries added by HostAliases.\n1.2.3.4\ta\tb.c\n")
+
+
+def test_a_pod_on_the_nodes_network_has_the_nodes_names() -> None:
+    aliases = [{"ip": "10.0.0.1", "hostnames": ["a", "b"]}]
+    assert host_network_hosts_file(pod(hostAliases=aliases), "127.0.0.1\tlocalhost\n") == (
+        "# Kubernetes-managed hosts file (host network).\n127.0.0.1\tlocalhost\n\n"
+        "# Entries added by HostAliases.\n10.0.0.1\ta\tb\n"
+    )

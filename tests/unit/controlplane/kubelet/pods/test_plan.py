@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from controlplane.api.times import to_rfc3339
 from controlplane.kubelet.pods.plan import (
     Blocked,
     CrashBackoff,
@@ -56,6 +57,14 @@ def view(subject: dict[str, Any], *runs: ContainerStatus, **rest: Any) -> View:
 FIRST = CrashBackoff(10.0, NOW)
 INIT = [{"name": "i", "image": "x"}]
 SIDECAR = [{"name": "s", "image": "x", "restartPolicy": "Always"}]
+TWO_SIDECARS = [*SIDECAR, {"name": "t", "image": "x", "restartPolicy": "Always"}]
+
+
+def leaving(subject: dict[str, Any], left: float) -> dict[str, Any]:
+    """Deleted, and to be gone in `left` seconds."""
+    subject["metadata"]["deletionTimestamp"] = to_rfc3339(NOW + left)
+    return subject
+
 
 CASES = [
     pytest.param(
@@ -107,6 +116,33 @@ CASES = [
         [StopContainer("c", "c0", 30.0, "Stopping container c")], "", id="deleting",
     ),
     pytest.param(view(pod(), ran(), deleting=True, stopping=frozenset({"c"})), [], "", id="stopping"),
+    pytest.param(
+        view(pod(init=SIDECAR), ran("s"), ran(), deleting=True),
+        [StopContainer("c", "c0", 30.0, "Stopping container c")], "", id="sidecar_serves_to_the_end",
+    ),
+    pytest.param(
+        view(pod(init=SIDECAR), ran("s"), ran(), deleting=True, stopping=frozenset({"c"})),
+        [], "", id="sidecar_waits_for_who_ends",
+    ),
+    pytest.param(
+        view(pod(init=TWO_SIDECARS), ran("s"), ran("t"), ran(code=0), deleting=True),
+        [StopContainer("t", "t0", 30.0, "Stopping container t")], "", id="later_sidecar_first",
+    ),
+    pytest.param(
+        view(leaving(pod(init=SIDECAR), 12), ran("s"), ran(code=0), deleting=True),
+        [StopContainer("s", "s0", 12.0, "Stopping container s")], "", id="grace_that_is_left",
+    ),
+    pytest.param(
+        view(leaving(pod(init=SIDECAR), -5), ran("s"), ran(code=0), deleting=True),
+        [StopContainer("s", "s0", 2.0, "Stopping container s")], "", id="least_grace",
+    ),
+    pytest.param(
+        view(pod(init=SIDECAR, terminationGracePeriodSeconds=0), ran("s"), ran(), deleting=True),
+        [
+            StopContainer("s", "s0", 0.0, "Stopping container s"),
+            StopContainer("c", "c0", 0.0, "Stopping container c"),
+        ], "", id="no_turns_without_grace",
+    ),
     pytest.param(view(pod(), ran(code=143), deleting=True), [StopSandbox()], "", id="stopped"),
     pytest.param(
         view(pod(), ran(), verdicts={"c": Verdict(failed="liveness")}),

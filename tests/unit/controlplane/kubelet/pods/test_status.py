@@ -85,3 +85,18 @@ def test_patch_names_what_vanishes() -> None:
     scheduled = next(entry for entry in patch["conditions"] if entry["type"] == "PodScheduled")
     assert scheduled["reason"] is None
     assert scheduled["status"] == "True"
+
+
+def test_the_generation_that_was_seen_is_told() -> None:
+    # Found by the conformance suite, which waits for it after each change of a pod.
+    subject = view("Always", {"a": None, "b": None})
+    assert "observedGeneration" not in pod_status(subject, make_plan(subject), node_ip="1.2.3.4")
+    subject.pod["metadata"]["generation"] = 3
+    wanted = pod_status(subject, make_plan(subject), node_ip="1.2.3.4")
+    assert wanted["observedGeneration"] == 3
+    assert {row["observedGeneration"] for row in wanted["conditions"]} == {3}
+    assert status_patch(wanted, wanted) == {}
+    subject.pod["metadata"]["generation"] = 4
+    patch = status_patch(wanted, pod_status(subject, make_plan(subject), node_ip="1.2.3.4"))
+    assert patch["observedGeneration"] == 4
+    assert {row["observedGeneration"] for row in patch["conditions"]} == {4}
