@@ -14,13 +14,14 @@ from controlplane.api.validation import causes as fields
 from controlplane.api.validation.conditions import validate_conditions
 from controlplane.api.validation.equality import is_same
 from controlplane.kinds.core.node_selector import validate_node_selector
+from controlplane.kinds.core.volume_sources import driver_name
 from controlplane.kinds.resource.configuration import (
     MAX_CONFIG,
     validate_binding_conditions,
     validate_configuration,
     validate_data,
 )
-from controlplane.kinds.resource.identifiers import driver_name, pool_name, share_id
+from controlplane.kinds.resource.identifiers import pool_name, share_id
 from controlplane.kinds.resource.lists import validate_items, validate_set
 from controlplane.kinds.resource.requests import MAX_REQUESTS, names_of, validate_name
 
@@ -111,7 +112,7 @@ def _allocation(allocation: Obj, known: frozenset[str]) -> list[Cause]:
 def _place(path: str, row: Obj) -> list[Cause]:
     """Driver, pool and name of a device."""
     device = row.get("device") or ""
-    causes = driver_name(f"{path}.driver", row.get("driver") or "")
+    causes = driver_name(row.get("driver"), f"{path}.driver")
     causes += pool_name(f"{path}.pool", row.get("pool") or "")
     return causes + fields.each(f"{path}.device", device, names.dns_label(device))
 

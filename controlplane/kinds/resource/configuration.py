@@ -13,7 +13,7 @@ from controlplane.api.cel import devices
 from controlplane.api.errors import Cause
 from controlplane.api.meta import Obj
 from controlplane.api.validation import causes as fields
-from controlplane.kinds.resource.identifiers import driver_name
+from controlplane.kinds.core.volume_sources import driver_name
 from controlplane.kinds.resource.lists import validate_items
 
 MAX_CONFIG = 32
@@ -45,7 +45,7 @@ def validate_configuration(path: str, row: Obj, *, is_stored: bool = False) -> l
     opaque, where = row.get("opaque"), f"{path}.opaque"
     if opaque is None:
         return [fields.required(where)]
-    causes = driver_name(f"{where}.driver", opaque.get("driver") or "")
+    causes = driver_name(opaque.get("driver"), f"{where}.driver")
     return causes + validate_data(
         f"{where}.parameters", opaque.get("parameters"), is_stored=is_stored
     )

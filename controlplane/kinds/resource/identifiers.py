@@ -8,10 +8,7 @@ import uuid
 from controlplane.api import names
 from controlplane.api.errors import Cause
 from controlplane.api.validation import causes as fields
-from controlplane.kinds.core.persistent_volume.sources import csi_driver_name
-
-driver_name = csi_driver_name
-"""Causes in a driver's name: the rules of CSI drivers."""
+from controlplane.kinds.core.volume_sources import driver_name
 
 _MAX_ID = 32
 _MAX_POOL = 253
@@ -50,7 +47,7 @@ def qualified_name(path: str, name: str) -> list[Cause]:
     if slash and not domain:
         causes.append(fields.invalid(path, "", "the domain must not be empty"))
     elif slash:
-        causes += driver_name(path, domain)
+        causes += driver_name(domain, path)
     if slash and not identifier:
         return [*causes, fields.invalid(path, "", "the name must not be empty")]
     return causes + _identifier(path, identifier)

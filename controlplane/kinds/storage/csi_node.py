@@ -16,7 +16,7 @@ from controlplane.api.table.columns import AGE, NAME, Column
 from controlplane.api.validation import causes as fields
 from controlplane.api.validation.equality import is_same
 from controlplane.api.validation.internal import Shape
-from controlplane.kinds.core.persistent_volume.sources import csi_driver_name
+from controlplane.kinds.core import volume_sources
 
 CSI_NODES = Resource("storage.k8s.io", "v1", "CSINode", "csinodes", namespaced=False)
 
@@ -42,7 +42,7 @@ def validate(obj: Obj) -> list[Cause]:
     seen: set[str] = set()
     for index, driver in enumerate(meta.spec(obj).get("drivers") or ()):
         path, name = f"spec.drivers[{index}]", driver.get("name") or ""
-        causes += csi_driver_name(f"{path}.name", name)
+        causes += volume_sources.driver_name(name, f"{path}.name")
         node = driver.get("nodeID") or ""
         if not node:
             causes.append(fields.required(f"{path}.nodeID"))

@@ -17,8 +17,8 @@ from controlplane.api.table.standard import boolean, text
 from controlplane.api.validation import causes as fields
 from controlplane.api.validation.equality import is_same
 from controlplane.api.validation.internal import Shape
+from controlplane.kinds.core import volume_sources
 from controlplane.kinds.core.persistent_volume.kind import default_spec, validate_spec
-from controlplane.kinds.core.persistent_volume.sources import csi_driver_name
 
 VOLUME_ATTACHMENTS = Resource(
     "storage.k8s.io",
@@ -54,7 +54,7 @@ def validate(obj: Obj) -> list[Cause]:
     """Causes in an attachment."""
     spec = meta.spec(obj)
     node, source = spec.get("nodeName") or "", spec.get("source") or {}
-    causes = csi_driver_name("spec.attacher", spec.get("attacher") or "")
+    causes = volume_sources.driver_name(spec.get("attacher"), "spec.attacher")
     causes += _source(source, "spec.source")
     causes += fields.each("spec.nodeName", node, names.dns_subdomain(node))
     causes += _status(meta.status(obj))

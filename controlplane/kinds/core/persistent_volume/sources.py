@@ -15,29 +15,16 @@ from controlplane.api.defaulting import set_missing
 from controlplane.api.errors import Cause
 from controlplane.api.meta import Obj
 from controlplane.api.validation import causes as fields
+from controlplane.kinds.core import volume_sources
+from controlplane.kinds.core.pod.rules import paths
 
 Rule = Callable[[str, Obj, str], list[Cause]]
 
-_HOST_PATH_TYPES = (
-    "",
-    "BlockDevice",
-    "CharDevice",
-    "Directory",
-    "DirectoryOrCreate",
-    "File",
-    "FileOrCreate",
-    "Socket",
-)
-_DISK_CACHING = ("None", "ReadOnly", "ReadWrite")
-_DISK_KINDS = ("Dedicated", "Managed", "Shared")
-_MANAGED_DISK = "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}"
-_BLOB_DISK = "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd"
 _INITIATORS = {
     "iqn": re.compile(r"iqn\.[0-9]{4}-[0-9]{2}\.([A-Za-z0-9.-]+)(:[^,;*&$|\s]+)$"),
     "eui": re.compile(r"^eui.[A-Za-z0-9]{16}$"),
     "naa": re.compile(r"^naa.[A-Za-z0-9]{32}$"),
 }
-_MAX_DRIVER_NAME = 63
 _BYTE = "must be between 0 and 255, inclusive"
 _REGISTRY = "must be a host:port pair or multiple pairs separated by commas"
 
@@ -70,43 +57,16 @@ def default_sources(spec: Obj) -> None:
         host_path["type"] = ""
 
 
-def _wanted(path: str, source: Obj, keys: Iterable[str]) -> list[Cause]:
-    return [fields.required(f"{path}.{key}") for key in keys if not source.get(key)]
+def _as_in_pods(rule: volume_sources.Rule) -> Rule:
+    return lambda path, source, name: rule(source, path)
 
 
 def _needs(*keys: str) -> Rule:
-    return lambda path, source, name: _wanted(path, source, keys)
+    return _as_in_pods(volume_sources.needs(*keys))
 
 
-def no_backsteps(path: str, value: str) -> list[Cause]:
-    """A path that goes up."""
-    if ".." in value.split("/"):
-        return [fields.invalid(path, value, "must not contain '..'")]
-    return []
-
-
-def _host_path(path: str, source: Obj, name: str) -> list[Cause]:
-    if not source.get("path"):
-        return [fields.required(f"{path}.path")]
-    causes = no_backsteps(f"{path}.path", source["path"])
-    kind = source.get("type")
-    if kind is not None and kind not in _HOST_PATH_TYPES:
-        causes.append(fields.not_supported(f"{path}.type", kind, _HOST_PATH_TYPES))
-    return causes
-
-
-def _disk_of(key: str) -> Rule:
-    """A numbered partition of a disk known by one field."""
-
-    def rule(path: str, source: Obj, name: str) -> list[Cause]:
-        causes = _wanted(path, source, (key,))
-        partition = source.get("partition") or 0
-        if not 0 <= partition <= 255:
-            detail = "must be between 1 and 255, inclusive"
-            causes.append(fields.invalid(f"{path}.partition", partition, detail))
-        return causes
-
-    return rule
+def _wanted(path: str, source: Obj, keys: Iterable[str]) -> list[Cause]:
+    return [fields.required(f"{path}.{key}") for key in keys if not source.get(key)]
 
 
 def _glusterfs(path: str, source: Obj, name: str) -> list[Cause]:
@@ -117,28 +77,6 @@ def _glusterfs(path: str, source: Obj, name: str) -> list[Cause]:
         causes.append(fields.invalid(where, namespace, detail))
     elif namespace is not None:
         causes += fields.each(where, namespace, names.dns_label(namespace))
-    return causes
-
-
-def _flocker(path: str, source: Obj, name: str) -> list[Cause]:
-    causes: list[Cause] = []
-    dataset, uuid = source.get("datasetName") or "", source.get("datasetUUID") or ""
-    if not dataset and not uuid:
-        detail = "one of datasetName and datasetUUID is required"
-        causes.append(fields.required(path, detail))
-    if dataset and uuid:
-        detail = "datasetName and datasetUUID can not be specified simultaneously"
-        causes.append(fields.invalid(path, "resource", detail))
-    if "/" in dataset:
-        causes.append(fields.invalid(f"{path}.datasetName", dataset, "must not contain '/'"))
-    return causes
-
-
-def _nfs(path: str, source: Obj, name: str) -> list[Cause]:
-    causes = _wanted(path, source, ("server", "path"))
-    where = source.get("path") or ""
-    if not where.startswith("/"):
-        causes.append(fields.invalid(f"{path}.path", where, "must be an absolute path"))
     return causes
 
 
@@ -192,35 +130,6 @@ def _is_initiator(text: str) -> bool:
     return pattern is not None and pattern.search(text) is not None
 
 
-def _fibre_channel(path: str, source: Obj, name: str) -> list[Cause]:
-    causes: list[Cause] = []
-    targets, ids, where = source.get("targetWWNs") or [], source.get("wwids") or [], path
-    if not targets and not ids:
-        detail = "must specify either targetWWNs or wwids, but not both"
-        causes.append(fields.required(f"{where}.targetWWNs", detail))
-    if targets and ids:
-        detail = "targetWWNs and wwids can not be specified simultaneously"
-        causes.append(fields.invalid(f"{where}.targetWWNs", targets, detail))
-    if targets:
-        lun = source.get("lun")
-        if lun is None:
-            detail = "lun is required if targetWWNs is specified"
-            causes.append(fields.required(f"{where}.lun", detail))
-        elif not 0 <= lun <= 255:
-            causes.append(fields.invalid(f"{where}.lun", lun, _BYTE))
-    return causes
-
-
-def _flex(path: str, source: Obj, name: str) -> list[Cause]:
-    causes = _wanted(path, source, ("driver",))
-    for key in source.get("options") or ():
-        domain = "." + key.partition("/")[0].lower()
-        if domain.endswith((".kubernetes.io", ".k8s.io")):
-            detail = "kubernetes.io and k8s.io namespaces are reserved"
-            causes.append(fields.invalid(f"{path}.options[{key}]", key, detail))
-    return causes
-
-
 def _azure_file(path: str, source: Obj, name: str) -> list[Cause]:
     causes = _wanted(path, source, ("secretName", "shareName"))
     if source.get("secretNamespace") == "":
@@ -228,25 +137,10 @@ def _azure_file(path: str, source: Obj, name: str) -> list[Cause]:
     return causes
 
 
-def _azure_disk(path: str, source: Obj, name: str) -> list[Cause]:
-    causes = _wanted(path, source, ("diskName", "diskURI"))
-    caching, kind = source.get("cachingMode"), source.get("kind")
-    if caching is not None and caching not in _DISK_CACHING:
-        causes.append(fields.not_supported(f"{path}.cachingMode", caching, _DISK_CACHING))
-    if kind is not None and kind not in _DISK_KINDS:
-        causes.append(fields.not_supported(f"{path}.kind", kind, _DISK_KINDS))
-    uri = source.get("diskURI") or ""
-    if kind == "Managed" and not uri.startswith("/subscriptions/"):
-        causes.append(fields.not_supported(f"{path}.diskURI", uri, (_MANAGED_DISK,)))
-    if kind not in (None, "Managed") and not uri.startswith("https://"):
-        causes.append(fields.not_supported(f"{path}.diskURI", uri, (_BLOB_DISK,)))
-    return causes
-
-
 def _local(path: str, source: Obj, name: str) -> list[Cause]:
     if not source.get("path"):
         return [fields.required(f"{path}.path")]
-    return no_backsteps(f"{path}.path", source["path"])
+    return paths.no_backsteps(source["path"], f"{path}.path")
 
 
 def _storage_os(path: str, source: Obj, name: str) -> list[Cause]:
@@ -267,7 +161,7 @@ def _named_secret(path: str, source: Obj) -> list[Cause]:
 
 
 def _csi(path: str, source: Obj, name: str) -> list[Cause]:
-    causes = csi_driver_name(f"{path}.driver", source.get("driver") or "")
+    causes = volume_sources.driver_name(source.get("driver"), f"{path}.driver")
     causes += _wanted(path, source, ("volumeHandle",))
     for key in (
         "controllerPublishSecretRef",
@@ -291,36 +185,30 @@ def _secret(path: str, reference: Obj) -> list[Cause]:
     return causes
 
 
-def csi_driver_name(path: str, name: str) -> list[Cause]:
-    """Causes in the name of a CSI driver; upper case is let pass."""
-    if not name:
-        return [fields.required(path)]
-    causes: list[Cause] = []
-    if len(name) > _MAX_DRIVER_NAME:
-        causes.append(fields.too_long(path, _MAX_DRIVER_NAME))
-    return causes + fields.each(path, name, names.dns_subdomain(name.lower()))
-
-
 # Field, path in causes, rule; in the order in which upstream looks. A second source is refused by its field.
 RULES: tuple[tuple[str, str, Rule], ...] = (
-    ("hostPath", "hostPath", _host_path),
-    ("gcePersistentDisk", "persistentDisk", _disk_of("pdName")),
-    ("awsElasticBlockStore", "awsElasticBlockStore", _disk_of("volumeID")),
+    ("hostPath", "hostPath", _as_in_pods(volume_sources.host_path)),
+    ("gcePersistentDisk", "persistentDisk", _as_in_pods(volume_sources.partitioned("pdName"))),
+    (
+        "awsElasticBlockStore",
+        "awsElasticBlockStore",
+        _as_in_pods(volume_sources.partitioned("volumeID")),
+    ),
     ("glusterfs", "glusterfs", _glusterfs),
-    ("flocker", "flocker", _flocker),
-    ("nfs", "nfs", _nfs),
+    ("flocker", "flocker", _as_in_pods(volume_sources.flocker)),
+    ("nfs", "nfs", _as_in_pods(volume_sources.nfs)),
     ("rbd", "rbd", _needs("monitors", "image")),
     ("quobyte", "quobyte", _quobyte),
     ("cephfs", "cephfs", _needs("monitors")),
     ("iscsi", "iscsi", _iscsi),
     ("cinder", "cinder", _cinder),
-    ("fc", "fc", _fibre_channel),
-    ("flexVolume", "flexVolume", _flex),
+    ("fc", "fc", _as_in_pods(volume_sources.fibre_channel)),
+    ("flexVolume", "flexVolume", _as_in_pods(volume_sources.flex)),
     ("azureFile", "azureFile", _azure_file),
     ("vsphereVolume", "vsphereVolume", _needs("volumePath")),
     ("photonPersistentDisk", "photonPersistentDisk", _needs("pdID")),
     ("portworxVolume", "portworxVolume", _needs("volumeID")),
-    ("azureDisk", "azureDisk", _azure_disk),
+    ("azureDisk", "azureDisk", _as_in_pods(volume_sources.azure_disk)),
     ("scaleIO", "scaleIO", _needs("gateway", "system", "volumeName")),
     ("local", "local", _local),
     ("storageos", "storageos", _storage_os),

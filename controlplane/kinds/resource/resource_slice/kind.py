@@ -18,7 +18,8 @@ from controlplane.api.table.columns import AGE, NAME
 from controlplane.api.table.standard import text
 from controlplane.api.validation import causes as fields
 from controlplane.kinds.core.node_selector import validate_node_selector
-from controlplane.kinds.resource.identifiers import driver_name, pool_name
+from controlplane.kinds.core.volume_sources import driver_name
+from controlplane.kinds.resource.identifiers import pool_name
 from controlplane.kinds.resource.lists import alternatives, validate_set
 from controlplane.kinds.resource.resource_slice.devices import validate_counters, validate_device
 
@@ -54,7 +55,7 @@ def validate_update(new: Obj, old: Obj) -> list[Cause]:
 def _validate(obj: Obj, old: Obj | None) -> list[Cause]:
     spec = meta.spec(obj)
     pool = spec.get("pool") or {}
-    causes = driver_name("spec.driver", spec.get("driver") or "")
+    causes = driver_name(spec.get("driver"), "spec.driver")
     causes += pool_name("spec.pool.name", pool.get("name") or "")
     count, generation = pool.get("resourceSliceCount") or 0, pool.get("generation") or 0
     if count <= 0:

@@ -7,7 +7,6 @@ one counts, and the second is refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 from controlplane.api import meta, names, quantity
@@ -15,29 +14,16 @@ from controlplane.api.errors import Cause
 from controlplane.api.meta import View
 from controlplane.api.validation import causes as fields
 from controlplane.api.validation.metadata import validate_annotations, validate_labels
-from controlplane.kinds.core import persistent_volume_claim
+from controlplane.kinds.core import persistent_volume_claim, volume_sources
 from controlplane.kinds.core.pod.rules import downward, paths
 from controlplane.kinds.core.pod.rules.projected import validate_projected
 
-_HOST_PATH_TYPES = (
-    "",
-    "BlockDevice",
-    "CharDevice",
-    "Directory",
-    "DirectoryOrCreate",
-    "File",
-    "FileOrCreate",
-    "Socket",
-)
-_PARTITION = "must be between 1 and 255, inclusive"
 _INITIATORS = {
     "iqn": re.compile(r"iqn\.\d{4}-\d{2}\.([A-Za-z0-9.-]+)(:[^,;*&$|\s]+)$"),
     "eui": re.compile(r"^eui.[A-Za-z0-9]{16}$"),
     "naa": re.compile(r"^naa.[A-Za-z0-9]{32}$"),
 }
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-
-Rule = Callable[[View, str], list[Cause]]
 
 
 def validate_volumes(rows: Any, path: str, pod: View | None) -> tuple[list[Cause], dict[str, View]]:
@@ -102,13 +88,6 @@ def _portal_length(name: str, source: View, path: str) -> list[Cause]:
     return [fields.invalid(f"{path}.name", name, detail)]
 
 
-def _needs(*keys: str) -> Rule:
-    """A rule that these fields are there."""
-    return lambda source, path: [
-        fields.required(f"{path}.{key}") for key in keys if not source.get(key)
-    ]
-
-
 def _empty_dir(source: View, path: str) -> list[Cause]:
     limit = source.get("sizeLimit")
     if limit is not None and quantity.is_valid(limit) and quantity.parse(limit) < 0:
@@ -117,39 +96,17 @@ def _empty_dir(source: View, path: str) -> list[Cause]:
     return []
 
 
-def _host_path(source: View, path: str) -> list[Cause]:
-    target = source.get("path")
-    if not target:
-        return [fields.required(f"{path}.path")]
-    causes = paths.no_backsteps(target, f"{path}.path")
-    kind = source.get("type")
-    if kind is not None and kind not in _HOST_PATH_TYPES:
-        causes.append(fields.not_supported(f"{path}.type", kind, _HOST_PATH_TYPES))
-    return causes
-
-
 def _git_repo(source: View, path: str) -> list[Cause]:
-    causes = _needs("repository")(source, path)
+    causes = volume_sources.needs("repository")(source, path)
     return causes + paths.descending(source.get("directory") or "", f"{path}.directory")
 
 
-def _partitioned(key: str) -> Rule:
-    def rule(source: View, path: str) -> list[Cause]:
-        causes = _needs(key)(source, path)
-        partition = source.get("partition") or 0
-        if not 0 <= partition <= 255:
-            causes.append(fields.invalid(f"{path}.partition", partition, _PARTITION))
-        return causes
-
-    return rule
-
-
 def _secret(source: View, path: str) -> list[Cause]:
-    return _needs("secretName")(source, path) + _files(source, path)
+    return volume_sources.needs("secretName")(source, path) + _files(source, path)
 
 
 def _config_map(source: View, path: str) -> list[Cause]:
-    return _needs("name")(source, path) + _files(source, path)
+    return volume_sources.needs("name")(source, path) + _files(source, path)
 
 
 def _files(source: View, path: str) -> list[Cause]:
@@ -159,17 +116,9 @@ def _files(source: View, path: str) -> list[Cause]:
     return causes
 
 
-def _nfs(source: View, path: str) -> list[Cause]:
-    causes = _needs("server", "path")(source, path)
-    target = source.get("path") or ""
-    if not target.startswith("/"):
-        causes.append(fields.invalid(f"{path}.path", target, "must be an absolute path"))
-    return causes
-
-
 def validate_iscsi(source: View, path: str) -> list[Cause]:
     """Causes in an iSCSI source, of a pod's volume or of a PersistentVolume."""
-    causes = _needs("targetPortal", "iqn")(source, path)
+    causes = volume_sources.needs("targetPortal", "iqn")(source, path)
     if source.get("iqn"):
         causes += _initiator(source["iqn"], f"{path}.iqn")
     lun = source.get("lun") or 0
@@ -190,26 +139,6 @@ def _initiator(text: str, path: str) -> list[Cause]:
     return [] if pattern.search(text) else [fields.invalid(path, text, "must be valid format")]
 
 
-def validate_fc(source: View, path: str) -> list[Cause]:
-    """Causes in a Fibre Channel source."""
-    targets, ids = source.get("targetWWNs") or [], source.get("wwids") or []
-    where = f"{path}.targetWWNs"
-    if not targets and not ids:
-        detail = "must specify either targetWWNs or wwids, but not both"
-        return [fields.required(where, detail)]
-    causes = []
-    if targets and ids:
-        detail = "targetWWNs and wwids can not be specified simultaneously"
-        causes.append(fields.invalid(where, targets, detail))
-    if targets:
-        if source.get("lun") is None:
-            detail = "lun is required if targetWWNs is specified"
-            causes.append(fields.required(f"{path}.lun", detail))
-        else:
-            causes += fields.in_range(f"{path}.lun", source["lun"], 0, 255)
-    return causes
-
-
 def _quobyte(source: View, path: str) -> list[Cause]:
     causes = []
     registry = source.get("registry") or ""
@@ -224,24 +153,11 @@ def _quobyte(source: View, path: str) -> list[Cause]:
             pair for pair in registry.split(",") if not re.fullmatch(r"(\[.*\]|[^:]*):[^:]*", pair)
         ]
         causes += [fields.invalid(f"{path}.registry", registry, detail) for _ in bad]
-    return causes + _needs("volume")(source, path)
-
-
-def _flocker(source: View, path: str) -> list[Cause]:
-    name, uuid = source.get("datasetName") or "", source.get("datasetUUID") or ""
-    causes = []
-    if not name and not uuid:
-        causes.append(fields.required(path, "one of datasetName and datasetUUID is required"))
-    if name and uuid:
-        detail = "datasetName and datasetUUID can not be specified simultaneously"
-        causes.append(fields.invalid(path, "resource", detail))
-    if "/" in name:
-        causes.append(fields.invalid(f"{path}.datasetName", name, "must not contain '/'"))
-    return causes
+    return causes + volume_sources.needs("volume")(source, path)
 
 
 def _cinder(source: View, path: str) -> list[Cause]:
-    return _needs("volumeID")(source, path) + _secret_name(source, path)
+    return volume_sources.needs("volumeID")(source, path) + _secret_name(source, path)
 
 
 def _secret_name(source: View, path: str) -> list[Cause]:
@@ -249,43 +165,6 @@ def _secret_name(source: View, path: str) -> list[Cause]:
     if reference is not None and not reference.get("name"):
         return [fields.required(f"{path}.secretRef.name")]
     return []
-
-
-def validate_flex(source: View, path: str) -> list[Cause]:
-    """Causes in a FlexVolume source."""
-    causes = _needs("driver")(source, path)
-    for key in source.get("options") or ():
-        host = "." + key.partition("/")[0].lower()
-        if host.endswith((".kubernetes.io", ".k8s.io")):
-            detail = "kubernetes.io and k8s.io namespaces are reserved"
-            causes.append(fields.invalid(f"{path}.options[{key}]", key, detail))
-    return causes
-
-
-def validate_azure_disk(source: View, path: str) -> list[Cause]:
-    """Causes in an Azure disk."""
-    causes = _needs("diskName", "diskURI")(source, path)
-    modes, kinds = ("None", "ReadOnly", "ReadWrite"), ("Dedicated", "Managed", "Shared")
-    if source.get("cachingMode") is not None:
-        causes += fields.enum(f"{path}.cachingMode", source["cachingMode"], modes)
-    kind, uri = source.get("kind"), source.get("diskURI") or ""
-    if kind is not None:
-        causes += fields.enum(f"{path}.kind", kind, kinds)
-        wanted, example = (
-            (
-                "/subscriptions/",
-                "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/"
-                "disks/{disk-id}",
-            )
-            if kind == "Managed"
-            else (
-                "https://",
-                "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd",
-            )
-        )
-        if not uri.startswith(wanted):
-            causes.append(fields.not_supported(f"{path}.diskURI", uri, (example,)))
-    return causes
 
 
 def validate_storageos(source: View, path: str) -> list[Cause]:
@@ -301,16 +180,8 @@ def validate_storageos(source: View, path: str) -> list[Cause]:
     return causes + _secret_name(source, path)
 
 
-def validate_driver_name(name: Any, path: str) -> list[Cause]:
-    """Causes in the name of a CSI driver."""
-    if not name:
-        return [fields.required(path)]
-    causes = [fields.too_long(path, 63)] if len(name) > 63 else []
-    return causes + fields.each(path, name, names.dns_subdomain(name.lower()))
-
-
 def _csi(source: View, path: str) -> list[Cause]:
-    causes = validate_driver_name(source.get("driver"), f"{path}.driver")
+    causes = volume_sources.driver_name(source.get("driver"), f"{path}.driver")
     reference = source.get("nodePublishSecretRef")
     if reference is not None:
         name = reference.get("name")
@@ -342,34 +213,34 @@ def _image(source: View, path: str) -> list[Cause]:
 
 
 # source -> (rule, the path under which its causes stand). Compat: three paths differ from the field.
-_SOURCES: dict[str, tuple[Rule, str]] = {
+_SOURCES: dict[str, tuple[volume_sources.Rule, str]] = {
     "emptyDir": (_empty_dir, "emptyDir"),
-    "hostPath": (_host_path, "hostPath"),
+    "hostPath": (volume_sources.host_path, "hostPath"),
     "gitRepo": (_git_repo, "gitRepo"),
-    "gcePersistentDisk": (_partitioned("pdName"), "persistentDisk"),
-    "awsElasticBlockStore": (_partitioned("volumeID"), "awsElasticBlockStore"),
+    "gcePersistentDisk": (volume_sources.partitioned("pdName"), "persistentDisk"),
+    "awsElasticBlockStore": (volume_sources.partitioned("volumeID"), "awsElasticBlockStore"),
     "secret": (_secret, "secret"),
-    "nfs": (_nfs, "nfs"),
+    "nfs": (volume_sources.nfs, "nfs"),
     "iscsi": (validate_iscsi, "iscsi"),
-    "glusterfs": (_needs("endpoints", "path"), "glusterfs"),
-    "flocker": (_flocker, "flocker"),
-    "persistentVolumeClaim": (_needs("claimName"), "persistentVolumeClaim"),
-    "rbd": (_needs("monitors", "image"), "rbd"),
+    "glusterfs": (volume_sources.needs("endpoints", "path"), "glusterfs"),
+    "flocker": (volume_sources.flocker, "flocker"),
+    "persistentVolumeClaim": (volume_sources.needs("claimName"), "persistentVolumeClaim"),
+    "rbd": (volume_sources.needs("monitors", "image"), "rbd"),
     "cinder": (_cinder, "cinder"),
-    "cephfs": (_needs("monitors"), "cephfs"),
+    "cephfs": (volume_sources.needs("monitors"), "cephfs"),
     "quobyte": (_quobyte, "quobyte"),
     "downwardAPI": (downward.validate_downward, "downwardAPI"),
-    "fc": (validate_fc, "fc"),
-    "flexVolume": (validate_flex, "flexVolume"),
+    "fc": (volume_sources.fibre_channel, "fc"),
+    "flexVolume": (volume_sources.flex, "flexVolume"),
     "configMap": (_config_map, "configMap"),
-    "azureFile": (_needs("secretName", "shareName"), "azureFile"),
-    "vsphereVolume": (_needs("volumePath"), "vsphereVolume"),
-    "photonPersistentDisk": (_needs("pdID"), "photonPersistentDisk"),
-    "portworxVolume": (_needs("volumeID"), "portworxVolume"),
-    "azureDisk": (validate_azure_disk, "azureDisk"),
+    "azureFile": (volume_sources.needs("secretName", "shareName"), "azureFile"),
+    "vsphereVolume": (volume_sources.needs("volumePath"), "vsphereVolume"),
+    "photonPersistentDisk": (volume_sources.needs("pdID"), "photonPersistentDisk"),
+    "portworxVolume": (volume_sources.needs("volumeID"), "portworxVolume"),
+    "azureDisk": (volume_sources.azure_disk, "azureDisk"),
     "storageos": (validate_storageos, "storageos"),
     "projected": (validate_projected, "projected"),
-    "scaleIO": (_needs("gateway", "system", "volumeName"), "scaleIO"),
+    "scaleIO": (volume_sources.needs("gateway", "system", "volumeName"), "scaleIO"),
     "csi": (_csi, "csi"),
     "ephemeral": (_ephemeral, "ephemeral"),
     "image": (_image, "image"),
