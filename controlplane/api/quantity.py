@@ -115,9 +115,3 @@ def value(quantity: str | int) -> int:
     """Whole units, rounded up (bytes, pods)."""
     number = parse(quantity)
     return -((-number.numerator) // number.denominator)
-
-
-def milli(quantity: str | int) -> int:
-    """Thousandths, rounded up (millicores)."""
-    number = parse(quantity) * 1000
-    return -((-number.numerator) // number.denominator)

@@ -76,10 +76,6 @@ class Scheme:
                 return row
         return None
 
-    def is_own_store(self, resource: Resource) -> bool:
-        """Whether the objects have a store of their own, and are not another spelling of some that do."""
-        return self._kinds[resource].conversion is None
-
     def storage_row(self, resource: Resource) -> Resource:
         """The row under which the objects are stored (differs for second spellings only)."""
         conversion = self._kinds[resource].conversion

@@ -15,7 +15,6 @@ from controlplane.api.meta import Obj
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
-HEADLESS_LABEL = "service.kubernetes.io/headless"
 
 
 @dataclass(frozen=True, slots=True, order=True)

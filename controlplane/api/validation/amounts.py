@@ -84,11 +84,6 @@ def non_negative_quantity(path: str, value: Any) -> list[Cause]:
     return []
 
 
-def is_zero(value: Any) -> bool:
-    """Whether a quantity is missing or zero."""
-    return value is None or (quantity.is_valid(value) and quantity.parse(value) == 0)
-
-
 def is_equal(left: Any, right: Any) -> bool:
     """Whether two quantities are the same amount, however they are written."""
     if not quantity.is_valid(left) or not quantity.is_valid(right):

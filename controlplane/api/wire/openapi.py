@@ -306,9 +306,6 @@ class Documents:
         return json.dumps({"paths": paths}, separators=(",", ":")).encode()
 
 
-V2_PROTOBUF_MEDIA_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-
-
 def _path_of(group: str, version: str) -> str:
     return f"apis/{group}/{version}" if group else f"api/{version}"
 

@@ -28,7 +28,6 @@ from controlplane.api.wire import descriptors
 
 Object = dict[str, Any]
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
-WATCH_MEDIA_TYPE = MEDIA_TYPE + ";stream=watch"
 MAGIC = b"k8s\x00"
 
 _UNKNOWN = "k8s.io.apimachinery.pkg.runtime.Unknown"
@@ -37,11 +36,6 @@ _SCHEMA = messages.SCHEMA_OR_ARRAY.removesuffix("OrArray")
 
 Reader = Callable[[Any], Any]
 Writer = Callable[[Any, Any], None]
-
-
-def is_supported(api_version: str, kind: str) -> bool:
-    """Whether objects of that type have a protobuf form; custom resources have none."""
-    return messages.message_of(api_version, kind) is not None
 
 
 def decode(body: bytes) -> Object:

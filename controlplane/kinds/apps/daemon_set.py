@@ -20,6 +20,7 @@ from controlplane.api.validation import causes as fields
 from controlplane.api.validation.equality import is_same
 from controlplane.api.validation.internal import Pointer, Shape
 from controlplane.kinds.core import workload
+from controlplane.kinds.core.pod.warnings import template_warnings
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 
@@ -170,6 +171,14 @@ class DaemonSetStrategy(SpecStrategy):
         meta.set_annotation(obj, TEMPLATE_GENERATION, str(number))
 
 
+def warnings(obj: Obj, old: Obj | None) -> list[str]:
+    """What works and is hardly meant in a template that is new or changed."""
+    template = meta.spec(obj).get("template")
+    if old is not None and template == meta.spec(old).get("template"):
+        return []
+    return template_warnings(template, "spec.template")
+
+
 KIND = Kind(
     DAEMON_SETS,
     strategy=DaemonSetStrategy,
@@ -179,4 +188,5 @@ KIND = Kind(
     validates_update_alone=True,
     validate_status=validate_status,
     columns=COLUMNS,
+    warnings=warnings,
 )

@@ -16,6 +16,7 @@ from controlplane.api.validation import amounts
 from controlplane.api.validation import causes as fields
 from controlplane.api.validation.internal import Pointer, Shape
 from controlplane.kinds.apps import workload
+from controlplane.kinds.core.pod.warnings import workload_warnings
 
 DEPLOYMENTS = Resource(
     "apps",
@@ -129,4 +130,5 @@ KIND = Kind(
     validate_update=workload.selector_kept,
     validate_status=_validate_status,
     columns=_COLUMNS,
+    warnings=workload_warnings,
 )

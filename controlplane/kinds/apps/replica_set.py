@@ -12,6 +12,7 @@ from controlplane.api.table import cells
 from controlplane.api.table.columns import AGE, NAME, Column
 from controlplane.api.validation import causes as fields
 from controlplane.kinds.apps import workload
+from controlplane.kinds.core.pod.warnings import workload_warnings
 
 REPLICA_SETS = Resource(
     "apps",
@@ -73,4 +74,5 @@ KIND = Kind(
     validate_update=workload.selector_kept,
     validate_status=_validate_status,
     columns=_COLUMNS,
+    warnings=workload_warnings,
 )

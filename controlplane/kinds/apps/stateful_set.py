@@ -21,6 +21,7 @@ from controlplane.api.validation.internal import Pointer, Shape
 from controlplane.api.validation.metadata import validate_annotations, validate_labels
 from controlplane.kinds.core import persistent_volume_claim as claims
 from controlplane.kinds.core import workload
+from controlplane.kinds.core.pod.warnings import is_new_spec, template_warnings
 
 STATEFUL_SETS = Resource(
     "apps",
@@ -225,7 +226,10 @@ def warnings(obj: Obj, old: Obj | None) -> list[str]:
     spec = meta.spec(obj)
     # Compat: upstream writes the path of a changed claim template with a capital.
     name = "spec" if old is None else "Spec"
-    found = [
+    found: list[str] = []
+    if is_new_spec(obj, old):
+        found += template_warnings(spec.get("template"), "spec.template")
+    found += [
         warning
         for index, claim in enumerate(spec.get("volumeClaimTemplates") or ())
         for warning in claims.spec_warnings(

@@ -18,9 +18,10 @@ from controlplane.api.table.standard import boolean, or_text, plain_bool, text
 from controlplane.api.validation import amounts, selector
 from controlplane.api.validation import causes as fields
 from controlplane.kinds.batch import schedule
-from controlplane.kinds.batch.job.kind import name_warning, spec_warnings
+from controlplane.kinds.batch.job.kind import spec_warnings
 from controlplane.kinds.batch.job.spec import validate_job_spec
 from controlplane.kinds.core import workload
+from controlplane.kinds.core.pod.warnings import is_new_spec, name_warning
 
 CRON_JOBS = Resource(
     "batch",
@@ -153,8 +154,9 @@ COLUMNS = (
 def warnings(obj: Obj, old: Obj | None) -> list[str]:
     """What works and is hardly meant."""
     job = meta.spec(meta.spec(obj).get("jobTemplate") or {})
-    found = name_warning(obj) if old is None else []
-    found += spec_warnings(job, "spec.jobTemplate.spec")
+    found = name_warning(obj, old)
+    if is_new_spec(obj, old):
+        found += spec_warnings(job, "spec.jobTemplate.spec")
     if old is not None and "TZ" in str(meta.spec(obj).get("schedule")):
         found.append(
             "cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see "

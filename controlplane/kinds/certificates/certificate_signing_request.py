@@ -109,11 +109,6 @@ def conditions_of(request: Obj, kind: str) -> list[Obj]:
     return [one for one in meta.status(request).get("conditions") or () if one.get("type") == kind]
 
 
-def is_approved(request: Obj) -> bool:
-    """Whether somebody has approved and nobody has denied it."""
-    return bool(conditions_of(request, APPROVED)) and not conditions_of(request, DENIED)
-
-
 def _validate(obj: Obj) -> list[Cause]:
     spec = meta.spec(obj)
     causes = _validate_request(spec.get("request"))

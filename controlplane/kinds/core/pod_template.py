@@ -14,6 +14,7 @@ from controlplane.api.strategy import Strategy
 from controlplane.api.table.columns import NAME, Cell
 from controlplane.api.table.standard import text
 from controlplane.kinds.core import workload
+from controlplane.kinds.core.pod.warnings import is_new_spec, template_warnings
 
 POD_TEMPLATES = Resource("", "v1", "PodTemplate", "podtemplates")
 
@@ -53,10 +54,16 @@ class PodTemplateStrategy(Strategy):
     has_generation = True
 
 
+def warnings(obj: Obj, old: Obj | None) -> list[str]:
+    """What works and is hardly meant."""
+    return template_warnings(obj.get("template"), "template") if is_new_spec(obj, old) else []
+
+
 KIND = Kind(
     POD_TEMPLATES,
     strategy=PodTemplateStrategy,
     default=default,
     validate=validate,
     columns=COLUMNS,
+    warnings=warnings,
 )

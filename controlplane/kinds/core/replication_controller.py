@@ -17,6 +17,7 @@ from controlplane.api.table.standard import integer, text
 from controlplane.api.validation import amounts
 from controlplane.api.validation import causes as fields
 from controlplane.kinds.core import workload
+from controlplane.kinds.core.pod.warnings import is_new_spec, name_warning, template_warnings
 
 REPLICATION_CONTROLLERS = Resource(
     "",
@@ -110,6 +111,16 @@ class ControllerStrategy(SpecStrategy):
         obj["status"] = {"replicas": 0}
 
 
+def warnings(obj: Obj, old: Obj | None) -> list[str]:
+    """What works and is hardly meant."""
+    found = name_warning(obj, old)
+    if is_new_spec(obj, old):
+        # Compat: of a change, upstream looks at the template that was.
+        template = meta.spec(obj if old is None else old).get("template")
+        found += template_warnings(template, "spec.template")
+    return found
+
+
 KIND = Kind(
     REPLICATION_CONTROLLERS,
     strategy=ControllerStrategy,
@@ -117,4 +128,5 @@ KIND = Kind(
     validate=validate,
     validate_status=validate_status,
     columns=COLUMNS,
+    warnings=warnings,
 )

@@ -69,10 +69,6 @@ class Netlink:
         """Switch a link on."""
         self._ask(_NEWLINK, _link(self.index(name), _UP, _UP), create=False)
 
-    def set_down(self, name: str) -> None:
-        """Switch a link off."""
-        self._ask(_NEWLINK, _link(self.index(name), 0, _UP), create=False)
-
     def delete(self, name: str) -> None:
         """Remove a link, with its peer."""
         self._ask(_DELLINK, _link(self.index(name)), create=False)

@@ -24,6 +24,7 @@ from controlplane.api.validation.internal import Shape
 from controlplane.kinds.batch.job.spec import FAILURE_POLICY, SUCCESS_POLICY, validate_job_spec
 from controlplane.kinds.batch.job.status import validate_status
 from controlplane.kinds.core import workload
+from controlplane.kinds.core.pod.warnings import is_new_spec, name_warning, template_warnings
 
 JOBS = Resource(
     "batch",
@@ -266,34 +267,24 @@ COLUMNS = (
 )
 
 
-def name_warning(obj: Obj) -> list[str]:
-    """A name that is no DNS label makes odd names of pods and hosts."""
-    problems = names.dns_label(meta.name(obj))
-    if not problems:
-        return []
-    return [
-        "metadata.name: this is used in Pod names and hostnames, which can result in surprising "
-        f"behavior; a DNS label is recommended: [{' '.join(problems)}]"
-    ]
-
-
 def spec_warnings(spec: Obj, path: str) -> list[str]:
-    """More indexes than the status can hold when many fail."""
+    """More indexes than the status can hold when many fail, and what is said of the template."""
     completions, parallelism = spec.get("completions") or 0, spec.get("parallelism") or 0
     is_large = completions > _MANY_COMPLETIONS and parallelism > _MANY_PODS
-    if spec.get("completionMode") != "Indexed" or not is_large:
-        return []
-    return [
-        f"{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism "
-        "higher than 10^4, Kubernetes might not be able to track completedIndexes when a big "
-        "number of indexes fail"
-    ]
+    found: list[str] = []
+    if spec.get("completionMode") == "Indexed" and is_large:
+        found.append(
+            f"{path}: In Indexed Jobs with a number of completions higher than 10^5 and a "
+            "parallelism higher than 10^4, Kubernetes might not be able to track completedIndexes "
+            "when a big number of indexes fail"
+        )
+    return found + template_warnings(spec.get("template"), f"{path}.template")
 
 
 def warnings(obj: Obj, old: Obj | None) -> list[str]:
     """What works and is hardly meant."""
-    found = name_warning(obj) if old is None else []
-    return found + spec_warnings(meta.spec(obj), "spec")
+    found = name_warning(obj, old)
+    return found + (spec_warnings(meta.spec(obj), "spec") if is_new_spec(obj, old) else [])
 
 
 def field_value(obj: Obj, label: str) -> str | None:

@@ -51,17 +51,6 @@ def totals(spec: View, field: str) -> Amounts:
     return sums
 
 
-def with_overhead(spec: View, amounts: Amounts) -> Amounts:
-    """`amounts` with what the pod's runtime takes for itself."""
-    sums = dict(amounts)
-    for name, amount in parsed(spec.get("overhead")).items():
-        if sums.get(name):
-            sums[name] += amount
-        elif name not in sums:
-            sums[name] = amount
-    return sums
-
-
 def _of(container: View, field: str) -> Amounts:
     return parsed((container.get("resources") or {}).get(field))
 

@@ -65,6 +65,30 @@ def template_warnings(template: View | None, path: str) -> list[str]:
     return spec_warnings(template.get("spec") or {}, template.get("metadata") or {}, f"{path}.")
 
 
+def is_new_spec(obj: Obj, old: Obj | None) -> bool:
+    """Whether a write is worth a warning: of a new object, or of one whose generation it counts up."""
+    return old is None or meta.generation(obj) != meta.generation(old)
+
+
+def name_warning(obj: Obj, old: Obj | None) -> list[str]:
+    """A new workload's name that is no DNS label makes odd names of pods and hosts."""
+    problems = [] if old is not None else names.dns_label(meta.name(obj))
+    if not problems:
+        return []
+    return [
+        "metadata.name: this is used in Pod names and hostnames, which can result in surprising "
+        f"behavior; a DNS label is recommended: [{' '.join(problems)}]"
+    ]
+
+
+def workload_warnings(obj: Obj, old: Obj | None) -> list[str]:
+    """Warnings of a workload by its name and by the template of its pods."""
+    found = name_warning(obj, old)
+    if is_new_spec(obj, old):
+        found += template_warnings(meta.spec(obj).get("template"), "spec.template")
+    return found
+
+
 def spec_warnings(spec: View, metadata: View, prefix: str) -> list[str]:
     """Warnings of a PodSpec; `prefix` stands before `spec` and `metadata`."""
     path = f"{prefix}spec"
