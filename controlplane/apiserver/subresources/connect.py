@@ -12,7 +12,10 @@ from controlplane.api import errors, meta
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.streams import ERROR, REMOTE_COMMAND_PROTOCOLS, V4, V4_BASE64, Framing
+from controlplane.apiserver.admission.interface import CONNECT
 from controlplane.apiserver.http.messages import Request, Socket, Upgrade
+from controlplane.apiserver.registry.admitted import admitted
+from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.served import Parts
 from controlplane.kinds.core.node import NODES
 
@@ -28,6 +31,7 @@ Query = Sequence[tuple[str, str]]
 
 async def handle_exec(parts: Parts, request: Request, resource: Resource) -> Upgrade:
     """Run a command in a container. Raises BadRequest."""
+    await _let_in(parts, request, resource, "PodExecOptions", command=_commands(request))
     query = [*_wanted_streams(request), *(("command", word) for word in _commands(request))]
     if not any(name != "tty" and name != "command" for name, _ in query):
         raise errors.BadRequest("you must specify at least 1 of stdin, stdout, stderr")
@@ -38,6 +42,7 @@ async def handle_exec(parts: Parts, request: Request, resource: Resource) -> Upg
 
 async def handle_attach(parts: Parts, request: Request, resource: Resource) -> Upgrade:
     """See the streams of a container. Raises BadRequest."""
+    await _let_in(parts, request, resource, "PodAttachOptions")
     query = _wanted_streams(request)
     if not any(name != "tty" for name, _ in query):
         raise errors.BadRequest("you must specify at least 1 of stdin, stdout, stderr")
@@ -46,12 +51,36 @@ async def handle_attach(parts: Parts, request: Request, resource: Resource) -> U
 
 async def handle_port_forward(parts: Parts, request: Request, resource: Resource) -> Upgrade:
     """Reach ports of a pod. Raises BadRequest."""
+    ports = [int(port) for port in request.query.get("ports", []) if port.isdigit()]
+    await _let_in(parts, request, resource, "PodPortForwardOptions", ports=ports)
     info = request.info
     pod = await parts.registries[resource].get(info.namespace, info.name)
     node = await _node_of(parts, pod)
     query = [("port", port) for port in request.query.get("ports", [])]
     path = f"/portForward/{info.namespace}/{info.name}"
     return _upgrade(parts, node, path, query, PORT_FORWARD_PROTOCOLS)
+
+
+async def _let_in(
+    parts: Parts, request: Request, resource: Resource, kind: str, **lists: Sequence[str | int]
+) -> None:
+    """Ask admission about a connection, by its options as an object. Raises what plugins raise."""
+    registry, info = parts.registries[resource], request.info
+    options: Obj = {"apiVersion": "v1", "kind": kind}
+    options |= {name: True for name, _ in _STREAMS if request.flag(name)}
+    if request.option("container"):
+        options["container"] = request.option("container")
+    options |= {name: list(values) for name, values in lists.items() if values}
+    context = writes.context_of(request, resource)
+    await admitted(
+        registry,
+        context,
+        CONNECT,
+        options,
+        kind=registry.kind,
+        namespace=info.namespace,
+        name=info.name,
+    )
 
 
 def _commands(request: Request) -> list[str]:
