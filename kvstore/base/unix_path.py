@@ -3,10 +3,12 @@
 import contextlib
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 _MAX_PATH_BYTES = 100
+_MASK = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -25,17 +27,29 @@ def short_path(path: Path) -> Iterator[str]:
 def private_socket(path: Path) -> socket.socket:
     """A socket bound to `path` that only the owner may open; the caller listens on it. Raises OSError.
 
-    The mask is the whole process's, so nothing else must run while it is set: that is why binding does not wait.
+    Linux gives the file the mode of the socket, so it is set there. Systems that refuse that (EINVAL) know only the
+    mask of the process, which is everybody's: one at a time sets it, and does not wait meanwhile.
     """
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
     try:
         with short_path(path) as name:
-            bound.bind(name)
+            try:
+                os.fchmod(bound.fileno(), 0o600)
+            except OSError:
+                _bind_masked(bound, name)
+            else:
+                bound.bind(name)
     except BaseException:
         bound.close()
         raise
-    finally:
-        os.umask(before)
     bound.setblocking(False)
     return bound
+
+
+def _bind_masked(bound: socket.socket, name: str) -> None:
+    with _MASK:
+        before = os.umask(0o177)
+        try:
+            bound.bind(name)
+        finally:
+            os.umask(before)

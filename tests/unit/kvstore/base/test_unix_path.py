@@ -4,6 +4,8 @@ import asyncio
 import os
 import socket
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -52,4 +54,32 @@ def test_a_path_that_is_taken_is_told_and_leaves_the_mask(tmp_path: Path) -> Non
         assert first.family == socket.AF_UNIX
         with pytest.raises(OSError, match="in use"):
             private_socket(path)
+    assert mask() == before
+
+
+@pytest.mark.parametrize(
+    "has_modes_of_its_own", [True, False], ids=["mode_of_the_socket", "mask_only"]
+)
+def test_threads_leave_the_mask_to_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_modes_of_its_own: bool
+) -> None:
+    # Found by the suite: members in threads of one process restored each other's mask, and 0177 stayed.
+    if not has_modes_of_its_own:
+
+        def refuse(*_: int) -> None:
+            raise OSError(22, "Invalid argument")
+
+        monkeypatch.setattr(os, "fchmod", refuse)
+    before = mask()
+    together = threading.Barrier(8)
+
+    def make(number: int) -> None:
+        together.wait()
+        for turn in range(50):
+            path = tmp_path / f"{number}-{turn}"
+            private_socket(path).close()
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(make, range(8)))
     assert mask() == before
