@@ -26,7 +26,7 @@ from controlplane.apiserver.registry.allocation.interface import Allocator, NoAl
 from controlplane.apiserver.registry.allocation.repair import repair_for_ever
 from controlplane.apiserver.registry.allocation.services import Ledger, ServiceAllocator
 from controlplane.apiserver.registry.registry import Registry
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 from controlplane.kinds.catalog import SCHEME
 from controlplane.kinds.core.service import SERVICES
 from controlplane.storage.errors import StorageError
@@ -39,13 +39,13 @@ from kvstore.base.tasks import Supervisor
 log = get_logger(__name__)
 
 
-def build_parts(
+def build_server(
     config: ApiServerConfig,
     storage: Storage,
     clock: Clock,
     rng: random.Random,
     more_plugins: Sequence[Plugin] = (),
-) -> Parts:
+) -> Server:
     """All parts, nothing started; `more_plugins` are asked after the built-in admission plugins."""
     caches = WatchCache(storage, clock, capacity=config.watch_cache_size)
     lookup = CachedLookup(storage, caches)
@@ -77,7 +77,7 @@ def build_parts(
     kubelet = KubeletClient(
         config.kubelet_client_cert_file, config.kubelet_client_key_file, config.kubelet_ca_file
     )
-    parts = Parts(
+    server = Server(
         config=config,
         storage=storage,
         caches=caches,
@@ -94,13 +94,13 @@ def build_parts(
         grants=grants,
         new_registry=new_registry,
     )
-    parts.serve(SCHEME)
-    return parts
+    server.serve(SCHEME)
+    return server
 
 
-def build_chain(parts: Parts) -> Chain:
+def build_chain(server: Server) -> Chain:
     """The entry for requests."""
-    return Chain(parts, default_filters(parts), routes.route)
+    return Chain(server, default_filters(server), routes.route)
 
 
 class ApiServer:
@@ -114,11 +114,11 @@ class ApiServer:
         rng: random.Random,
         more_plugins: Sequence[Plugin] = (),
     ) -> None:
-        self.parts = build_parts(config, storage, clock, rng, more_plugins)
-        self._custom = CustomResources(self.parts, self.parts.scheme)
-        self.parts.refresh = self._custom.refresh
+        self.server = build_server(config, storage, clock, rng, more_plugins)
+        self._custom = CustomResources(self.server, self.server.scheme)
+        self.server.refresh = self._custom.refresh
         self._supervisor = Supervisor("apiserver")
-        self.chain = build_chain(self.parts)
+        self.chain = build_chain(self.server)
         self._http = HttpServer(
             self.chain.handle,
             max_body_bytes=config.max_body_bytes,
@@ -132,9 +132,9 @@ class ApiServer:
 
     async def start(self, *, listens: bool = True) -> None:
         """Start all parts; one that does not listen is asked through `chain`."""
-        config = self.parts.config
+        config = self.server.config
         # The caches first: whoever is served wants them.
-        self.parts.caches.start()
+        self.server.caches.start()
         if listens:
             # Then the door, since a probe must be answered while there is no store yet.
             tls = None
@@ -148,18 +148,18 @@ class ApiServer:
             await self._http.start(config.bind_address, config.secure_port, tls)
             log.info("serving", address=config.bind_address, port=self.port, tls=tls is not None)
         # The rest waits for the store by itself.
-        self._supervisor.start(bootstrap.bootstrap(self.parts), "bootstrap")
+        self._supervisor.start(bootstrap.bootstrap(self.server), "bootstrap")
         self._supervisor.start(self._warm(), "warm")
-        ledger = Ledger(self.parts.storage, self.parts.clock, self.parts.rng)
-        ranges = repair_for_ever(SERVICES, ledger, self.parts.clock)
+        ledger = Ledger(self.server.storage, self.server.clock, self.server.rng)
+        ranges = repair_for_ever(SERVICES, ledger, self.server.clock)
         self._supervisor.start(ranges, "ranges", eternal=True)
         self._supervisor.start(self._custom.run(), "custom resources", eternal=True)
 
     async def _warm(self) -> None:
         """Load all caches, so that watches which come from another server find their place."""
-        for registry in self.parts.registries.values():
+        for registry in self.server.registries.values():
             try:
-                await self.parts.caches.cache(registry.row.key_prefix + "/")
+                await self.server.caches.cache(registry.row.key_prefix + "/")
             except StorageError as error:
                 log.debug("cache not warmed", resource=registry.resource.plural, error=str(error))
 
@@ -169,10 +169,10 @@ class ApiServer:
 
     async def stop(self) -> None:
         """Stop all parts, the newest first."""
-        self.parts.stopping.set()
+        self.server.stopping.set()
         # Ends the watches: their cursors wake and see that the server stops.
-        await self.parts.caches.stop()
+        await self.server.caches.stop()
         await self._supervisor.stop(1.0)
         await self._http.stop()
-        await self.parts.kubelet.close()
-        await self.parts.storage.close()
+        await self.server.kubelet.close()
+        await self.server.storage.close()

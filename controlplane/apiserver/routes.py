@@ -7,12 +7,12 @@ from controlplane.api.resource import Resource
 from controlplane.apiserver.documents import discovery, health, openapi, openid, root
 from controlplane.apiserver.http.messages import Answer, Request, Response
 from controlplane.apiserver.reviews import table as reviews
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 from controlplane.apiserver.subresources import table as subresources
 from controlplane.apiserver.verbs import create, delete, get, patch, update, watch
 from controlplane.apiserver.verbs import list as list_handler
 
-Handler = Callable[[Parts, Request, Resource], Awaitable[Answer]]
+Handler = Callable[[Server, Request, Resource], Awaitable[Answer]]
 
 _VERBS: dict[str, Handler] = {
     "create": create.handle,
@@ -24,7 +24,7 @@ _VERBS: dict[str, Handler] = {
     "delete": delete.handle,
     "deletecollection": delete.handle_collection,
 }
-_DOCUMENTS: dict[str, Callable[[Parts, Request], Awaitable[Response]]] = {
+_DOCUMENTS: dict[str, Callable[[Server, Request], Awaitable[Response]]] = {
     "api": discovery.handle,
     "apis": discovery.handle,
     "openapi": openapi.handle,
@@ -41,25 +41,25 @@ _DOCUMENTS: dict[str, Callable[[Parts, Request], Awaitable[Response]]] = {
 _API_ROOTS = ("api", "apis")
 
 
-async def route(parts: Parts, request: Request) -> Answer:
+async def route(server: Server, request: Request) -> Answer:
     """Answer a request."""
     info = request.info
     if not info.is_resource:
-        return await _document(parts, request)
-    resource = parts.scheme.by_plural(info.group, info.version, info.resource)
-    if resource is None and info.group and await parts.refresh():
-        resource = parts.scheme.by_plural(info.group, info.version, info.resource)
+        return await _document(server, request)
+    resource = server.scheme.by_plural(info.group, info.version, info.resource)
+    if resource is None and info.group and await server.refresh():
+        resource = server.scheme.by_plural(info.group, info.version, info.resource)
     if resource is None:
         raise errors.NotFound.path()
     if request.method == "HEAD":
         # Compat: the original has no such routes, though it takes the verb for a get.
         raise errors.MethodNotAllowed()
     _check_place(request, resource)
-    deprecation = parts.scheme.kind_of(resource).deprecation
+    deprecation = server.scheme.kind_of(resource).deprecation
     if deprecation:
         request.warnings.append(deprecation)
     if info.subresource:
-        return await subresources.handle(parts, request, resource)
+        return await subresources.handle(server, request, resource)
     handler = _VERBS.get(info.verb)
     if handler is None or info.verb not in resource.verbs:
         raise errors.MethodNotAllowed()
@@ -68,8 +68,8 @@ async def route(parts: Parts, request: Request) -> Answer:
     if not info.name and info.verb in ("update", "patch"):
         raise errors.MethodNotAllowed()
     if reviews.is_review(resource):
-        return await reviews.handle(parts, request, resource)
-    return await handler(parts, request, resource)
+        return await reviews.handle(server, request, resource)
+    return await handler(server, request, resource)
 
 
 def _check_place(request: Request, resource: Resource) -> None:
@@ -84,7 +84,7 @@ def _check_place(request: Request, resource: Resource) -> None:
         raise errors.NotFound.path()
 
 
-async def _document(parts: Parts, request: Request) -> Response:
+async def _document(server: Server, request: Request) -> Response:
     first = request.path.strip("/").split("/")[0]
     handler = _DOCUMENTS.get(first)
     if handler is None:
@@ -93,4 +93,4 @@ async def _document(parts: Parts, request: Request) -> Response:
         raise errors.MethodNotAllowed()
     if first in _API_ROOTS and "//" in request.path:
         raise errors.NotFound.path()
-    return await handler(parts, request)
+    return await handler(server, request)

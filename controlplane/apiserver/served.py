@@ -31,7 +31,7 @@ async def _nothing_new() -> bool:
 
 
 @dataclass(slots=True)
-class Parts:
+class Server:
     """The running server.
 
     `registries` has the registry of each kind of `scheme`, `openapi` its documents; `serve` replaces all three at once.

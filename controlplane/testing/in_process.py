@@ -138,7 +138,7 @@ class InProcessServer:
     async def __aenter__(self) -> Self:
         await self.app.start(listens=False)
         async with asyncio.timeout(_READY_SECONDS):
-            await self.app.parts.bootstrapped.wait()
+            await self.app.server.bootstrapped.wait()
         return self
 
     async def __aexit__(
@@ -197,7 +197,7 @@ class InProcessServer:
 
     def forget_history(self) -> None:
         """Resuming a watch from any earlier revision is answered with 410."""
-        self.app.parts.caches.forget()
+        self.app.server.caches.forget()
 
     # ---- the store, beside every rule ----
 

@@ -13,7 +13,7 @@ from controlplane.api import meta
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.apiserver.requests.context import LOOPBACK, WriteContext
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 from controlplane.apiserver.storage_errors import translating
 from controlplane.kinds.apiregistration.api_service import API_SERVICES
 from controlplane.kinds.flowcontrol.flow_schema import FLOW_SCHEMAS
@@ -23,7 +23,7 @@ from controlplane.kinds.flowcontrol.priority_level_configuration import (
 from controlplane.kinds.networking.service_cidr import SERVICE_CIDRS
 from controlplane.kinds.scheduling.priority_class import PRIORITY_CLASSES
 
-Create = Callable[[Parts, Resource, str, Obj, WriteContext], Awaitable[None]]
+Create = Callable[[Server, Resource, str, Obj, WriteContext], Awaitable[None]]
 
 _DATA = "controlplane.apiserver.bootstrap.data"
 _FLOW_MANAGER = "api-priority-and-fairness-config-producer-v1"
@@ -44,27 +44,27 @@ def objects() -> tuple[Obj, ...]:
     return tuple(json.loads(text))
 
 
-async def make(parts: Parts, create: Create) -> None:
+async def make(server: Server, create: Create) -> None:
     """Make those that are missing, at once."""
-    wanted = [*objects(), _service_range(parts)]
+    wanted = [*objects(), _service_range(server)]
     there: set[tuple[str, str]] = set()
     for resource in _MANAGERS:
         with translating(resource):
-            page = await parts.storage.list(resource.key_prefix + "/")
+            page = await server.storage.list(resource.key_prefix + "/")
         there |= {(resource.kind, meta.name(obj)) for obj in page.items}
 
     async def one(obj: Obj) -> None:
         resource = _BY_KIND[obj["kind"]]
         context = WriteContext(resource.group_version, LOOPBACK, manager=_MANAGERS[resource])
-        await create(parts, resource, "", meta.copy_of(obj), context)
+        await create(server, resource, "", meta.copy_of(obj), context)
 
     missing = [obj for obj in wanted if (obj["kind"], meta.name(obj)) not in there]
     await asyncio.gather(*(one(obj) for obj in missing))
 
 
-def _service_range(parts: Parts) -> Obj:
+def _service_range(server: Server) -> Obj:
     return {
         "kind": SERVICE_CIDRS.kind,
         "metadata": {"name": "kubernetes"},
-        "spec": {"cidrs": [str(parts.config.service_ip_range)]},
+        "spec": {"cidrs": [str(server.config.service_ip_range)]},
     }

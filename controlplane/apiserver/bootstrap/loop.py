@@ -15,7 +15,7 @@ from controlplane.apiserver.authz.rbac import policy
 from controlplane.apiserver.bootstrap import defaults, rbac
 from controlplane.apiserver.registry.allocation.ranges import first_address
 from controlplane.apiserver.requests.context import LOOPBACK, WriteContext
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 from controlplane.apiserver.storage_errors import translating
 from controlplane.kinds.core.namespace import NAMESPACES
 from controlplane.kinds.core.service import SERVICES
@@ -37,43 +37,43 @@ _SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease"
 log = get_logger(__name__)
 
 
-async def bootstrap(parts: Parts) -> None:
+async def bootstrap(server: Server) -> None:
     """Make what is missing; returns when all is there and the caches are warm."""
     backoff = Backoff(0.1, 2.0)
     while True:
         try:
-            await _once(parts)
+            await _once(server)
         except errors.APIError as error:
             log.warning("bootstrap has to wait for the store", error=str(error))
-            await parts.clock.sleep(backoff.next())
+            await server.clock.sleep(backoff.next())
         else:
-            parts.bootstrapped.set()
+            server.bootstrapped.set()
             return
 
 
-async def _once(parts: Parts) -> None:
+async def _once(server: Server) -> None:
     context = WriteContext("v1", LOOPBACK, manager=_MANAGER)
-    namespaces = parts.registries[NAMESPACES]
+    namespaces = server.registries[NAMESPACES]
     for name in _SYSTEM_NAMESPACES:
         try:
             await namespaces.get("", name)
         except errors.NotFound:
-            await _create(parts, NAMESPACES, "", {"metadata": {"name": name}}, context)
-    services = parts.registries[SERVICES]
+            await _create(server, NAMESPACES, "", {"metadata": {"name": name}}, context)
+    services = server.registries[SERVICES]
     try:
         await services.get("default", "kubernetes")
     except errors.NotFound:
-        await _create(parts, SERVICES, "default", _api_service(parts), context)
-    await defaults.make(parts, _create)
-    await _reconcile_roles(parts)
+        await _create(server, SERVICES, "default", _api_service(server), context)
+    await defaults.make(server, _create)
+    await _reconcile_roles(server)
 
 
-async def _reconcile_roles(parts: Parts) -> None:
+async def _reconcile_roles(server: Server) -> None:
     """Add what the default roles and bindings lack, some at a time: a new cluster lacks all of them."""
     found: dict[tuple[str, str, str], Obj] = {}
     for resource in _RBAC:
         with translating(resource):
-            page = await parts.storage.list(resource.key_prefix + "/")
+            page = await server.storage.list(resource.key_prefix + "/")
         for obj in page.items:
             found[(resource.kind, *meta.key_of(obj))] = obj
     gate = asyncio.Semaphore(_AT_ONCE)
@@ -82,13 +82,15 @@ async def _reconcile_roles(parts: Parts) -> None:
         resource = _BY_KIND[expected["kind"]]
         existing = found.get((resource.kind, *meta.key_of(expected)))
         async with gate:
-            await _reconcile(parts, resource, expected, existing)
+            await _reconcile(server, resource, expected, existing)
 
     await asyncio.gather(*(reconcile(expected) for expected in policy.defaults()))
 
 
-async def _reconcile(parts: Parts, resource: Resource, expected: Obj, existing: Obj | None) -> None:
-    registry, namespace = parts.registries[resource], meta.namespace(expected)
+async def _reconcile(
+    server: Server, resource: Resource, expected: Obj, existing: Obj | None
+) -> None:
+    registry, namespace = server.registries[resource], meta.namespace(expected)
     context = WriteContext(resource.group_version, LOOPBACK, manager=_MANAGER)
     if existing is not None and rbac.needs_replacement(existing, expected):
         options = DeleteOptions(uid=meta.uid(existing))
@@ -96,7 +98,7 @@ async def _reconcile(parts: Parts, resource: Resource, expected: Obj, existing: 
             await registry.delete(namespace, meta.name(expected), options, context)
         existing = None
     if existing is None:
-        await _create(parts, resource, namespace, meta.copy_of(expected), context)
+        await _create(server, resource, namespace, meta.copy_of(expected), context)
         return
     if rbac.completed(existing, expected) is existing:
         return
@@ -110,17 +112,17 @@ async def _reconcile(parts: Parts, resource: Resource, expected: Obj, existing: 
 
 
 async def _create(
-    parts: Parts, resource: Resource, namespace: str, obj: Obj, context: WriteContext
+    server: Server, resource: Resource, namespace: str, obj: Obj, context: WriteContext
 ) -> None:
     try:
-        await parts.registries[resource].create(namespace, obj, context)
+        await server.registries[resource].create(namespace, obj, context)
     except errors.AlreadyExists:
         # Another server was first.
         return
     log.debug("created at bootstrap", kind=resource.kind, name=obj["metadata"]["name"])
 
 
-def _api_service(parts: Parts) -> Obj:
+def _api_service(server: Server) -> Obj:
     return {
         "metadata": {
             "name": "kubernetes",
@@ -130,14 +132,14 @@ def _api_service(parts: Parts) -> Obj:
         "spec": {
             "type": "ClusterIP",
             # Pods find the API here: the first address of the range, on every cluster.
-            "clusterIP": first_address(parts.config.service_ip_range),
+            "clusterIP": first_address(server.config.service_ip_range),
             "sessionAffinity": "None",
             "ports": [
                 {
                     "name": "https",
                     "protocol": "TCP",
                     "port": 443,
-                    "targetPort": parts.config.secure_port or 6443,
+                    "targetPort": server.config.secure_port or 6443,
                 }
             ],
         },

@@ -18,7 +18,7 @@ from controlplane.api.strategy import DeleteOptions
 from controlplane.apiserver.crd import kind as kinds
 from controlplane.apiserver.crd import names
 from controlplane.apiserver.requests.context import LOOPBACK, WriteContext
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 from controlplane.kinds.apiextensions.custom_resource_definition import (
     CUSTOM_RESOURCE_DEFINITIONS,
     FINALIZER,
@@ -45,8 +45,8 @@ _CONTEXT = WriteContext(
 class CustomResources:
     """Follows the definitions; `run` it once the server's parts are there."""
 
-    def __init__(self, parts: Parts, built_in: Scheme) -> None:
-        self._parts = parts
+    def __init__(self, server: Server, built_in: Scheme) -> None:
+        self._server = server
         self._built_in = built_in
         # Definition (name, version of its content) -> its kinds, so that only what changes is made anew.
         self._known: dict[str, tuple[str, list[Kind]]] = {}
@@ -58,8 +58,8 @@ class CustomResources:
         backoff = Backoff(0.1, 2.0)
         while True:
             try:
-                cache = await self._parts.caches.cache(_PREFIX)
-                cursor = cache.cursor(self._parts.caches.revision_of(cache))
+                cache = await self._server.caches.cache(_PREFIX)
+                cursor = cache.cursor(self._server.caches.revision_of(cache))
                 backoff.reset()
                 while True:
                     await self.serve(cache)
@@ -69,18 +69,18 @@ class CustomResources:
                 continue
             except (StorageError, errors.APIError) as error:
                 log.debug("definitions cannot be followed", error=str(error))
-                await self._parts.clock.sleep(backoff.next())
+                await self._server.clock.sleep(backoff.next())
 
     async def refresh(self) -> bool:
         """See everything written until now; whether that changed what is served."""
-        before = self._parts.scheme
+        before = self._server.scheme
         try:
-            cache = await self._parts.caches.cache(_PREFIX)
-            await self._parts.caches.wait_current()
+            cache = await self._server.caches.cache(_PREFIX)
+            await self._server.caches.wait_current()
         except StorageError:
             return False
         await self.serve(cache)
-        return self._parts.scheme is not before
+        return self._server.scheme is not before
 
     async def serve(self, cache: ResourceCache) -> None:
         """Serve the kinds of all established definitions in the cache.
@@ -91,7 +91,7 @@ class CustomResources:
             await self._serve(cache)
 
     async def _serve(self, cache: ResourceCache) -> None:
-        now = times.to_rfc3339(self._parts.clock.time())
+        now = times.to_rfc3339(self._server.clock.time())
         crds = names.served(list(cache.objects.values()), now)
         known: dict[str, tuple[str, list[Kind]]] = {}
         for crd in crds:
@@ -105,15 +105,15 @@ class CustomResources:
         }:
             return
         for prefix in {one.resource.key_prefix for _, made in known.values() for one in made}:
-            await self._parts.caches.cache(prefix + "/")
+            await self._server.caches.cache(prefix + "/")
         self._known = known
         custom = [kind for _, made in known.values() for kind in made]
-        self._parts.serve(self._built_in.with_kinds(*custom))
+        self._server.serve(self._built_in.with_kinds(*custom))
 
     async def _settle(self, cache: ResourceCache) -> bool:
         """Write what statuses should say, end what goes; whether there is more to do soon."""
         crds = list(cache.objects.values())
-        now = times.to_rfc3339(self._parts.clock.time())
+        now = times.to_rfc3339(self._server.clock.time())
         wanted = names.statuses([crd for crd in crds if not meta.is_deleting(crd)], now)
         for crd in crds:
             status = wanted.get(meta.name(crd))
@@ -126,7 +126,7 @@ class CustomResources:
         return pending
 
     async def _write_status(self, name: str, status: Obj) -> None:
-        registry = self._parts.registries[CUSTOM_RESOURCE_DEFINITIONS]
+        registry = self._server.registries[CUSTOM_RESOURCE_DEFINITIONS]
 
         async def change(live: Obj) -> Obj:
             return {**live, "status": status}
@@ -167,7 +167,7 @@ class CustomResources:
             }
 
         try:
-            await self._parts.registries[CUSTOM_RESOURCE_DEFINITIONS].update(
+            await self._server.registries[CUSTOM_RESOURCE_DEFINITIONS].update(
                 "", meta.name(crd), released, _CONTEXT
             )
         except (errors.NotFound, errors.Conflict):
@@ -177,11 +177,11 @@ class CustomResources:
     async def _delete_objects(self, crd: Obj) -> bool:
         """Whether no object is left."""
         rows = {kind.resource for kind in kinds.kinds_of(crd)}
-        served = [row for row in rows if row in self._parts.registries]
+        served = [row for row in rows if row in self._server.registries]
         if not served:
             return True
-        registry = self._parts.registries[served[0]]
-        page = await self._parts.storage.list(registry.row.key_prefix + "/")
+        registry = self._server.registries[served[0]]
+        page = await self._server.storage.list(registry.row.key_prefix + "/")
         for obj in page.items:
             if meta.is_deleting(obj):
                 continue
@@ -191,7 +191,7 @@ class CustomResources:
                 )
             except (errors.NotFound, errors.Conflict):
                 continue
-        left = await self._parts.storage.list(registry.row.key_prefix + "/", limit=1)
+        left = await self._server.storage.list(registry.row.key_prefix + "/", limit=1)
         return not left.items
 
 

@@ -17,15 +17,15 @@ from controlplane.apiserver.http.negotiate import (
     reply_form,
 )
 from controlplane.apiserver.requests import render
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 
 
-async def handle(parts: Parts, request: Request) -> Response:
+async def handle(server: Server, request: Request) -> Response:
     """A discovery document."""
-    scheme = parts.scheme
+    scheme = server.scheme
     words = [part for part in request.path.split("/") if part]
     if len(words) == 1:
-        return _root(parts, request, is_legacy=words[0] == "api")
+        return _root(server, request, is_legacy=words[0] == "api")
     content = None
     if words[0] == "api" and len(words) == 2:
         content = discovery.api_resource_list(scheme, "", words[1])
@@ -38,8 +38,8 @@ async def handle(parts: Parts, request: Request) -> Response:
     return _plain(request, content)
 
 
-def _root(parts: Parts, request: Request, *, is_legacy: bool) -> Response:
-    scheme = parts.scheme
+def _root(server: Server, request: Request, *, is_legacy: bool) -> Response:
+    scheme = server.scheme
     for wanted in parse_accept(request.headers.get("accept", "")):
         if wanted.type not in (JSON, PROTOBUF):
             if wanted.type in (*FORMS, "*/*") and "as" not in wanted.params:
@@ -57,7 +57,7 @@ def _root(parts: Parts, request: Request, *, is_legacy: bool) -> Response:
         if "as" not in wanted.params:
             break
     if is_legacy:
-        return _plain(request, discovery.api_versions(scheme, parts.address))
+        return _plain(request, discovery.api_versions(scheme, server.address))
     return _plain(request, discovery.api_group_list(scheme))
 
 

@@ -5,7 +5,7 @@ import platform
 
 from controlplane.apiserver.documents import root
 from controlplane.apiserver.http.messages import Request, Response, json_response
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 from controlplane.storage.errors import StorageError
 
 # A probe gives up before those who ask do.
@@ -21,11 +21,11 @@ _START_HOOKS = (
 )
 
 
-async def handle_check(parts: Parts, request: Request) -> Response:
+async def handle_check(server: Server, request: Request) -> Response:
     """200 `ok`, or 500 with the list of checks; a path below names one check."""
     words = [part for part in request.path.split("/") if part]
     kind, name = words[0], "/".join(words[1:])
-    checks = await _checks(parts, kind, name)
+    checks = await _checks(server, kind, name)
     if name:
         if name not in checks:
             return root.not_found()
@@ -51,26 +51,26 @@ def _line(name: str, problem: str, is_excluded: bool) -> str:
     return f"[-]{name} failed: {problem}" if problem else f"[+]{name} ok"
 
 
-async def _checks(parts: Parts, kind: str, name: str) -> dict[str, str]:
+async def _checks(server: Server, kind: str, name: str) -> dict[str, str]:
     """What is wrong with each part, empty where nothing is; the store is asked only when it is to be told."""
     checks = {"ping": "", "log": ""}
     if kind != "livez":
         # Only readiness looks at the store: a server without quorum is alive, restarting it heals nothing.
-        checks["etcd"] = await _store(parts) if name in ("", "etcd") else ""
-    is_started = parts.bootstrapped.is_set()
+        checks["etcd"] = await _store(server) if name in ("", "etcd") else ""
+    is_started = server.bootstrapped.is_set()
     waiting = "" if is_started or kind == "livez" else "not finished"
     if kind == "readyz":
-        checks["informer-sync"] = "" if parts.caches.revision else "caches are not loaded yet"
+        checks["informer-sync"] = "" if server.caches.revision else "caches are not loaded yet"
     checks |= dict.fromkeys(_START_HOOKS, waiting)
     if kind == "readyz":
-        checks["shutdown"] = "process is shutting down" if parts.stopping.is_set() else ""
+        checks["shutdown"] = "process is shutting down" if server.stopping.is_set() else ""
     return checks
 
 
-async def _store(parts: Parts) -> str:
+async def _store(server: Server) -> str:
     try:
         async with asyncio.timeout(_PROBE_SECONDS):
-            await parts.storage.current_revision()
+            await server.storage.current_revision()
     except (StorageError, TimeoutError) as error:
         return str(error) or "no answer in time"
     return ""
@@ -81,9 +81,9 @@ def _text(code: int, text: str) -> Response:
     return Response(code, text.encode(), "text/plain; charset=utf-8", headers)
 
 
-async def handle_version(parts: Parts, request: Request) -> Response:
+async def handle_version(server: Server, request: Request) -> Response:
     """The version clients adapt to."""
-    del parts, request
+    del server, request
     return json_response(
         200,
         {
@@ -104,7 +104,7 @@ async def handle_version(parts: Parts, request: Request) -> Response:
     )
 
 
-async def handle_metrics(parts: Parts, request: Request) -> Response:
+async def handle_metrics(server: Server, request: Request) -> Response:
     """Counters, in the text format."""
     del request
-    return Response(200, parts.metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
+    return Response(200, server.metrics.text(), "text/plain; version=0.0.4; charset=utf-8")

@@ -10,7 +10,7 @@ from email.utils import formatdate
 from controlplane.api import errors
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.http.negotiate import MediaRange, parse_accept
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 
 # Compat: the type that is asked for has an `@`, which is not legal in an answer's Content-Type.
 _V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
@@ -22,18 +22,18 @@ _V2_JSON = ("application/json", "*/*", "application/*")
 _KEPT_SECONDS = 31536000
 
 
-async def handle(parts: Parts, request: Request) -> Response:
+async def handle(server: Server, request: Request) -> Response:
     """An OpenAPI document."""
     words = [part for part in request.path.split("/") if part]
     if words == ["openapi", "v2"]:
-        return await _v2(parts, request)
+        return await _v2(server, request)
     if words == ["openapi", "v3"]:
-        index = await asyncio.to_thread(lambda: parts.openapi.v3_index)
+        index = await asyncio.to_thread(lambda: server.openapi.v3_index)
         # Compat: it is JSON, and said to be text.
-        headers = {"Last-Modified": _date(parts.openapi_since)}
+        headers = {"Last-Modified": _date(server.openapi_since)}
         return Response(200, index, "text/plain; charset=utf-8", headers)
     if words[:2] == ["openapi", "v3"]:
-        return await _v3(parts, request, "/".join(words[2:]))
+        return await _v3(server, request, "/".join(words[2:]))
     raise errors.NotFound.path()
 
 
@@ -41,21 +41,21 @@ def _date(seconds: float) -> str:
     return formatdate(seconds, usegmt=True)
 
 
-async def _v2(parts: Parts, request: Request) -> Response:
-    documents = parts.openapi
+async def _v2(server: Server, request: Request) -> Response:
+    documents = server.openapi
     for wanted in parse_accept(request.headers.get("accept", "")) or [MediaRange("*/*")]:
         if wanted.type in (_V2_PROTOBUF, _V2_PROTOBUF_ASKED):
             document = await asyncio.to_thread(lambda: documents.v2_protobuf)
-            return _tagged(parts, request, document, _V2_PROTOBUF)
+            return _tagged(server, request, document, _V2_PROTOBUF)
         if wanted.type in _V2_JSON:
             document = await asyncio.to_thread(lambda: documents.v2_json)
-            return _tagged(parts, request, document, "application/json")
+            return _tagged(server, request, document, "application/json")
     # Compat: this handler answers outside of the API's ways to refuse.
     return Response(406, b"", "", {"Vary": "Accept"})
 
 
-async def _v3(parts: Parts, request: Request, path: str) -> Response:
-    documents = parts.openapi
+async def _v3(server: Server, request: Request, path: str) -> Response:
+    documents = server.openapi
     document = await asyncio.to_thread(documents.v3_document, path)
     if document is None:
         raise errors.NotFound.path()
@@ -65,18 +65,18 @@ async def _v3(parts: Parts, request: Request, path: str) -> Response:
         where = f"/openapi/v3/{path}?hash={right}"
         headers = {"Location": where, "ETag": f'"{right}"', "Vary": "Accept"}
         return Response(301, b"", "application/json", headers)
-    response = _tagged(parts, request, document, "application/json")
+    response = _tagged(server, request, document, "application/json")
     if given:
         # The URL names the content, so it may be kept.
         response.headers["Cache-Control"] = "public, immutable"
-        response.headers["Expires"] = _date(parts.clock.time() + _KEPT_SECONDS)
+        response.headers["Expires"] = _date(server.clock.time() + _KEPT_SECONDS)
         response.headers.pop("Last-Modified", None)
     return response
 
 
-def _tagged(parts: Parts, request: Request, document: bytes, content_type: str) -> Response:
+def _tagged(server: Server, request: Request, document: bytes, content_type: str) -> Response:
     tag = f'"{hashlib.sha512(document).hexdigest().upper()}"'
-    headers = {"ETag": tag, "Vary": "Accept", "Last-Modified": _date(parts.openapi_since)}
+    headers = {"ETag": tag, "Vary": "Accept", "Last-Modified": _date(server.openapi_since)}
     if _is_known(request.headers.get("if-none-match", ""), tag):
         return Response(304, b"", "", headers)
     return Response(200, document, content_type, headers)

@@ -1,7 +1,7 @@
 """`/`: which paths there are; and the answer to those that are none."""
 
 from controlplane.apiserver.http.messages import Request, Response, json_response
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 
 _FIXED = (
     "/healthz",
@@ -15,11 +15,11 @@ _FIXED = (
 )
 
 
-async def handle(parts: Parts, request: Request) -> Response:
+async def handle(server: Server, request: Request) -> Response:
     """The paths of all group versions and documents, in order."""
     del request
     paths = {"/api", "/apis", "/apis/", *_FIXED}
-    for group, version in parts.scheme.group_versions():
+    for group, version in server.scheme.group_versions():
         paths.add(f"/apis/{group}/{version}" if group else f"/api/{version}")
         if group:
             paths.add(f"/apis/{group}")

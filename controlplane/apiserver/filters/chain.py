@@ -16,34 +16,34 @@ from controlplane.apiserver.filters.request_id import RequestId
 from controlplane.apiserver.filters.warnings import warnings
 from controlplane.apiserver.http import info as request_info
 from controlplane.apiserver.http.messages import Answer, Incoming, Request
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 
-Route = Callable[[Parts, Request], Awaitable[Answer]]
+Route = Callable[[Server, Request], Awaitable[Answer]]
 
 
-def default_filters(parts: Parts) -> list[Filter]:
+def default_filters(server: Server) -> list[Filter]:
     """The filters from the outside in."""
-    config = parts.config
+    config = server.config
     return [
         # First, so that whatever is answered carries the id.
-        RequestId(parts.rng),
+        RequestId(server.rng),
         # Outside `failures`: refusals are counted by their code.
-        Accounting(parts.metrics, parts.clock),
+        Accounting(server.metrics, server.clock),
         # Outside `failures`, too: a refusal may come with warnings.
         warnings,
         compression,
         failures,
         # Before everything that treats users differently.
-        Authentication(parts.authenticator),
+        Authentication(server.authenticator),
         # Before everything that is done for the user who is acted as.
-        Impersonation(parts.authorizer),
+        Impersonation(server.authorizer),
         # Before authorization, so that a flood of requests costs no decisions.
         FlowControl(
-            parts.metrics,
+            server.metrics,
             max_reads=config.max_reads_in_flight,
             max_writes=config.max_writes_in_flight,
         ),
-        Authorization(parts.authorizer),
+        Authorization(server.authorizer),
         # Last before the work, which is all that takes time.
         Deadline(config.request_timeout_seconds),
         body,
@@ -53,9 +53,9 @@ def default_filters(parts: Parts) -> list[Filter]:
 class Chain:
     """The filters around a route: the server's entry for whoever carries requests, a socket or a test."""
 
-    def __init__(self, parts: Parts, filters: Sequence[Filter], route: Route) -> None:
+    def __init__(self, server: Server, filters: Sequence[Filter], route: Route) -> None:
         async def answered(request: Request) -> Answer:
-            return await route(parts, request)
+            return await route(server, request)
 
         entry: Next = answered
         for one in reversed(filters):

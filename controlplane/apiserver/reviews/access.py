@@ -4,10 +4,10 @@ from controlplane.api import meta
 from controlplane.api.meta import Obj
 from controlplane.apiserver.authz.interface import Attributes, Decision
 from controlplane.apiserver.http.messages import Request, User
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 
 
-async def subject(parts: Parts, request: Request, review: Obj) -> Obj:
+async def subject(server: Server, request: Request, review: Obj) -> Obj:
     """May the user that the review names do it?"""
     del request
     spec = review.get("spec") or {}
@@ -18,16 +18,16 @@ async def subject(parts: Parts, request: Request, review: Obj) -> Obj:
         str(spec.get("uid") or ""),
         extra,
     )
-    return await _answered(parts, user, review)
+    return await _answered(server, user, review)
 
 
-async def own(parts: Parts, request: Request, review: Obj) -> Obj:
+async def own(server: Server, request: Request, review: Obj) -> Obj:
     """May the caller do it?"""
-    return await _answered(parts, request.user, review)
+    return await _answered(server, request.user, review)
 
 
-async def _answered(parts: Parts, user: User, review: Obj) -> Obj:
-    verdict = await parts.authorizer.authorize(attributes_of(user, meta.spec(review)))
+async def _answered(server: Server, user: User, review: Obj) -> Obj:
+    verdict = await server.authorizer.authorize(attributes_of(user, meta.spec(review)))
     status: Obj = {"allowed": verdict.is_allowed}
     if verdict.decision is Decision.DENY:
         status["denied"] = True

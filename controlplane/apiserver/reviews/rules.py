@@ -3,15 +3,15 @@
 from controlplane.api import errors
 from controlplane.api.meta import Obj
 from controlplane.apiserver.http.messages import Request
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 
 
-async def own(parts: Parts, request: Request, review: Obj) -> Obj:
+async def own(server: Server, request: Request, review: Obj) -> Obj:
     """All rules of the caller's bindings; BadRequest without a namespace."""
     namespace = (review.get("spec") or {}).get("namespace")
     if not namespace:
         raise errors.BadRequest("no namespace on request")
-    found = await parts.grants.of(request.user, namespace)
+    found = await server.grants.of(request.user, namespace)
     resources: list[Obj] = []
     paths: list[Obj] = []
     for rule in found.rules():

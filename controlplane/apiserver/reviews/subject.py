@@ -3,15 +3,15 @@
 from controlplane.api import times
 from controlplane.api.meta import Obj
 from controlplane.apiserver.http.messages import Request, User
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 
 
-async def own(parts: Parts, request: Request, review: Obj) -> Obj:
+async def own(server: Server, request: Request, review: Obj) -> Obj:
     """The caller, with the time of the answer as that of creation."""
     return {
         "kind": review["kind"],
         "apiVersion": review["apiVersion"],
-        "metadata": {"creationTimestamp": times.to_rfc3339(parts.clock.time())},
+        "metadata": {"creationTimestamp": times.to_rfc3339(server.clock.time())},
         "status": {"userInfo": user_info(request.user)},
     }
 

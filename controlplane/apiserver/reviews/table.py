@@ -11,7 +11,7 @@ from controlplane.apiserver.registry import managed
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.reviews import access, rules, subject, token
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 from controlplane.kinds.authentication.self_subject_review import SELF_SUBJECT_REVIEWS
 from controlplane.kinds.authentication.token_review import TOKEN_REVIEWS
 from controlplane.kinds.authorization.local_subject_access_review import (
@@ -25,7 +25,7 @@ from controlplane.kinds.authorization.self_subject_rules_review import (
 )
 from controlplane.kinds.authorization.subject_access_review import SUBJECT_ACCESS_REVIEWS
 
-Answerer = Callable[[Parts, Request, Obj], Awaitable[Obj]]
+Answerer = Callable[[Server, Request, Obj], Awaitable[Obj]]
 
 _ANSWERERS: dict[Resource, Answerer] = {
     LOCAL_SUBJECT_ACCESS_REVIEWS: access.subject,
@@ -42,9 +42,9 @@ def is_review(resource: Resource) -> bool:
     return resource in _ANSWERERS
 
 
-async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
+async def handle(server: Server, request: Request, resource: Resource) -> Response:
     """POST of a review; 201 with its status."""
-    registry, info = parts.registries[resource], request.info
+    registry, info = server.registries[resource], request.info
     kind = registry.kind
     render.form_of(request, kind, has_table=False)
     review = body.parse_object(request, kind)
@@ -62,5 +62,5 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
     await admission.mutate(registry.admission, attributes)
     registry.refuse(meta.name(review), kind.validate(review))
     await admission.validate(registry.admission, attributes)
-    answer = await _ANSWERERS[resource](parts, request, review)
-    return render.one(request, kind, answer, parts.clock, 201)
+    answer = await _ANSWERERS[resource](server, request, review)
+    return render.one(request, kind, answer, server.clock, 201)

@@ -11,7 +11,7 @@ from controlplane.api.resource import Resource
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 from controlplane.apiserver.verbs import get, patch
 from controlplane.kinds.certificates.certificate_signing_request import (
     stamp_conditions,
@@ -21,25 +21,25 @@ from controlplane.kinds.certificates.certificate_signing_request import (
 handle_get = get.handle
 
 
-async def handle_update(parts: Parts, request: Request, resource: Resource) -> Response:
+async def handle_update(server: Server, request: Request, resource: Resource) -> Response:
     """Take the conditions of the body."""
-    wanted = body.parse_object(request, parts.registries[resource].kind)
-    return await _write(parts, request, resource, lambda _: meta.copy_of(wanted))
+    wanted = body.parse_object(request, server.registries[resource].kind)
+    return await _write(server, request, resource, lambda _: meta.copy_of(wanted))
 
 
-async def handle_patch(parts: Parts, request: Request, resource: Resource) -> Response:
+async def handle_patch(server: Server, request: Request, resource: Resource) -> Response:
     """Take the conditions that the patch leaves."""
-    kind = parts.registries[resource].kind
+    kind = server.registries[resource].kind
     change = patch.parse_patch(request, kind.schema)
     return await _write(
-        parts, request, resource, lambda live: body.checked(request, change(live), kind)
+        server, request, resource, lambda live: body.checked(request, change(live), kind)
     )
 
 
 async def _write(
-    parts: Parts, request: Request, resource: Resource, change: Callable[[Obj], Obj]
+    server: Server, request: Request, resource: Resource, change: Callable[[Obj], Obj]
 ) -> Response:
-    registry, info = parts.registries[resource], request.info
+    registry, info = server.registries[resource], request.info
 
     async def decided(live: Obj) -> Obj:
         wanted = change(meta.copy_of(live))
@@ -57,4 +57,4 @@ async def _write(
 
     context = writes.context_of(request, resource)
     updated = await registry.update(info.namespace, info.name, decided, context)
-    return render.one(request, registry.kind, updated, parts.clock)
+    return render.one(request, registry.kind, updated, server.clock)

@@ -9,11 +9,11 @@ from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.registry.admitted import admitted, without_admission
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 from controlplane.kinds.core.binding import KIND as BINDING
 
 
-async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
+async def handle(server: Server, request: Request, resource: Resource) -> Response:
     """Put an unbound pod on a node, once."""
     binding = body.parse_object(request, BINDING)
     info, target = request.info, binding.get("target") or {}
@@ -22,7 +22,7 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
         text = "Required value" if not node else 'Unsupported value: must be empty or "Node"'
         cause = Cause("target.name" if not node else "target.kind", text, "FieldValueRequired")
         raise errors.Invalid.of("", "Binding", info.name, [cause])
-    now = times.to_rfc3339(parts.clock.time())
+    now = times.to_rfc3339(server.clock.time())
 
     async def bound(live: Obj) -> Obj:
         _check_bindable(resource, live, binding)
@@ -36,7 +36,7 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
         conditions.set(rows, {"type": "PodScheduled", "status": "True"}, now)
         return live
 
-    registry, context = parts.registries[resource], writes.context_of(request, resource)
+    registry, context = server.registries[resource], writes.context_of(request, resource)
     await admitted(
         registry, context, CREATE, binding, kind=BINDING, namespace=info.namespace, name=info.name
     )

@@ -7,7 +7,7 @@ nobody's loss; one that is not ready goes by the budget's policy for unhealthy p
 from controlplane.api import conditions, errors, meta
 from controlplane.api.meta import Obj
 from controlplane.api.selectors import LabelSelector
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 from controlplane.kinds.core.pod.views import is_ended, is_ready
 from controlplane.kinds.policy.pod_disruption_budget import POD_DISRUPTION_BUDGETS
 
@@ -16,12 +16,12 @@ _RETRY_SECONDS = 10
 _CAUSE = "DisruptionBudget"
 
 
-async def charge(parts: Parts, pod: Obj, *, is_dry_run: bool) -> None:
+async def charge(server: Server, pod: Obj, *, is_dry_run: bool) -> None:
     """Take the eviction off the pod's budget. Raises TooManyRequests if it allows none, Internal if there are two."""
     if is_ended(pod) or meta.status(pod).get("phase") == "Pending" or meta.is_deleting(pod):
         return
     prefix = POD_DISRUPTION_BUDGETS.key(meta.namespace(pod), "")
-    page = await parts.storage.list(prefix)
+    page = await server.storage.list(prefix)
     found = [budget for budget in page.items if _selects(budget, pod)]
     if not found:
         return
@@ -32,7 +32,7 @@ async def charge(parts: Parts, pod: Obj, *, is_dry_run: bool) -> None:
         )
     if _lets_unhealthy_go(found[0], pod):
         return
-    stamp = parts.registries[POD_DISRUPTION_BUDGETS].now()
+    stamp = server.registries[POD_DISRUPTION_BUDGETS].now()
 
     async def charged(budget: Obj) -> Obj:
         return _charged(budget, pod, stamp)
@@ -41,7 +41,7 @@ async def charge(parts: Parts, pod: Obj, *, is_dry_run: bool) -> None:
         await charged(found[0])
         return
     key = POD_DISRUPTION_BUDGETS.key(meta.namespace(pod), meta.name(found[0]))
-    await parts.storage.guaranteed_update(key, charged)
+    await server.storage.guaranteed_update(key, charged)
 
 
 def _selects(budget: Obj, pod: Obj) -> bool:

@@ -16,7 +16,7 @@ from controlplane.apiserver.admission.interface import CONNECT
 from controlplane.apiserver.http.messages import Request, Socket, Upgrade
 from controlplane.apiserver.registry.admitted import admitted
 from controlplane.apiserver.requests import options as writes
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 from controlplane.kinds.core.node import NODES
 
 TUNNELED = "SPDY/3.1+portforward.k8s.io"
@@ -29,43 +29,43 @@ _STREAMS = (("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty
 Query = Sequence[tuple[str, str]]
 
 
-async def handle_exec(parts: Parts, request: Request, resource: Resource) -> Upgrade:
+async def handle_exec(server: Server, request: Request, resource: Resource) -> Upgrade:
     """Run a command in a container. Raises BadRequest."""
-    await _let_in(parts, request, resource, "PodExecOptions", command=_commands(request))
+    await _let_in(server, request, resource, "PodExecOptions", command=_commands(request))
     query = [*_wanted_streams(request), *(("command", word) for word in _commands(request))]
     if not any(name != "tty" and name != "command" for name, _ in query):
         raise errors.BadRequest("you must specify at least 1 of stdin, stdout, stderr")
     if not _commands(request):
         raise errors.BadRequest("you must specify at least 1 command for the container")
-    return await _to_container(parts, request, resource, "exec", query)
+    return await _to_container(server, request, resource, "exec", query)
 
 
-async def handle_attach(parts: Parts, request: Request, resource: Resource) -> Upgrade:
+async def handle_attach(server: Server, request: Request, resource: Resource) -> Upgrade:
     """See the streams of a container. Raises BadRequest."""
-    await _let_in(parts, request, resource, "PodAttachOptions")
+    await _let_in(server, request, resource, "PodAttachOptions")
     query = _wanted_streams(request)
     if not any(name != "tty" for name, _ in query):
         raise errors.BadRequest("you must specify at least 1 of stdin, stdout, stderr")
-    return await _to_container(parts, request, resource, "attach", query)
+    return await _to_container(server, request, resource, "attach", query)
 
 
-async def handle_port_forward(parts: Parts, request: Request, resource: Resource) -> Upgrade:
+async def handle_port_forward(server: Server, request: Request, resource: Resource) -> Upgrade:
     """Reach ports of a pod. Raises BadRequest."""
     ports = [int(port) for port in request.query.get("ports", []) if port.isdigit()]
-    await _let_in(parts, request, resource, "PodPortForwardOptions", ports=ports)
+    await _let_in(server, request, resource, "PodPortForwardOptions", ports=ports)
     info = request.info
-    pod = await parts.registries[resource].get(info.namespace, info.name)
-    node = await _node_of(parts, pod)
+    pod = await server.registries[resource].get(info.namespace, info.name)
+    node = await _node_of(server, pod)
     query = [("port", port) for port in request.query.get("ports", [])]
     path = f"/portForward/{info.namespace}/{info.name}"
-    return _upgrade(parts, node, path, query, PORT_FORWARD_PROTOCOLS)
+    return _upgrade(server, node, path, query, PORT_FORWARD_PROTOCOLS)
 
 
 async def _let_in(
-    parts: Parts, request: Request, resource: Resource, kind: str, **lists: Sequence[str | int]
+    server: Server, request: Request, resource: Resource, kind: str, **lists: Sequence[str | int]
 ) -> None:
     """Ask admission about a connection, by its options as an object. Raises what plugins raise."""
-    registry, info = parts.registries[resource], request.info
+    registry, info = server.registries[resource], request.info
     options: Obj = {"apiVersion": "v1", "kind": kind}
     options |= {name: True for name, _ in _STREAMS if request.flag(name)}
     if request.option("container"):
@@ -92,14 +92,14 @@ def _wanted_streams(request: Request) -> list[tuple[str, str]]:
 
 
 async def _to_container(
-    parts: Parts, request: Request, resource: Resource, verb: str, query: Query
+    server: Server, request: Request, resource: Resource, verb: str, query: Query
 ) -> Upgrade:
     info = request.info
-    pod = await parts.registries[resource].get(info.namespace, info.name)
+    pod = await server.registries[resource].get(info.namespace, info.name)
     container = container_of(pod, request.option("container"))
-    node = await _node_of(parts, pod)
+    node = await _node_of(server, pod)
     path = f"/{verb}/{info.namespace}/{info.name}/{container}"
-    return _upgrade(parts, node, path, query, REMOTE_COMMAND_PROTOCOLS)
+    return _upgrade(server, node, path, query, REMOTE_COMMAND_PROTOCOLS)
 
 
 def container_of(pod: Obj, wanted: str) -> str:
@@ -118,19 +118,19 @@ def container_of(pod: Obj, wanted: str) -> str:
     raise errors.BadRequest(f"{text}, choose one of: [{' '.join(names)}]" if own else text)
 
 
-async def _node_of(parts: Parts, pod: Obj) -> Obj:
+async def _node_of(server: Server, pod: Obj) -> Obj:
     name = meta.spec(pod).get("nodeName")
     if not name:
         raise errors.BadRequest(f"pod {meta.name(pod)} does not have a host assigned")
-    return await parts.registries[NODES].get("", str(name))
+    return await server.registries[NODES].get("", str(name))
 
 
 def _upgrade(
-    parts: Parts, node: Obj, path: str, query: Query, protocols: tuple[str, ...]
+    server: Server, node: Obj, path: str, query: Query, protocols: tuple[str, ...]
 ) -> Upgrade:
     async def carry(socket: Socket) -> None:
         try:
-            await parts.kubelet.carry(node, path, query, socket)
+            await server.kubelet.carry(node, path, query, socket)
         except errors.APIError as problem:
             await _tell(socket, problem.status())
 

@@ -12,13 +12,13 @@ from controlplane.apiserver.registry.admitted import admitted, without_admission
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.requests.context import WriteContext
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 from controlplane.apiserver.subresources.budgets import charge
 from controlplane.kinds.core.pod.disruption import target
 from controlplane.kinds.policy.eviction import KIND as EVICTION
 
 
-async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
+async def handle(server: Server, request: Request, resource: Resource) -> Response:
     """Delete as the eviction's options say. 429 when the pod's disruption budget has nothing to give."""
     value, problems = body.parse(request)
     if not isinstance(value, dict):
@@ -31,25 +31,25 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
     options = writes.options_from(eviction.get("deleteOptions") or {}, request)
     if writes.is_dry_run(request.query.get("dryRun", [])):
         options = dataclasses.replace(options, is_dry_run=True)
-    info, registry = request.info, parts.registries[resource]
+    info, registry = request.info, server.registries[resource]
     context = writes.context_of(request, resource)
     await admitted(
         registry, context, CREATE, eviction, kind=EVICTION, namespace=info.namespace, name=info.name
     )
     pod = await registry.get(info.namespace, info.name)
-    await charge(parts, pod, is_dry_run=options.is_dry_run)
+    await charge(server, pod, is_dry_run=options.is_dry_run)
     if not options.is_dry_run:
-        options = await _marked(parts, resource, pod, options, without_admission(context))
+        options = await _marked(server, resource, pod, options, without_admission(context))
     await registry.delete(info.namespace, info.name, options, without_admission(context))
     return render.status(request, errors.success(code=201), 201)
 
 
 async def _marked(
-    parts: Parts, resource: Resource, pod: Obj, options: DeleteOptions, context: WriteContext
+    server: Server, resource: Resource, pod: Obj, options: DeleteOptions, context: WriteContext
 ) -> DeleteOptions:
     """Say of the pod that it goes for no fault of its own; the options for the pod as it then is. Raises Conflict."""
     condition = target("EvictionByEvictionAPI", "Eviction API: evicting")
-    now = times.to_rfc3339(parts.clock.time())
+    now = times.to_rfc3339(server.clock.time())
 
     async def marked(live: Obj) -> Obj:
         _check_preconditions(resource, live, options)
@@ -58,7 +58,7 @@ async def _marked(
         conditions.set(rows, condition, now)
         return live
 
-    written = await parts.registries[resource].update(
+    written = await server.registries[resource].update(
         meta.namespace(pod), meta.name(pod), marked, context
     )
     if options.resource_version:

@@ -6,13 +6,13 @@ from controlplane.api.resource import Resource
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 from controlplane.kinds.core.namespace import finalizer_problems
 
 
-async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
+async def handle(server: Server, request: Request, resource: Resource) -> Response:
     """Replace spec.finalizers by the body's."""
-    registry = parts.registries[resource]
+    registry = server.registries[resource]
     wanted = body.parse_object(request, registry.kind)
     info = request.info
 
@@ -33,4 +33,4 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
 
     context = writes.context_of(request, resource, subresource="finalize")
     updated = await registry.update(info.namespace, info.name, finalized, context)
-    return render.one(request, registry.kind, updated, parts.clock)
+    return render.one(request, registry.kind, updated, server.clock)

@@ -8,7 +8,7 @@ from controlplane.api import errors, meta
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.apiserver.http.messages import Request, Socket, StreamResponse, Upgrade
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 from controlplane.kinds.core.node import NODES
 
 _PASSED_ON = (
@@ -26,9 +26,9 @@ _PASSED_ON = (
 _SOCKET_PROTOCOLS = ("binary.k8s.io", "base64.binary.k8s.io", "")
 
 
-async def handle(parts: Parts, request: Request, resource: Resource) -> StreamResponse | Upgrade:
+async def handle(server: Server, request: Request, resource: Resource) -> StreamResponse | Upgrade:
     """The log, as text; over a WebSocket for a client that asks for one."""
-    answer = await _stream(parts, request, resource)
+    answer = await _stream(server, request, resource)
     if request.headers.get("upgrade", "").lower() != "websocket":
         return answer
 
@@ -42,18 +42,18 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> StreamRe
     return Upgrade(carry, _SOCKET_PROTOCOLS)
 
 
-async def _stream(parts: Parts, request: Request, resource: Resource) -> StreamResponse:
+async def _stream(server: Server, request: Request, resource: Resource) -> StreamResponse:
     info = request.info
-    pod = await parts.registries[resource].get(info.namespace, info.name)
+    pod = await server.registries[resource].get(info.namespace, info.name)
     container = container_of(pod, request.option("container"))
     node_name = meta.spec(pod).get("nodeName")
     if not node_name:
         # Compat: upstream answers an empty log while the pod waits for a node.
         return StreamResponse(_empty(), "text/plain")
-    node = await parts.registries[NODES].get("", node_name)
+    node = await server.registries[NODES].get("", node_name)
     query = {key: request.option(key) for key in _PASSED_ON if key in request.query}
-    chunks = await parts.kubelet.container_logs(node, info.namespace, info.name, container, query)
-    return StreamResponse(_until(chunks, parts.stopping), "text/plain")
+    chunks = await server.kubelet.container_logs(node, info.namespace, info.name, container, query)
+    return StreamResponse(_until(chunks, server.stopping), "text/plain")
 
 
 async def _empty() -> AsyncIterator[bytes]:

@@ -17,7 +17,7 @@ from controlplane.apiserver.registry.admitted import admitted, without_admission
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.requests.context import WriteContext
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 from controlplane.apiserver.verbs import patch
 from controlplane.kinds.autoscaling.scale import KIND as SCALE
 
@@ -61,26 +61,26 @@ def scaled(obj: Obj, scale: Obj, kind: Kind) -> Obj:
     return obj
 
 
-async def handle_get(parts: Parts, request: Request, resource: Resource) -> Response:
+async def handle_get(server: Server, request: Request, resource: Resource) -> Response:
     """GET."""
-    kind = parts.scheme.kind_of(resource)
-    obj = await parts.registries[resource].get(request.info.namespace, request.info.name)
-    return render.one(request, SCALE, scale_of(obj, kind.scale), parts.clock)
+    kind = server.scheme.kind_of(resource)
+    obj = await server.registries[resource].get(request.info.namespace, request.info.name)
+    return render.one(request, SCALE, scale_of(obj, kind.scale), server.clock)
 
 
-async def handle_update(parts: Parts, request: Request, resource: Resource) -> Response:
+async def handle_update(server: Server, request: Request, resource: Resource) -> Response:
     """PUT."""
     context = writes.context_of(request, resource)
     wanted = body.parse_object(request, SCALE)
-    return await _write(parts, request, resource, context, lambda _: meta.copy_of(wanted))
+    return await _write(server, request, resource, context, lambda _: meta.copy_of(wanted))
 
 
-async def handle_patch(parts: Parts, request: Request, resource: Resource) -> Response:
+async def handle_patch(server: Server, request: Request, resource: Resource) -> Response:
     """PATCH of the Scale."""
     context = writes.context_of(request, resource)
     if body_type(request.headers.get("content-type", "")) != writes.APPLY_PATCH:
         change = patch.parse_patch(request, SCALE.schema)
-        return await _write(parts, request, resource, context, change)
+        return await _write(server, request, resource, context, change)
     config = patch.configuration(request, SCALE)
     context = dataclasses.replace(context, is_apply=True)
 
@@ -90,25 +90,29 @@ async def handle_patch(parts: Parts, request: Request, resource: Resource) -> Re
             meta.copy_of(config),
             SCALE.schema,
             manager=context.manager,
-            now=times.to_rfc3339(parts.clock.time()),
+            now=times.to_rfc3339(server.clock.time()),
             force=request.flag("force"),
             subresource="scale",
             ignored=_NOT_OWNED,
             zero=SCALE.zero(),
         )
 
-    return await _write(parts, request, resource, context, applied)
+    return await _write(server, request, resource, context, applied)
 
 
 async def _write(
-    parts: Parts,
+    server: Server,
     request: Request,
     resource: Resource,
     context: WriteContext,
     change: Callable[[Obj], Obj],
 ) -> Response:
     """Let in what `change` makes of the live Scale, and give the object its replicas and their owner."""
-    registry, info, kind = parts.registries[resource], request.info, parts.scheme.kind_of(resource)
+    registry, info, kind = (
+        server.registries[resource],
+        request.info,
+        server.scheme.kind_of(resource),
+    )
     replicas = scale_owners.path_of(kind.scale.spec_replicas)
 
     async def transform(live: Obj) -> Obj:
@@ -122,7 +126,7 @@ async def _write(
                 wanted,
                 SCALE.schema,
                 manager=context.manager,
-                now=times.to_rfc3339(parts.clock.time()),
+                now=times.to_rfc3339(server.clock.time()),
                 subresource="scale",
                 ignored=_NOT_OWNED,
                 zero=SCALE.zero(),
@@ -145,4 +149,4 @@ async def _write(
     # Who owns the replicas is settled here.
     written = dataclasses.replace(without_admission(context), is_apply=True)
     updated = await registry.update(info.namespace, info.name, transform, written)
-    return render.one(request, SCALE, scale_of(updated, kind.scale), parts.clock)
+    return render.one(request, SCALE, scale_of(updated, kind.scale), server.clock)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from controlplane.api import errors
 from controlplane.api.resource import Resource
 from controlplane.apiserver.http.messages import Answer, Request
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 from controlplane.apiserver.subresources import (
     approval,
     binding,
@@ -21,7 +21,7 @@ from controlplane.apiserver.subresources import (
     token,
 )
 
-Handler = Callable[[Parts, Request, Resource], Awaitable[Answer]]
+Handler = Callable[[Server, Request, Resource], Awaitable[Answer]]
 
 ANY = "*"
 _REQUESTS = "certificatesigningrequests.certificates.k8s.io"
@@ -63,7 +63,7 @@ def find(resource: Resource, subresource: str, verb: str) -> Handler | None:
     return own or _HANDLERS.get((ANY, subresource, verb))
 
 
-async def handle(parts: Parts, request: Request, resource: Resource) -> Answer:
+async def handle(server: Server, request: Request, resource: Resource) -> Answer:
     """Answer a request for a subresource."""
     info = request.info
     row = resource.subresource(info.subresource)
@@ -72,4 +72,4 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Answer:
     handler = find(resource, info.subresource, info.verb)
     if handler is None or info.verb not in row.verbs:
         raise errors.MethodNotAllowed()
-    return await handler(parts, request, resource)
+    return await handler(server, request, resource)

@@ -14,7 +14,7 @@ from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.registry.admitted import admitted
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 from controlplane.kinds.authentication.token_request import KIND as TOKEN_REQUEST
 from controlplane.kinds.core.node import NODES
 from controlplane.kinds.core.pod.resource import PODS
@@ -23,10 +23,10 @@ from controlplane.kinds.core.secret import SECRETS
 _GROUP = "authentication.k8s.io"
 
 
-async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
+async def handle(server: Server, request: Request, resource: Resource) -> Response:
     """Issue a token; 201 with the request and its status."""
-    info, registry = request.info, parts.registries[resource]
-    if parts.issuer is None:
+    info, registry = request.info, server.registries[resource]
+    if server.issuer is None:
         raise errors.NotFound.path()
     wanted = body.parse_object(request, TOKEN_REQUEST)
     TOKEN_REQUEST.default(wanted)
@@ -34,7 +34,7 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
     _check_identity(wanted, account)
     spec = meta.spec(wanted)
     if not spec.get("audiences"):
-        spec["audiences"] = list(parts.issuer.audiences)
+        spec["audiences"] = list(server.issuer.audiences)
     fields = meta.ensure_metadata(wanted)
     fields["name"], fields["namespace"] = info.name, info.namespace
     fields["uid"] = meta.uid(account)
@@ -53,16 +53,16 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
         namespace=info.namespace,
         name=info.name,
     )
-    bound = await _bound(parts, spec.get("boundObjectRef"), info.namespace, info.name)
-    seconds, most = int(spec["expirationSeconds"]), parts.config.max_token_seconds
+    bound = await _bound(server, spec.get("boundObjectRef"), info.namespace, info.name)
+    seconds, most = int(spec["expirationSeconds"]), server.config.max_token_seconds
     if most and seconds > most:
         text = f"requested expiration of {seconds} seconds shortened to {most} seconds"
         request.warnings.append(text)
         seconds = spec["expirationSeconds"] = most
-    issued = parts.issuer.issue(account, bound, audiences=spec["audiences"], seconds=seconds)
+    issued = server.issuer.issue(account, bound, audiences=spec["audiences"], seconds=seconds)
     status = {"token": issued.token, "expirationTimestamp": times.to_rfc3339(issued.expires_at)}
     answer = {**wanted, "status": status}
-    return render.one(request, TOKEN_REQUEST, answer, parts.clock, 201)
+    return render.one(request, TOKEN_REQUEST, answer, server.clock, 201)
 
 
 def _check_identity(wanted: Obj, account: Obj) -> None:
@@ -97,7 +97,7 @@ def _conflict(kind: str, group: str, name: str, why: str) -> errors.Conflict:
     )
 
 
-async def _bound(parts: Parts, reference: Obj | None, namespace: str, account: str) -> Bound:
+async def _bound(server: Server, reference: Obj | None, namespace: str, account: str) -> Bound:
     """The objects that the token is to end with; refused when they are not there, or another's."""
     if reference is None:
         return Bound()
@@ -108,7 +108,7 @@ async def _bound(parts: Parts, reference: Obj | None, namespace: str, account: s
         raise errors.BadRequest(f"cannot bind token to object of type {group}/{plain}, Kind={kind}")
     node = None
     if kind == "Pod":
-        found = await parts.registries[PODS].get(namespace, name)
+        found = await server.registries[PODS].get(namespace, name)
         if meta.spec(found).get("serviceAccountName") != account:
             raise errors.BadRequest(
                 f"cannot bind token for serviceaccount {show(account)} to pod running with "
@@ -116,14 +116,14 @@ async def _bound(parts: Parts, reference: Obj | None, namespace: str, account: s
             )
         node_name = meta.spec(found).get("nodeName")
         if node_name:
-            node = await parts.lookup.find(NODES, "", node_name)
+            node = await server.lookup.find(NODES, "", node_name)
             node = node or {"metadata": {"name": node_name}}
         bound = Bound(pod=found, node=node)
     elif kind == "Secret":
-        found = await parts.registries[SECRETS].get(namespace, name)
+        found = await server.registries[SECRETS].get(namespace, name)
         bound = Bound(secret=found)
     else:
-        found = await parts.registries[NODES].get("", name)
+        found = await server.registries[NODES].get("", name)
         bound = Bound(node=found)
     if uid and uid != meta.uid(found):
         raise _conflict(

@@ -4,13 +4,13 @@ from controlplane.api.resource import Resource
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 
 
-async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
+async def handle(server: Server, request: Request, resource: Resource) -> Response:
     """Create the object in the body; 201."""
-    registry = parts.registries[resource]
+    registry = server.registries[resource]
     context = writes.context_of(request, resource)
     obj = body.parse_object(request, registry.kind)
     created = await registry.create(request.info.namespace, obj, context)
-    return render.one(request, registry.kind, created, parts.clock, 201)
+    return render.one(request, registry.kind, created, server.clock, 201)

@@ -5,33 +5,33 @@ from controlplane.api.resource import Resource
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.requests import render, selection
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 from controlplane.apiserver.storage_errors import translating
 
 
-async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
+async def handle(server: Server, request: Request, resource: Resource) -> Response:
     """Delete one; a Status when it is gone, the object when it is only marked."""
     options = writes.delete_options(request)
     info = request.info
-    registry = parts.registries[resource]
+    registry = server.registries[resource]
     context = writes.context_of(request, resource)
     obj, is_gone = await registry.delete(info.namespace, info.name, options, context)
     if not is_gone or registry.strategy.returns_deleted:
-        return render.one(request, registry.kind, obj, parts.clock)
+        return render.one(request, registry.kind, obj, server.clock)
     done = errors.success(
         name=info.name, group=resource.group, kind=resource.plural, uid=meta.uid(obj)
     )
     return render.status(request, done)
 
 
-async def handle_collection(parts: Parts, request: Request, resource: Resource) -> Response:
+async def handle_collection(server: Server, request: Request, resource: Resource) -> Response:
     """Delete all that the selectors take; the list of what was deleted."""
     options = writes.delete_options(request)
-    registry = parts.registries[resource]
+    registry = server.registries[resource]
     context = writes.context_of(request, resource)
     chosen = selection.parse(request, registry.kind, registry.row)
     with translating(resource):
-        page = await parts.storage.list(chosen.prefix)
+        page = await server.storage.list(chosen.prefix)
     deleted = []
     for obj in page.items:
         if not chosen.matches(obj):
@@ -42,4 +42,4 @@ async def handle_collection(parts: Parts, request: Request, resource: Resource) 
             continue
         deleted.append(gone)
     list_meta = {"resourceVersion": str(page.revision)}
-    return render.many(request, registry.kind, deleted, list_meta, parts.clock)
+    return render.many(request, registry.kind, deleted, list_meta, server.clock)

@@ -11,7 +11,7 @@ from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.requests import list_options, render, selection
 from controlplane.apiserver.requests.list_options import EXACT, ListOptions
 from controlplane.apiserver.requests.selection import Selection
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 from controlplane.apiserver.storage_errors import translating
 from controlplane.storage import continue_token
 from controlplane.storage.errors import FutureRevisionError, TooOldError
@@ -26,13 +26,13 @@ _EXPIRED_PAGE = (
 )
 
 
-async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
+async def handle(server: Server, request: Request, resource: Resource) -> Response:
     """The list, with metadata.resourceVersion, continue and remainingItemCount."""
-    registry = parts.registries[resource]
+    registry = server.registries[resource]
     chosen = selection.parse(request, registry.kind, registry.row)
     options = list_options.of_list(request)
     with translating(resource):
-        page = await _page(parts, chosen, options)
+        page = await _page(server, chosen, options)
     list_meta: Obj = {"resourceVersion": str(page.revision)}
     if page.next_key:
         list_meta["continue"] = continue_token.encode(chosen.prefix, page.next_key, page.revision)
@@ -40,12 +40,12 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
             list_meta["remainingItemCount"] = page.remaining_count
     if not registry.serves_as_stored:
         objects = [registry.served(obj) for obj in page.items]
-        return render.many(request, registry.kind, objects, list_meta, parts.clock)
-    texts = parts.item_texts if page.is_shared else None
-    return render.many(request, registry.kind, page.items, list_meta, parts.clock, texts)
+        return render.many(request, registry.kind, objects, list_meta, server.clock)
+    texts = server.item_texts if page.is_shared else None
+    return render.many(request, registry.kind, page.items, list_meta, server.clock, texts)
 
 
-async def _page(parts: Parts, chosen: Selection, options: ListOptions) -> ListPage:
+async def _page(server: Server, chosen: Selection, options: ListOptions) -> ListPage:
     version, limit = options.resource_version, options.limit
     if options.token:
         start, revision = continue_token.decode(options.token, chosen.prefix)
@@ -53,7 +53,7 @@ async def _page(parts: Parts, chosen: Selection, options: ListOptions) -> ListPa
             text = "specifying resource version is not allowed when using continue"
             raise errors.BadRequest(text)
         try:
-            return await _from_store(parts, chosen, limit, start, max(0, revision))
+            return await _from_store(server, chosen, limit, start, max(0, revision))
         except TooOldError as error:
             expired = errors.Expired(_EXPIRED_PAGE)
             expired.continue_token = continue_token.encode(
@@ -64,7 +64,7 @@ async def _page(parts: Parts, chosen: Selection, options: ListOptions) -> ListPa
     is_exact = options.match == EXACT or (limit and version and not options.match)
     if is_exact:
         try:
-            return await _from_store(parts, chosen, limit, "", version or 0)
+            return await _from_store(server, chosen, limit, "", version or 0)
         except TooOldError as error:
             text = "The resourceVersion for the provided list is too old."
             raise errors.Expired(text) from error
@@ -73,20 +73,20 @@ async def _page(parts: Parts, chosen: Selection, options: ListOptions) -> ListPa
             large.retry_after_seconds = 0
             raise large from error
     if limit and version != 0:
-        page = await _from_store(parts, chosen, limit, "", 0)
+        page = await _from_store(server, chosen, limit, "", 0)
         if version is not None and page.revision < version:
             raise FutureRevisionError(version, page.revision)
         return page
-    return await _from_cache(parts, chosen, version)
+    return await _from_cache(server, chosen, version)
 
 
 async def _from_store(
-    parts: Parts, chosen: Selection, limit: int, start: str, revision: int
+    server: Server, chosen: Selection, limit: int, start: str, revision: int
 ) -> ListPage:
     """One page; with selectors, as many reads as it takes to fill it."""
     items: list[Obj] = []
     while True:
-        page = await parts.storage.list(
+        page = await server.storage.list(
             chosen.prefix, limit=limit, start_key=start, revision=revision
         )
         items.extend(obj for obj in page.items if chosen.matches(obj))
@@ -104,20 +104,20 @@ async def _from_store(
     return ListPage(items, page.revision, page.next_key, page.remaining_count)
 
 
-async def _from_cache(parts: Parts, chosen: Selection, wanted: int | None) -> ListPage:
-    row = parts.registries[chosen.kind.resource].row
-    cache = await parts.caches.cache(row.key_prefix + "/")
+async def _from_cache(server: Server, chosen: Selection, wanted: int | None) -> ListPage:
+    row = server.registries[chosen.kind.resource].row
+    cache = await server.caches.cache(row.key_prefix + "/")
     if wanted is None:
         try:
-            await parts.caches.wait_current()
+            await server.caches.wait_current()
         except FutureRevisionError:
             # The upstream watch lags behind: the store itself knows.
-            page = await parts.storage.list(chosen.prefix)
+            page = await server.storage.list(chosen.prefix)
             return ListPage([obj for obj in page.items if chosen.matches(obj)], page.revision)
     elif wanted:
-        await parts.caches.wait_for(wanted)
-    cache = await parts.caches.cache(row.key_prefix + "/")
+        await server.caches.wait_for(wanted)
+    cache = await server.caches.cache(row.key_prefix + "/")
     objects = cache.select(chosen.prefix)
     if not chosen.is_all:
         objects = [obj for obj in objects if chosen.matches(obj)]
-    return ListPage(objects, parts.caches.revision_of(cache), is_shared=True)
+    return ListPage(objects, server.caches.revision_of(cache), is_shared=True)

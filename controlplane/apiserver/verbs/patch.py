@@ -21,7 +21,7 @@ from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.http.negotiate import body_type
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 
 _JSON_PATCH = "application/json-patch+json"
 _MERGE_PATCH = "application/merge-patch+json"
@@ -74,9 +74,9 @@ def _parse_object(request: Request, media_type: str) -> Obj:
     return patch
 
 
-async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
+async def handle(server: Server, request: Request, resource: Resource) -> Response:
     """PATCH of an object or of its status."""
-    registry, info = parts.registries[resource], request.info
+    registry, info = server.registries[resource], request.info
     media_type = body_type(request.headers.get("content-type", ""))
     if registry.kind.own_schema is not None and media_type not in _CUSTOM:
         raise errors.UnsupportedMediaType(media_type, _CUSTOM)
@@ -84,14 +84,14 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
         raise _unsupported()
     context = writes.context_of(request, resource)
     if media_type == _APPLY:
-        return await _apply(parts, request, resource)
+        return await _apply(server, request, resource)
     change = parse_patch(request, registry.kind.schema)
 
     async def transform(live: Obj) -> Obj:
         return patched(request, registry.kind, change(live), live)
 
     updated = await registry.update(info.namespace, info.name, transform, context)
-    return render.one(request, registry.kind, updated, parts.clock)
+    return render.one(request, registry.kind, updated, server.clock)
 
 
 def patched(request: Request, kind: Kind, obj: Obj, live: Obj) -> Obj:
@@ -166,9 +166,9 @@ def _refused_patch(request: Request, made: Obj, patch: Any, problem: str) -> err
     return errors.Invalid.of("", "", "", [cause])
 
 
-async def _apply(parts: Parts, request: Request, resource: Resource) -> Response:
+async def _apply(server: Server, request: Request, resource: Resource) -> Response:
     """Server-side apply: create what is missing, else merge and keep account of who owns what."""
-    info, registry = request.info, parts.registries[resource]
+    info, registry = request.info, server.registries[resource]
     context = dataclasses.replace(writes.context_of(request, resource), is_apply=True)
     config = configuration(request, registry.kind)
 
@@ -178,7 +178,7 @@ async def _apply(parts: Parts, request: Request, resource: Resource) -> Response
             meta.copy_of(config),
             registry.kind.schema,
             manager=context.manager,
-            now=times.to_rfc3339(parts.clock.time()),
+            now=times.to_rfc3339(server.clock.time()),
             force=request.flag("force"),
             subresource=context.subresource,
             ignored=apply.ignored_fields(resource.has_status(), context.subresource),
@@ -201,7 +201,7 @@ async def _apply(parts: Parts, request: Request, resource: Resource) -> Response
     for _ in range(_APPLY_TRIES):
         try:
             updated = await registry.update(info.namespace, info.name, merged, context)
-            return render.one(request, registry.kind, updated, parts.clock)
+            return render.one(request, registry.kind, updated, server.clock)
         except errors.NotFound:
             if info.subresource:
                 raise
@@ -214,7 +214,7 @@ async def _apply(parts: Parts, request: Request, resource: Resource) -> Response
             raise errors.Conflict.of(resource, info.name, why)
         try:
             created = await registry.create(info.namespace, applied(None), context)
-            return render.one(request, registry.kind, created, parts.clock, 201)
+            return render.one(request, registry.kind, created, server.clock, 201)
         except errors.AlreadyExists:
             # Somebody else has created it in between: then it is an update after all.
             continue

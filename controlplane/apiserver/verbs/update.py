@@ -6,12 +6,12 @@ from controlplane.api.resource import Resource
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 
 
-async def handle(parts: Parts, request: Request, resource: Resource) -> Response:
+async def handle(server: Server, request: Request, resource: Resource) -> Response:
     """Replace the object by the body; 201 for kinds that a PUT may make."""
-    registry = parts.registries[resource]
+    registry = server.registries[resource]
     context = writes.context_of(request, resource)
     obj = body.parse_object(request, registry.kind)
     info = request.info
@@ -35,5 +35,5 @@ async def handle(parts: Parts, request: Request, resource: Resource) -> Response
         if fields.setdefault("name", info.name) != info.name:
             raise
         created = await registry.create(info.namespace, obj, context)
-        return render.one(request, registry.kind, created, parts.clock, 201)
-    return render.one(request, registry.kind, updated, parts.clock)
+        return render.one(request, registry.kind, created, server.clock, 201)
+    return render.one(request, registry.kind, updated, server.clock)

@@ -23,7 +23,7 @@ from controlplane.apiserver.http.negotiate import (
 from controlplane.apiserver.registry.registry import Registry
 from controlplane.apiserver.requests import list_options, render, selection
 from controlplane.apiserver.requests.selection import Selection
-from controlplane.apiserver.served import Parts
+from controlplane.apiserver.served import Server
 from controlplane.apiserver.storage_errors import translated, translating
 from controlplane.storage.codec import with_revision
 from controlplane.storage.errors import StorageError, TooOldError
@@ -38,7 +38,7 @@ _INITIAL_END = "k8s.io/initial-events-end"
 class _Stream:
     """One client's watch."""
 
-    parts: Parts
+    server: Server
     request: Request
     registry: Registry
     chosen: Selection
@@ -63,7 +63,7 @@ class _Stream:
             self.chosen.kind,
             obj,
             self.form,
-            self.parts.clock,
+            self.server.clock,
             with_columns=with_columns,
         )
 
@@ -113,28 +113,28 @@ class _Stream:
         return self.frame("BOOKMARK", obj)
 
 
-async def handle(parts: Parts, request: Request, resource: Resource) -> StreamResponse:
+async def handle(server: Server, request: Request, resource: Resource) -> StreamResponse:
     """The stream; refusals that are known at once come as a plain Status, but for a start that is too old."""
-    registry = parts.registries[resource]
+    registry = server.registries[resource]
     chosen = selection.parse(request, registry.kind, registry.row)
     form = _form(request, registry.kind)
     version, wants_initial = list_options.of_watch(request)
-    stream = _Stream(parts, request, registry, chosen, form)
+    stream = _Stream(server, request, registry, chosen, form)
     with translating(resource):
         prefix = registry.row.key_prefix + "/"
-        cache = await parts.caches.cache(prefix)
+        cache = await server.caches.cache(prefix)
         if version:
             if wants_initial:
-                await parts.caches.wait_for(version)
+                await server.caches.wait_for(version)
         elif version is None:
-            await parts.caches.wait_current()
-        cache = await parts.caches.cache(prefix)
+            await server.caches.wait_current()
+        cache = await server.caches.cache(prefix)
         initial: list[Obj] = []
         if wants_initial or (wants_initial is None and not version):
             initial = [obj for obj in cache.select(chosen.prefix) if chosen.matches(obj)]
-            start = parts.caches.revision_of(cache)
+            start = server.caches.revision_of(cache)
         else:
-            start = version or parts.caches.revision_of(cache)
+            start = version or server.caches.revision_of(cache)
         try:
             cursor = cache.cursor(start)
         except TooOldError as error:
@@ -162,9 +162,9 @@ def _form(request: Request, kind: Kind) -> Form:
 async def _run(
     stream: _Stream, cache: ResourceCache, cursor: Cursor, initial: list[Obj], end_revision: int
 ) -> AsyncIterator[bytes]:
-    parts, request = stream.parts, stream.request
+    server, request = stream.server, stream.request
     bookmarks = request.flag("allowWatchBookmarks")
-    ends_at = parts.clock.monotonic() + _length(parts, request)
+    ends_at = server.clock.monotonic() + _length(server, request)
     lines = [stream.line("ADDED", stream.registry.served(obj)) for obj in initial]
     if end_revision:
         lines.append(stream.bookmark(end_revision, ends_initial=True))
@@ -172,9 +172,9 @@ async def _run(
     yield b"".join(lines)
     del lines, initial
     sent_last = False
-    next_bookmark = parts.clock.monotonic() + parts.config.bookmark_seconds
-    while not parts.stopping.is_set():
-        now = parts.clock.monotonic()
+    next_bookmark = server.clock.monotonic() + server.config.bookmark_seconds
+    while not server.stopping.is_set():
+        now = server.clock.monotonic()
         if now >= ends_at:
             return
         wait = ends_at - now
@@ -186,17 +186,17 @@ async def _run(
         try:
             events = await cursor.next(wait)
         except StorageError as error:
-            if not parts.stopping.is_set():
+            if not server.stopping.is_set():
                 yield _last_words(stream, error)
             return
         if events:
             text = b"".join([stream.change(event) for event in events])
             if text:
                 yield text
-        now = parts.clock.monotonic()
+        now = server.clock.monotonic()
         if bookmarks and not events and now >= next_bookmark:
-            next_bookmark = now + parts.config.bookmark_seconds
-            yield stream.bookmark(parts.caches.revision_of(cache))
+            next_bookmark = now + server.config.bookmark_seconds
+            yield stream.bookmark(server.caches.revision_of(cache))
 
 
 def _last_words(stream: _Stream, error: StorageError) -> bytes:
@@ -206,9 +206,9 @@ def _last_words(stream: _Stream, error: StorageError) -> bytes:
     return stream.frame("ERROR", status)
 
 
-def _length(parts: Parts, request: Request) -> float:
+def _length(server: Server, request: Request) -> float:
     wanted = list_options.seconds(request)
     if wanted > 0:
         return float(wanted)
-    least = parts.config.min_request_timeout_seconds
-    return parts.rng.uniform(least, 2 * least)
+    least = server.config.min_request_timeout_seconds
+    return server.rng.uniform(least, 2 * least)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from controlplane.apiserver.app import build_chain, build_parts
+from controlplane.apiserver.app import build_chain, build_server
 from controlplane.apiserver.bootstrap import loop as bootstrap
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.filters.chain import Chain
@@ -31,11 +31,11 @@ AGENT = "python-requests/2"
 
 @pytest.fixture
 async def chain() -> AsyncIterator[Chain]:
-    parts = build_parts(ApiServerConfig(), MemoryStorage(), SystemClock(), random.Random(1))
-    parts.caches.start()
-    await bootstrap.bootstrap(parts)
-    yield build_chain(parts)
-    await parts.caches.stop()
+    server = build_server(ApiServerConfig(), MemoryStorage(), SystemClock(), random.Random(1))
+    server.caches.start()
+    await bootstrap.bootstrap(server)
+    yield build_chain(server)
+    await server.caches.stop()
 
 
 async def call(chain: Chain, step: Obj) -> tuple[int, Obj]:

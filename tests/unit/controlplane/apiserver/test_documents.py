@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from controlplane.apiserver.app import build_chain, build_parts
+from controlplane.apiserver.app import build_chain, build_server
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.filters.chain import Chain
 from controlplane.apiserver.http.messages import Response, User
@@ -22,7 +22,7 @@ AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLi
 @pytest.fixture(scope="module")
 def chain() -> Chain:
     return build_chain(
-        build_parts(ApiServerConfig(), MemoryStorage(), SystemClock(), random.Random(1))
+        build_server(ApiServerConfig(), MemoryStorage(), SystemClock(), random.Random(1))
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controlplane.apiserver.app import build_chain, build_parts
+from controlplane.apiserver.app import build_chain, build_server
 from controlplane.apiserver.bootstrap import loop as bootstrap
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.http.messages import (
@@ -35,8 +35,8 @@ class Api:
     def __init__(self) -> None:
         self.storage = MemoryStorage()
         config = ApiServerConfig(max_writes_in_flight=2)
-        self.parts = build_parts(config, self.storage, SystemClock(), random.Random(1))
-        self.chain = build_chain(self.parts)
+        self.server = build_server(config, self.storage, SystemClock(), random.Random(1))
+        self.chain = build_chain(self.server)
 
     async def raw(
         self, method: str, url: str, body: object = None, *, user: User = ADMIN, **headers: str
@@ -83,10 +83,10 @@ class Watch:
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
     made = Api()
-    made.parts.caches.start()
-    await bootstrap.bootstrap(made.parts)
+    made.server.caches.start()
+    await bootstrap.bootstrap(made.server)
     yield made
-    await made.parts.caches.stop()
+    await made.server.caches.stop()
 
 
 def pod(name: str, **meta: object) -> Obj:

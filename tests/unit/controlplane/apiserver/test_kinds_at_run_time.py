@@ -14,7 +14,7 @@ from controlplane.api.meta import Obj
 from controlplane.api.resource import STATUS, Resource
 from controlplane.api.schema import builtin
 from controlplane.api.strategy import SpecStrategy
-from controlplane.apiserver.app import build_chain, build_parts
+from controlplane.apiserver.app import build_chain, build_server
 from controlplane.apiserver.bootstrap import loop as bootstrap
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.http.messages import Response, StreamResponse, Upgrade
@@ -66,10 +66,10 @@ class Api:
     """The server without its edge."""
 
     def __init__(self) -> None:
-        self.parts = build_parts(
+        self.server = build_server(
             ApiServerConfig(), MemoryStorage(), SystemClock(), random.Random(1)
         )
-        self._chain = build_chain(self.parts)
+        self._chain = build_chain(self.server)
 
     async def answer(self, method: str, url: str, body: Any = None) -> Response | StreamResponse:
         answer = await self._chain.handle(InProcessRequest.of(method, url, body))
@@ -85,10 +85,10 @@ class Api:
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
     made = Api()
-    made.parts.caches.start()
-    await bootstrap.bootstrap(made.parts)
+    made.server.caches.start()
+    await bootstrap.bootstrap(made.server)
     yield made
-    await made.parts.caches.stop()
+    await made.server.caches.stop()
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def knative(api: Api) -> Kind:
         validate=_whole,
         own_schema=builtin.Schema(builtin.registry(), SCHEMA),
     )
-    api.parts.serve(api.parts.scheme.with_kinds(kind))
+    api.server.serve(api.server.scheme.with_kinds(kind))
     return kind
 
 
@@ -162,18 +162,18 @@ async def test_it_is_listed_watched_and_discovered(api: Api, knative: Kind) -> N
 async def test_another_schema_takes_effect_at_once_and_leaves_the_others_alone(
     api: Api, knative: Kind
 ) -> None:
-    pods = next(row for row in api.parts.scheme if row.plural == "pods")
-    before = api.parts.registries[pods]
+    pods = next(row for row in api.server.scheme if row.plural == "pods")
+    before = api.server.registries[pods]
     lax = Kind(KNATIVE, own_schema=builtin.Schema(builtin.registry(), SCHEMA))
-    api.parts.serve(api.parts.scheme.with_kinds(lax))
+    api.server.serve(api.server.scheme.with_kinds(lax))
     code, _ = await api.call("POST", SERVICES, _service("a", traffic=[{"percent": 50}]))
     assert code == 201
-    assert api.parts.registries[pods] is before
+    assert api.server.registries[pods] is before
 
 
 async def test_it_goes_as_it_came(api: Api, knative: Kind) -> None:
     await api.call("POST", SERVICES, _service("a"))
-    api.parts.serve(api.parts.scheme.without(KNATIVE))
+    api.server.serve(api.server.scheme.without(KNATIVE))
     assert (await api.call("GET", SERVICES + "/a"))[0] == 404
     _, groups = await api.call("GET", "/apis")
     assert "serving.knative.dev" not in {group["name"] for group in groups["groups"]}

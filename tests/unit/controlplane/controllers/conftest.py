@@ -69,13 +69,13 @@ class World:
 
     def serve(self, *kinds) -> None:
         """Serve these kinds too."""
-        parts = self.api.app.parts
-        parts.serve(parts.scheme.with_kinds(*kinds))
+        server = self.api.app.server
+        server.serve(server.scheme.with_kinds(*kinds))
 
     def serve_no_more(self, *resources) -> None:
         """Take kinds away."""
-        parts = self.api.app.parts
-        parts.serve(parts.scheme.without(*resources))
+        server = self.api.app.server
+        server.serve(server.scheme.without(*resources))
 
     def change(self, resource, name, namespace, edit) -> None:
         """Edit a stored object, status included, behind the server's back."""

@@ -46,7 +46,7 @@ async def server(tmp_path: Path) -> AsyncIterator[InProcessServer]:
         authorization_modes=("RBAC",), service_account_signing_key_file=str(path)
     )
     async with InProcessServer(config=config) as running:
-        await running.app.parts.caches.wait_current()
+        await running.app.server.caches.wait_current()
         yield running
 
 
@@ -148,7 +148,7 @@ async def test_without_its_role_a_controller_does_nothing(
 ) -> None:
     """What one account may do, no other does for it: the permission is the account's, not the program's."""
     server.remove(CLUSTER_ROLES, role)
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     async with World(server) as world:
         await server.client().create(DEPLOYMENTS, deployment(), "default")
         if missing is PODS:

@@ -75,7 +75,7 @@ async def jane(server: InProcessServer) -> RestClient:
     ]
     server.put(CLUSTER_ROLES, {"metadata": {"name": "csr"}, "rules": parts})
     _bind(server, "csr", "csr")
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     return server.client(User("jane", ("dev",), "u1"))
 
 
@@ -116,7 +116,7 @@ async def test_a_decision_needs_leave_for_the_signer(
         f'user not permitted to approve requests with signerName "{CLIENT}"'
     )
     _bind(server, "approver", "system:certificates.k8s.io:kube-apiserver-client-approver")
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     approved = await decide(jane, "c", "Approved")
     (condition,) = approved["status"]["conditions"]
     assert condition["lastUpdateTime"]

@@ -53,7 +53,7 @@ def claim(storage: str, **spec: Any) -> Obj:
 async def put_limits(server: InProcessServer, *limits: Obj) -> None:
     obj = {"metadata": {"name": "l", "namespace": "default"}, "spec": {"limits": list(limits)}}
     server.put(LIMIT_RANGES, obj)
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ async def test_a_pod_gets_its_classes_number(client: RestClient) -> None:
 async def test_the_default_class_is_everybodys(server: InProcessServer, client: RestClient) -> None:
     fields = {"globalDefault": True, "preemptionPolicy": "Never"}
     await client.create(PRIORITY_CLASSES, priority_class("low", 7, **fields))
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     made = await client.create(PODS, pod(), "default")
     spec = made["spec"]
     assert (spec["priorityClassName"], spec["priority"]) == ("low", 7)
@@ -278,7 +278,7 @@ async def test_the_newest_default_class_is_taken(
     server.put(STORAGE_CLASSES, _class("new", "2025-01-01T00:00:00Z", mark, provisioner="p"))
     mark = "ingressclass.kubernetes.io/is-default-class"
     server.put(INGRESS_CLASSES, _class("i", "2024-01-01T00:00:00Z", mark))
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     made = await client.create(PERSISTENT_VOLUME_CLAIMS, claim("1Gi"), "default")
     assert made["spec"]["storageClassName"] == "new"
     none = {**claim("1Gi", storageClassName=""), "metadata": {"name": "none"}}
@@ -307,7 +307,7 @@ async def test_which_claims_may_grow(
     obj = claim("1Gi", storageClassName="s", volumeName="v", volumeMode="Filesystem")
     obj["metadata"]["namespace"] = "default"
     server.put(PERSISTENT_VOLUME_CLAIMS, {**obj, "status": {"phase": phase}})
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     patch = {"spec": {"resources": {"requests": {"storage": "2Gi"}}}}
     if not why:
         grown = await client.patch(PERSISTENT_VOLUME_CLAIMS, "n", patch, "default")

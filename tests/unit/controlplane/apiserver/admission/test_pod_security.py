@@ -28,7 +28,7 @@ async def server() -> AsyncIterator[InProcessServer]:
                 }
             },
         )
-        await running.app.parts.caches.wait_current()
+        await running.app.server.caches.wait_current()
         yield running
 
 
@@ -84,7 +84,7 @@ async def test_what_makes_pods_is_warned_of_and_not_refused(server: InProcessSer
 async def test_a_label_that_pods_break_is_warned_of(server: InProcessServer) -> None:
     for name in ("a", "b"):
         await server.client().create(PODS, pod(name), "n")
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     patch = {"metadata": {"labels": {LABEL + "enforce": "restricted"}}}
     answer = await post(server, "/api/v1/namespaces/n", patch, "PATCH")
     assert answer.status == 200

@@ -31,7 +31,7 @@ async def _create(server: InProcessServer, obj: Obj) -> Obj:
     """Make a class, and wait until the server has seen it."""
     made = await server.client().create(PRIORITY_CLASSES, obj)
     async with asyncio.timeout(10):
-        while made not in await server.app.parts.lookup.all(PRIORITY_CLASSES):
+        while made not in await server.app.server.lookup.all(PRIORITY_CLASSES):
             await asyncio.sleep(0)
     return made
 

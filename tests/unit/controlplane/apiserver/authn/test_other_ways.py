@@ -307,7 +307,7 @@ async def test_each_part_needs_leave_of_its_own(
             "subjects": [{"kind": "User", "name": "jane"}],
         },
     )
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     assert (await whoami(server, User("jane"), ("impersonate-user", "bob")))[0] == 201
     code, _ = await whoami(server, User("jane"), ("impersonate-user", "bob"), extra)
     assert code == 403

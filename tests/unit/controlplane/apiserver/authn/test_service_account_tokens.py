@@ -280,11 +280,11 @@ async def test_a_deleted_pods_token_ends(server: InProcessServer) -> None:
     server.remove(PODS, "p", "default")
     # Believed for ten seconds, then no more.
     await server.clock.advance(11)  # type: ignore[attr-defined]
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     assert (await whoami(server, token))[0] == 401
     # One of the same name is another.
     server.put(PODS, pod())
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     assert (await whoami(server, token))[0] == 401
 
 
@@ -294,12 +294,12 @@ async def test_a_deleted_accounts_and_secrets_tokens_end(server: InProcessServer
     of_secret = (await request_token(server, boundObjectRef=reference))["status"]["token"]
     of_account = (await request_token(server))["status"]["token"]
     server.remove(SECRETS, "s", "default")
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     assert (await whoami(server, of_secret))[0] == 401
     assert (await whoami(server, of_account))[0] == 201
     server.remove(SERVICE_ACCOUNTS, "default", "default")
     await server.clock.advance(11)  # type: ignore[attr-defined]
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     assert (await whoami(server, of_account))[0] == 401
 
 

@@ -106,7 +106,7 @@ async def server(key_file: Path) -> AsyncIterator[InProcessServer]:
                     },
                 ),
             )
-        await running.app.parts.caches.wait_current()
+        await running.app.server.caches.wait_current()
         yield running
 
 
@@ -141,7 +141,7 @@ async def test_a_node_reads_what_its_pods_refer_to_and_no_more(
         await node.get(resource, f"{name}-other", namespace)  # type: ignore[arg-type]
     # It ends with the pod.
     server.remove(PODS, "p-own", "default")
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     with pytest.raises(Forbidden):
         await node.get(resource, f"{name}-own", namespace)  # type: ignore[arg-type]
 
@@ -151,7 +151,7 @@ async def test_an_object_that_two_pods_need_is_kept_for_the_second(
 ) -> None:
     server.put(PODS, pod("p-second", "n1", "own"))
     server.remove(PODS, "p-own", "default")
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     assert await node.get(SECRETS, "key-own", "default")
 
 

@@ -116,20 +116,20 @@ async def test_a_grant_counts_at_once_and_so_does_its_end(
         await jane.list(PODS, "default")
     await admin.create(ROLES, role("pods", rule(["pods"], ["list"])), "default")
     await admin.create(ROLE_BINDINGS, binding("own", "pods", "jane", "Role"), "default")
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     assert (await jane.list(PODS, "default")).items == []
     for elsewhere in ("kube-system", ""):
         with pytest.raises(Forbidden):
             await jane.list(PODS, elsewhere)
     await admin.patch(ROLES, "pods", {"rules": [rule(["pods"], ["get"])]}, "default")
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     with pytest.raises(Forbidden):
         await jane.list(PODS, "default")
 
 
 async def test_a_missing_role_is_named(server: InProcessServer, admin: RestClient) -> None:
     await admin.create(CLUSTER_ROLE_BINDINGS, binding("b", "gone", "jane"))
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     with pytest.raises(Forbidden, match=r'RBAC: clusterrole\..*io "gone" not found$'):
         await server.client(JANE).list(PODS, "default")
 
@@ -271,7 +271,7 @@ async def test_who_may_escalate_or_bind_is_let_through(
     ]
     await admin.create(CLUSTER_ROLES, role("more", *more))
     await admin.create(CLUSTER_ROLE_BINDINGS, binding("more", "more", "roler"))
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     await roler.create(ROLES, role("a", rule(["secrets"], ["get"])), "default")
     await roler.create(ROLE_BINDINGS, binding("x", "edit"), "default")
     with pytest.raises(Forbidden):

@@ -126,7 +126,7 @@ async def api() -> AsyncIterator[Api]:
     made = Api(MemoryStorage())
     await made.server.start(listens=False)
     async with asyncio.timeout(10):
-        await made.server.parts.bootstrapped.wait()
+        await made.server.server.bootstrapped.wait()
     yield made
     await made.server.stop()
 
@@ -242,7 +242,7 @@ async def test_a_second_server_knows_what_the_first_has_established() -> None:
     try:
         for one in servers:
             async with asyncio.timeout(10):
-                await one.server.parts.bootstrapped.wait()
+                await one.server.server.bootstrapped.wait()
         for number in range(5):
             await servers[0].define(definition(f"tab{number}s", f"Tab{number}"))
             code, found = await servers[1].call("GET", TABS.replace("/tabs", f"/tab{number}s"))

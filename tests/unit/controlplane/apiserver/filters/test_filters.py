@@ -280,14 +280,14 @@ async def test_who_is_known(ways: list[Known], anonymous: User | None, name: str
 
 def test_filters_are_called_from_the_outside_in() -> None:
     """The order is part of the security: nobody unknown is authorized, nothing forbidden is read."""
-    from controlplane.apiserver.app import build_parts
+    from controlplane.apiserver.app import build_server
     from controlplane.apiserver.config import ApiServerConfig
     from controlplane.apiserver.filters.chain import default_filters
     from controlplane.storage.memory import MemoryStorage
     from kvstore.base.clock import SystemClock
 
-    parts = build_parts(ApiServerConfig(), MemoryStorage(), SystemClock(), random.Random(1))
-    chain: list[Filter] = default_filters(parts)
+    server = build_server(ApiServerConfig(), MemoryStorage(), SystemClock(), random.Random(1))
+    chain: list[Filter] = default_filters(server)
     names = [getattr(one, "__name__", type(one).__name__) for one in chain]
     order = ["failures", "Authentication", "FlowControl", "Authorization", "Deadline", "body"]
     assert [name for name in names if name in order] == order
