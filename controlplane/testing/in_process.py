@@ -20,13 +20,14 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
 from controlplane.api import meta, times
 from controlplane.api.errors import APIError
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.apiserver.admission.interface import Plugin
 from controlplane.apiserver.app import ApiServer
@@ -44,8 +45,6 @@ from controlplane.client.transport import LineStream, Request, Response, Transpo
 from controlplane.storage.memory import MemoryStorage
 from kvstore.base.clock import Clock, SystemClock
 from kvstore.base.tasks import Supervisor
-
-Obj = dict[str, Any]
 
 ADMIN = User("admin", ("system:masters",))
 _READY_SECONDS = 10.0

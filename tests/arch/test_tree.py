@@ -35,8 +35,13 @@ def test_package_init_holds_only_a_docstring(path: Path) -> None:
         assert len(body) == 1, "meaning, no code"
 
 
-def test_the_stores_unit_tests_lie_as_its_tree_does() -> None:
-    tests = ROOT / "tests" / "unit" / "kvstore"
+@pytest.mark.parametrize("top", ["kvstore", "controlplane", "cli"])
+def test_unit_tests_lie_as_the_tree_does(top: str) -> None:
+    tests = ROOT / "tests" / "unit" / top
     folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
-    assert not [str(one) for one in sorted(folders) if not (ROOT / "kvstore" / one).is_dir()]
-    assert not list((ROOT / "tests" / "unit").glob("kvstore_*")), "they have a folder of their own"
+    assert not [str(one) for one in sorted(folders) if not (ROOT / top / one).is_dir()]
+
+
+def test_unit_tests_are_of_a_program() -> None:
+    folders = {path.name for path in (ROOT / "tests" / "unit").iterdir() if any(path.rglob("*.py"))}
+    assert folders == {"kvstore", "controlplane", "cli"}

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from controlplane.api.meta import Obj
 from controlplane.api.schema import messages, values
 from controlplane.api.schema.messages import Field, Label, Message
 from controlplane.api.schema.values import (
@@ -27,8 +28,6 @@ from controlplane.api.schema.values import (
     shown_type,
     string,
 )
-
-Obj = dict[str, Any]
 
 
 @dataclass(slots=True)

@@ -10,13 +10,12 @@ import base64
 import hashlib
 import re
 from functools import lru_cache
-from typing import Any
 
 from controlplane.api.kind import Kind
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource, Subresource
 from controlplane.api.scheme import Scheme
 
-Object = dict[str, Any]
 AGGREGATED_VERSIONS = ("v2",)
 
 # The order in which the original lists its groups; groups of custom resources follow by their names.
@@ -77,7 +76,7 @@ def ordered_versions(scheme: Scheme, group: str) -> list[str]:
     return sorted(scheme.versions(group), key=version_order)
 
 
-def api_versions(scheme: Scheme, server_address: str = "") -> Object:
+def api_versions(scheme: Scheme, server_address: str = "") -> Obj:
     """The answer to GET /api; `server_address` is `host:port`."""
     return {
         "kind": "APIVersions",
@@ -88,7 +87,7 @@ def api_versions(scheme: Scheme, server_address: str = "") -> Object:
     }
 
 
-def api_group_list(scheme: Scheme) -> Object:
+def api_group_list(scheme: Scheme) -> Obj:
     """The answer to GET /apis."""
     return {
         "kind": "APIGroupList",
@@ -97,14 +96,14 @@ def api_group_list(scheme: Scheme) -> Object:
     }
 
 
-def api_group(scheme: Scheme, name: str) -> Object | None:
+def api_group(scheme: Scheme, name: str) -> Obj | None:
     """The answer to GET /apis/GROUP; None when the group is not served."""
     if not name or name not in scheme.groups():
         return None
     return {"kind": "APIGroup", "apiVersion": "v1", **_group(scheme, name)}
 
 
-def _group(scheme: Scheme, name: str) -> Object:
+def _group(scheme: Scheme, name: str) -> Obj:
     versions = [
         {"groupVersion": f"{name}/{version}", "version": version}
         for version in ordered_versions(scheme, name)
@@ -120,12 +119,12 @@ def _subresources(row: Resource) -> list[Subresource]:
     return sorted(row.subresources, key=lambda sub: sub.name)
 
 
-def api_resource_list(scheme: Scheme, group: str, version: str) -> Object | None:
+def api_resource_list(scheme: Scheme, group: str, version: str) -> Obj | None:
     """The answer to GET /api/v1 or /apis/GROUP/VERSION; None when not served."""
     rows = _rows(scheme, group, version)
     if not rows:
         return None
-    resources: list[Object] = []
+    resources: list[Obj] = []
     for row in rows:
         resources.append(_resource(scheme.kind_of(row)))
         resources += [
@@ -147,9 +146,9 @@ def api_resource_list(scheme: Scheme, group: str, version: str) -> Object | None
     }
 
 
-def _resource(kind: Kind) -> Object:
+def _resource(kind: Kind) -> Obj:
     row = kind.resource
-    entry: Object = {
+    entry: Obj = {
         "name": row.plural,
         "singularName": row.singular,
         "namespaced": row.namespaced,
@@ -180,7 +179,7 @@ def _hash(name: str) -> str:
     return base64.b64encode(hashlib.sha256(name.encode()).digest()[:8]).decode()
 
 
-def aggregated(scheme: Scheme, version: str, *, legacy: bool) -> Object:
+def aggregated(scheme: Scheme, version: str, *, legacy: bool) -> Obj:
     """The aggregated answer to GET /api (`legacy`) or GET /apis."""
     names = [""] if legacy else ordered_groups(scheme)
     items = [
@@ -205,8 +204,8 @@ def aggregated(scheme: Scheme, version: str, *, legacy: bool) -> Object:
     }
 
 
-def _aggregated_resource(row: Resource) -> Object:
-    entry: Object = {
+def _aggregated_resource(row: Resource) -> Obj:
+    entry: Obj = {
         "resource": row.plural,
         # Compat: the group and version of a kind of the group version itself are left empty.
         "responseKind": {"group": "", "version": "", "kind": row.kind},

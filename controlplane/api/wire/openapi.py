@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.schema.builtin import (
     INT_OR_STRING,
@@ -23,8 +24,6 @@ from controlplane.api.schema.builtin import (
 )
 from controlplane.api.scheme import Scheme
 from controlplane.api.wire import openapi_custom
-
-Object = dict[str, Any]
 
 _TEXT = ("string", "")
 _FLAG = ("boolean", "")
@@ -80,7 +79,7 @@ _VERBS: dict[str, tuple[str, str, dict[str, str]]] = {
 _COLLECTION_VERBS = ("list", "create", "deletecollection")
 
 
-def _definition(row: Resource, kind: str, definitions: Object) -> str | None:
+def _definition(row: Resource, kind: str, definitions: Obj) -> str | None:
     for name, body in definitions.items():
         for gvk in body.get("x-kubernetes-group-version-kind", ()):
             if (gvk["group"], gvk["version"], gvk["kind"]) == (row.group, row.version, kind):
@@ -91,15 +90,15 @@ def _definition(row: Resource, kind: str, definitions: Object) -> str | None:
 class _Paths:
     """Builds the `paths` object; `style` turns pieces into the words of one OpenAPI version."""
 
-    def __init__(self, definitions: Object, version: int) -> None:
+    def __init__(self, definitions: Obj, version: int) -> None:
         self._definitions = definitions
         self._version = version
         self._prefix = "#/definitions/" if version == 2 else "#/components/schemas/"
 
-    def of(self, row: Resource) -> Object:
+    def of(self, row: Resource) -> Obj:
         base = row.base_path
         scopes = [f"{base}/namespaces/{{namespace}}/{row.plural}"] if row.namespaced else []
-        paths: Object = {}
+        paths: Obj = {}
         if row.namespaced:
             paths[f"{base}/{row.plural}"] = self._item(row, ("list",), "", row.kind, "")
         else:
@@ -119,8 +118,8 @@ class _Paths:
 
     def _item(
         self, row: Resource, verbs: tuple[str, ...], path: str, kind: str, subresource: str
-    ) -> Object:
-        item: Object = {}
+    ) -> Obj:
+        item: Obj = {}
         sub = row.subresource(subresource) if subresource else None
         gvk = {
             "group": sub.group if sub and sub.kind else row.group,
@@ -146,9 +145,7 @@ class _Paths:
             item["parameters"] = parameters
         return item
 
-    def _operation(
-        self, row: Resource, verb: str, path: str, subresource: str, gvk: Object
-    ) -> Object:
+    def _operation(self, row: Resource, verb: str, path: str, subresource: str, gvk: Obj) -> Obj:
         group = "".join(p.capitalize() for p in row.group.split(".")[0].split("-")) or "Core"
         scope = "Namespaced" if "{namespace}" in path else ""
         suffix = "ForAllNamespaces" if row.namespaced and not path else ""
@@ -159,7 +156,7 @@ class _Paths:
         )
         kind = row.list_kind if verb == "list" else gvk["kind"]
         name = self._name(gvk, kind)
-        response: Object = {"description": "OK"}
+        response: Obj = {"description": "OK"}
         if name:
             if self._version == 2:
                 response["schema"] = {"$ref": self._prefix + name}
@@ -167,7 +164,7 @@ class _Paths:
                 response["content"] = {
                     "application/json": {"schema": {"$ref": self._prefix + name}}
                 }
-        operation: Object = {
+        operation: Obj = {
             "description": f"{verb} {row.plural}{'/' + subresource if subresource else ''}",
             "operationId": identity,
             "responses": {"200": response},
@@ -179,7 +176,7 @@ class _Paths:
             operation["schemes"] = ["https"]
         return operation
 
-    def _add_body(self, operation: Object, verb: str, gvk: Object) -> None:
+    def _add_body(self, operation: Obj, verb: str, gvk: Obj) -> None:
         name = (
             "io.k8s.apimachinery.pkg.apis.meta.v1.Patch"
             if verb == "patch"
@@ -197,7 +194,7 @@ class _Paths:
                 "content": {media: {"schema": schema} for media in types},
             }
 
-    def _name(self, gvk: Object, kind: str) -> str | None:
+    def _name(self, gvk: Obj, kind: str) -> str | None:
         for name, body in self._definitions.items():
             for row in body.get("x-kubernetes-group-version-kind", ()):
                 if (row["group"], row["version"], row["kind"]) == (
@@ -208,12 +205,12 @@ class _Paths:
                     return str(name)
         return None
 
-    def _query(self, name: str, text: str) -> Object:
+    def _query(self, name: str, text: str) -> Obj:
         kind, form = _TYPES.get(name, _TEXT)
         return self._typed({"name": name, "in": "query", "description": text}, kind, form)
 
-    def _typed(self, parameter: Object, kind: str, form: str) -> Object:
-        schema: Object = {"type": kind, "uniqueItems": True}
+    def _typed(self, parameter: Obj, kind: str, form: str) -> Obj:
+        schema: Obj = {"type": kind, "uniqueItems": True}
         if form == "int32" and self._version == 3:
             schema["format"] = form
         if self._version == 2:
@@ -221,11 +218,11 @@ class _Paths:
         return {**parameter, "schema": schema}
 
 
-def _info() -> Object:
+def _info() -> Obj:
     return {"title": "Kubernetes", "version": f"v{KUBERNETES_VERSION}"}
 
 
-def _rewrite(value: Any, reference: Callable[[Object], Object]) -> Any:
+def _rewrite(value: Any, reference: Callable[[Obj], Obj]) -> Any:
     if isinstance(value, list):
         return [_rewrite(item, reference) for item in value]
     if not isinstance(value, dict):
@@ -236,19 +233,19 @@ def _rewrite(value: Any, reference: Callable[[Object], Object]) -> Any:
     return result
 
 
-def _v2_reference(value: Object) -> Object:
+def _v2_reference(value: Obj) -> Obj:
     return {**value, "$ref": "#/definitions/" + value["$ref"]}
 
 
-def _v3_reference(value: Object) -> Object:
+def _v3_reference(value: Obj) -> Obj:
     # Version 3.0 ignores what stands beside a $ref, so upstream wraps it; kubectl expects that.
     rest = {key: item for key, item in value.items() if key != "$ref"}
     link = {"$ref": "#/components/schemas/" + value["$ref"]}
     return {**rest, "allOf": [link]} if rest else link
 
 
-def _definitions(scheme: Scheme, version: int) -> Object:
-    found: Object = read_definitions(
+def _definitions(scheme: Scheme, version: int) -> Obj:
+    found: Obj = read_definitions(
         (row.group, row.version, kind) for row in scheme for kind in (row.kind, row.list_kind)
     )
     for kind in scheme.kinds:
@@ -262,11 +259,11 @@ class Documents:
     def __init__(self, scheme: Scheme) -> None:
         self._scheme = scheme
 
-    def v2_document(self) -> Object:
+    def v2_document(self) -> Obj:
         """The whole API as an OpenAPI 2 document. Large: made for each call, not kept."""
         definitions = _definitions(self._scheme, 2)
         builder = _Paths(definitions, 2)
-        paths: Object = {}
+        paths: Obj = {}
         for row in self._scheme:
             paths.update(builder.of(row))
         rewritten = {name: _rewrite(body, _v2_reference) for name, body in definitions.items()}
@@ -315,7 +312,7 @@ def _v3_documents(scheme: Scheme) -> dict[str, bytes]:
     documents = {}
     for group, version in scheme.group_versions():
         builder = _Paths(definitions, 3)
-        paths: Object = {}
+        paths: Obj = {}
         rows = scheme.in_group_version(group, version)
         for row in rows:
             paths.update(builder.of(row))
@@ -325,7 +322,7 @@ def _v3_documents(scheme: Scheme) -> dict[str, bytes]:
             for kind in (row.kind, row.list_kind, *(s.kind for s in row.subresources))
             if (name := _definition(row, kind, definitions)) is not None
         ]
-        schemas: Object = {}
+        schemas: Obj = {}
         text = json.dumps(paths)
         wanted += [name for name in definitions if f'"#/components/schemas/{name}"' in text]
         while wanted:
@@ -344,7 +341,7 @@ def _v3_documents(scheme: Scheme) -> dict[str, bytes]:
     return documents
 
 
-def _v3_definition(name: str, body: Object) -> Object:
+def _v3_definition(name: str, body: Obj) -> Obj:
     if name == INT_OR_STRING:
         return {"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}
     if name == QUANTITY:
@@ -352,7 +349,7 @@ def _v3_definition(name: str, body: Object) -> Object:
             "description": body.get("description", ""),
             "oneOf": [{"type": "string"}, {"type": "number"}],
         }
-    rewritten: Object = _rewrite(body, _v3_reference)
+    rewritten: Obj = _rewrite(body, _v3_reference)
     return rewritten
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-Object = dict[str, Any]
+from controlplane.api.meta import Obj
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 _PACKAGE = "openapi.v2"
@@ -129,7 +129,7 @@ def document_class() -> type[Any]:
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.Document"))
 
 
-def encode_document(document: Object) -> bytes:
+def encode_document(document: Obj) -> bytes:
     """The document's bytes."""
     made = document_class()()
     made.swagger = document["swagger"]
@@ -141,7 +141,7 @@ def encode_document(document: Object) -> bytes:
     return bytes(made.SerializeToString())
 
 
-def _set(message: Any, source: Object, *names: str) -> None:
+def _set(message: Any, source: Obj, *names: str) -> None:
     """Copy what is there and not empty."""
     for name in names:
         value = source.get(name)
@@ -149,20 +149,20 @@ def _set(message: Any, source: Object, *names: str) -> None:
             setattr(message, name, value)
 
 
-def _extend(message: Any, source: Object, *names: str) -> None:
+def _extend(message: Any, source: Obj, *names: str) -> None:
     for name in names:
         if source.get(name):
             getattr(message, name).extend(map(str, source[name]))
 
 
-def _extensions(message: Any, source: Object) -> None:
+def _extensions(message: Any, source: Obj) -> None:
     for key, value in source.items():
         if key.startswith("x-"):
             row = message.vendor_extension.add(name=key)
             row.value.yaml = json.dumps(value, separators=(",", ":")) + "\n"
 
 
-def _path(message: Any, item: Object) -> None:
+def _path(message: Any, item: Obj) -> None:
     message.SetInParent()
     for method in _METHODS:
         if method in item:
@@ -171,7 +171,7 @@ def _path(message: Any, item: Object) -> None:
         _parameter(message.parameters.add().parameter, row)
 
 
-def _operation(message: Any, operation: Object) -> None:
+def _operation(message: Any, operation: Obj) -> None:
     message.SetInParent()
     _extend(message, operation, "tags", "produces", "consumes", "schemes")
     _set(message, operation, "description")
@@ -189,7 +189,7 @@ def _operation(message: Any, operation: Object) -> None:
     _extensions(message, operation)
 
 
-def _parameter(message: Any, row: Object) -> None:
+def _parameter(message: Any, row: Obj) -> None:
     """Which of the nested oneofs it is, is told by `in`."""
     if row["in"] == "body":
         body = message.body_parameter
@@ -202,12 +202,12 @@ def _parameter(message: Any, row: Object) -> None:
     _set(form, row, "required", "in", "description", "name", "type")
 
 
-def _named_schema(message: Any, name: str, body: Object) -> None:
+def _named_schema(message: Any, name: str, body: Obj) -> None:
     message.name = name
     _schema(message.value, body)
 
 
-def _schema(message: Any, schema: Object) -> None:
+def _schema(message: Any, schema: Obj) -> None:
     message.SetInParent()
     _set(message, schema, "format", "description")
     if schema.get("$ref"):

@@ -22,11 +22,11 @@ from google.protobuf.message import DecodeError
 
 from controlplane.api import times
 from controlplane.api.errors import BadRequest, UnsupportedMediaType
+from controlplane.api.meta import Obj
 from controlplane.api.schema import messages
 from controlplane.api.schema.messages import Field, Label
 from controlplane.api.wire import descriptors
 
-Object = dict[str, Any]
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 MAGIC = b"k8s\x00"
 
@@ -38,7 +38,7 @@ Reader = Callable[[Any], Any]
 Writer = Callable[[Any, Any], None]
 
 
-def decode(body: bytes) -> Object:
+def decode(body: bytes) -> Obj:
     """The object of a request body, with apiVersion and kind; BadRequest when it is damaged."""
     if not body.startswith(MAGIC):
         raise BadRequest("the body is not Kubernetes protobuf: it does not start with its prefix")
@@ -114,9 +114,9 @@ class Codec:
             self._readers[field.number] = (field.json_name, _reader(field), drops)
             self._writers[field.json_name] = _writer(field)
 
-    def read(self, message: Any) -> Object:
+    def read(self, message: Any) -> Obj:
         """The JSON form of a message."""
-        result: Object = {}
+        result: Obj = {}
         readers = self._readers
         for descriptor, value in message.ListFields():
             row = readers.get(descriptor.number)

@@ -11,7 +11,7 @@ from controlplane.api.kind import Kind
 from controlplane.api.table.columns import AGE, NAME
 from controlplane.kinds.catalog import SCHEME
 
-_RECORDED = json.loads((Path(__file__).parent / "recorded" / "columns.json").read_text())
+_RECORDED = json.loads((Path(__file__).parents[1] / "recorded" / "columns.json").read_text())
 COLUMNS = {row["path"]: row["columns"] for row in _RECORDED}
 KINDS = [kind for kind in SCHEME.kinds if kind.resource.path() in COLUMNS]
 

@@ -13,7 +13,7 @@ from controlplane.api.schema import messages, normal
 Obj = dict[str, Any]
 
 # What a real API server of 1.36 answered: reading it again must change nothing.
-RECORDED = json.loads((Path(__file__).parent / "recorded" / "stored-objects.json").read_text())
+RECORDED = json.loads((Path(__file__).parents[1] / "recorded" / "stored-objects.json").read_text())
 
 
 def normalized(obj: Obj) -> Obj:

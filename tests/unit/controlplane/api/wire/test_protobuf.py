@@ -14,7 +14,7 @@ from controlplane.api.wire import descriptors, protobuf
 
 Obj = dict[str, Any]
 
-RECORDED = json.loads((Path(__file__).parent / "recorded" / "stored-objects.json").read_text())
+RECORDED = json.loads((Path(__file__).parents[1] / "recorded" / "stored-objects.json").read_text())
 
 
 def normalized(obj: Obj) -> Obj:

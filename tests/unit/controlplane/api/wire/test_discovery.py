@@ -16,7 +16,7 @@ from controlplane.kinds.catalog import SCHEME
 
 Obj = dict[str, Any]
 
-_RECORDED = json.loads((Path(__file__).parent / "recorded" / "discovery.json").read_text())
+_RECORDED = json.loads((Path(__file__).parents[1] / "recorded" / "discovery.json").read_text())
 PLAIN = {(row["groupVersion"], one["name"]): one for row in _RECORDED for one in row["resources"]}
 AGGREGATED = {
     (row["groupVersion"], one["resource"]): one for row in _RECORDED for one in row["aggregated"]
