@@ -4,17 +4,36 @@
 contextvars. No key values and no Secret data are ever logged.
 """
 
+import contextlib
 import logging
 import sys
-from typing import Any, Literal, cast
+from typing import Any, Literal, TextIO, cast
 
 import structlog
+
+
+class Lines:
+    """Writes each line to all of `streams` at once; one that is gone or full loses it, and its writer goes on."""
+
+    def __init__(self, *streams: TextIO) -> None:
+        self._streams = streams
+
+    def msg(self, message: str) -> None:
+        """Write a line."""
+        for stream in self._streams:
+            with contextlib.suppress(OSError, ValueError):
+                stream.write(message + "\n")
+                stream.flush()
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
 
 
 def configure(
     program: str, *, level: str = "info", form: Literal["auto", "json", "text"] = "auto"
 ) -> None:
     """Send log lines to stderr. `form="auto"` is text on a terminal and JSON elsewhere."""
+    lines = Lines(sys.stderr)
     text = form == "text" or (form == "auto" and sys.stderr.isatty())
     renderer: Any = (
         structlog.dev.ConsoleRenderer() if text else structlog.processors.JSONRenderer(default=repr)
@@ -30,7 +49,7 @@ def configure(
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(program=program)

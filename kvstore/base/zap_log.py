@@ -16,35 +16,28 @@ from typing import Any, Literal, TextIO
 
 import structlog
 
+from kvstore.base.log import Lines
+
 _LEVEL_NAMES = {"warning": "warn", "critical": "fatal", "exception": "error"}
 _NUMBERS = {"warn": logging.WARNING, "panic": logging.CRITICAL, "dpanic": logging.CRITICAL}
 
 
-class Outputs:
-    """Writes each line to all of its streams at once."""
+class Outputs(Lines):
+    """Standard streams and files, by name."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._streams: list[TextIO] = []
+        streams: list[TextIO] = []
         self._opened = contextlib.ExitStack()
         for name in dict.fromkeys(names):
             if name == "stderr":
-                self._streams.append(sys.stderr)
+                streams.append(sys.stderr)
             elif name == "stdout":
-                self._streams.append(sys.stdout)
+                streams.append(sys.stdout)
             else:
                 # Line by line: a crash loses no line that was written.
                 file = Path(name).open("a", buffering=1, encoding="utf-8")  # noqa: SIM115
-                self._streams.append(self._opened.enter_context(file))
-
-    def msg(self, message: str) -> None:
-        """Write a line; a stream that is gone or full loses it, the member goes on."""
-        for stream in self._streams:
-            with contextlib.suppress(OSError, ValueError):
-                stream.write(message + "\n")
-                stream.flush()
-
-    log = debug = info = warn = warning = msg
-    fatal = failure = err = error = critical = exception = msg
+                streams.append(self._opened.enter_context(file))
+        super().__init__(*streams)
 
     def close(self) -> None:
         """Close what was opened."""

@@ -12,7 +12,7 @@ compact hash check); etcd asks over HTTP between members and has all of it off b
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -34,6 +34,9 @@ log = get_logger("kvstore.service.corruption")
 _LOOK_SECONDS = 1.0
 _ANSWER_SECONDS = 5.0
 """How long the others may take to answer; who is down does not."""
+
+_MAJORITY_SECONDS = 30.0
+"""How long while hashes differ, no majority has the same, and somebody's answer is missing: it tells who is right."""
 
 _POLL_SECONDS = 0.02
 _PROPOSE_SECONDS = 5.0
@@ -142,13 +145,23 @@ class CorruptionWatch:
         except _Failed as error:
             log.debug("hashes were not compared", error=repr(error))
             return ()
-        until = self._clock.monotonic() + _ANSWER_SECONDS
-        while len(self._answers) < self._count and self._clock.monotonic() < until:
-            await self._clock.sleep(_POLL_SECONDS)
+        await self._wait_for_answers()
         found = differing(self._answers.values(), self._count)
         for member_id in found:
             await self._raise_alarm(member_id, self._answers[member_id])
         return found
+
+    async def _wait_for_answers(self) -> None:
+        began = self._clock.monotonic()
+        while len(self._answers) < self._count:
+            age = self._clock.monotonic() - began
+            if age >= _MAJORITY_SECONDS or (age >= _ANSWER_SECONDS and not self._is_undecided()):
+                return
+            await self._clock.sleep(_POLL_SECONDS)
+
+    def _is_undecided(self) -> bool:
+        supporters = _supporters(_comparable(self._answers.values()))
+        return len(supporters) > 1 and max(supporters.values()) <= self._count // 2
 
     # What others say
 
@@ -229,16 +242,23 @@ def differing(answers: Iterable[DigestClaim], member_count: int) -> tuple[int, .
     Only answers with the compacted revision of most can be compared. Without a majority for one hash, those with the
     most common one are believed; if that is not one either, nobody is.
     """
-    by_compact: dict[int, list[DigestClaim]] = {}
-    for one in answers:
-        by_compact.setdefault(one.compact_revision, []).append(one)
-    comparable = max(by_compact.values(), key=len, default=[])
-    supporters: dict[int, int] = {}
-    for one in comparable:
-        supporters[one.digest] = supporters.get(one.digest, 0) + 1
+    comparable = _comparable(answers)
+    supporters = _supporters(comparable)
     if len(supporters) < 2:
         return ()
     most = max(supporters.values())
     believed = [digest for digest, count in supporters.items() if count == most]
     right = believed[0] if len(believed) == 1 or most > member_count // 2 else None
     return tuple(sorted(one.author for one in comparable if one.digest != right))
+
+
+def _comparable(answers: Iterable[DigestClaim]) -> list[DigestClaim]:
+    by_compact: dict[int, list[DigestClaim]] = {}
+    for one in answers:
+        by_compact.setdefault(one.compact_revision, []).append(one)
+    return max(by_compact.values(), key=len, default=[])
+
+
+def _supporters(answers: Iterable[DigestClaim]) -> Counter[int]:
+    """How many have each hash."""
+    return Counter(one.digest for one in answers)

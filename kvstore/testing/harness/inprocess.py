@@ -3,7 +3,8 @@
 The verbs are those of `kvstore.local.store.StoreCluster`. It starts several times faster, and a debugger sees both
 sides. Network, disk and clock faults are the same as those of processes. `pause` blocks the member's thread, so nothing
 of it runs. `kill` is the one that differs: the member is cut off first and ends without handing anything over, but
-what it had written stays written; for a real kill -9 use processes.
+what it had written stays written; for a real kill -9 use processes. A member one of whose parts failed ends, as its
+process would, and keeps the reason.
 """
 
 import asyncio
@@ -15,7 +16,9 @@ from pathlib import Path
 
 from kvstore.base.clock import Clock, SystemClock
 from kvstore.base.files import Files
+from kvstore.base.log import get_logger
 from kvstore.base.ports import free_port
+from kvstore.base.tasks import Supervisor
 from kvstore.bootstrap import settle
 from kvstore.client.portal import Portal
 from kvstore.config.reader import MemberConfig, load
@@ -37,35 +40,42 @@ from kvstore.node import Node
 from kvstore.raft.pysync.engine import PySyncReplicator
 from kvstore.testing.harness import member_logs
 
+log = get_logger("kvstore.testing.harness")
+
 _BEFORE_PAUSE_SECONDS = 0.002
 _PROGRAM_WORDS = 3
 """`python -m kvstore` before the flags."""
 
 
 class InProcessMember:
-    """One member on its own thread. State: stopped, ready, paused, killed."""
+    """One member on its own thread. State: stopped, ready, paused, killed; exited if it failed."""
 
     def __init__(self, name: str, spec: ProcessSpec, socket: Path) -> None:
         self.name = name
         self.spec = spec
         self.state = "stopped"
         self.node: Node | None = None
+        self.failure: BaseException | None = None
+        """Why it ended by itself; None while it did not."""
+        self._waiting: asyncio.Task[None] | None = None
         self._socket = socket
         self._portal: Portal | None = None
         self._thread_name = ""
         self._control: FaultControl | None = None
         self._faults: MemberFaults | None = None
         self._go = threading.Event()
+        self._tasks = Supervisor(f"inprocess-{name}")
 
     @property
     def is_running(self) -> bool:
         """Whether it lives (paused ones too)."""
-        return self._portal is not None
+        return self._portal is not None and self.failure is None
 
     def start(self) -> None:
         """Start; returns when it listens. Blocking. No effect if it runs."""
-        if self._portal is not None:
+        if self.is_running:
             return
+        self.stop()
         config = settle(load(self.spec.argv[_PROGRAM_WORDS:], {}))
         # Named by its folder too: several clusters may run in this process.
         self._thread_name = f"member-{self.name}@{config.data_dir}"
@@ -99,6 +109,7 @@ class InProcessMember:
         )
         control = FaultControl(self._socket, faults)
         self.node, self._control, self._faults = node, control, faults
+        self._tasks = Supervisor(f"inprocess-{self.name}")
         try:
             await control.start()
             await node.start()
@@ -106,6 +117,16 @@ class InProcessMember:
             await node.stop()
             await control.stop()
             raise
+        self._waiting = self._tasks.start(self._end_if_it_fails(node, control), "failure")
+
+    async def _end_if_it_fails(self, node: Node, control: FaultControl) -> None:
+        try:
+            await node.wait()
+        except Exception as error:
+            log.error("the member must stop", error=str(error), exc_info=error)
+            self.failure, self.state = error, "exited"
+            await node.stop()
+            await control.stop()
 
     def wait_ready(self, timeout_seconds: float) -> bool:
         """Whether it serves within the time. Blocking."""
@@ -153,6 +174,11 @@ class InProcessMember:
         async def end() -> None:
             if is_killed and self._faults is not None:
                 self._faults.apply(Faults(network=(LinkFault(cut=True),)))
+            if self.failure is not None and self._waiting is not None:
+                # It is ending by itself.
+                await self._waiting
+                return
+            await self._tasks.stop()
             await node.stop()
             if control is not None:
                 await control.stop()
@@ -162,7 +188,7 @@ class InProcessMember:
         finally:
             portal.close()
             member_logs.end(self._thread_name)
-            self._portal = self.node = self._control = None
+            self._portal = self.node = self._control = self.failure = None
             self.state = "killed" if is_killed else "stopped"
 
     def is_leader(self) -> tuple[int, bool]:

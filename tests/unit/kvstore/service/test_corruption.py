@@ -155,9 +155,23 @@ async def test_who_is_down_is_not_waited_for_long_and_not_blamed(make: Any) -> N
     log = await make(interval_seconds=10.0)
     log.up.discard(3)
     log.spoil(2)
-    await log.pass_time(20)
+    await log.pass_time(30)
+    # A third answer would tell who is right.
+    assert log.alarms == set()
+    await log.pass_time(30)
     # Two that differ, and nobody to say who is right: both are told.
     assert log.alarms == {(1, CORRUPT), (2, CORRUPT)}
+
+
+async def test_a_slow_answer_is_waited_for_while_it_would_decide(make: Any) -> None:
+    log = await make(interval_seconds=10.0)
+    log.spoil(2)
+    hears, log.watches[3]._claimed = log.watches[3]._claimed, lambda claim: None
+    await log.pass_time(20)
+    (question,) = [one for one in log.claims if one.author == one.asker]
+    hears(question)
+    await log.pass_time(2)
+    assert log.alarms == {(2, CORRUPT)}
 
 
 async def test_a_member_that_starts_looks_for_itself(make: Any) -> None:
