@@ -7,6 +7,7 @@ another member (volumes were swapped). What a real etcd left there is taken in f
 
 import os
 import stat
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -17,7 +18,7 @@ from kvstore.config.members import address_of
 from kvstore.config.reader import MemberConfig
 from kvstore.config.tls import FIXTURES
 from kvstore.identity import Identity
-from kvstore.raft.replicator import DamagedData
+from kvstore.raft.replicator import DamagedData, MemberId
 
 log = get_logger("kvstore.bootstrap")
 
@@ -65,6 +66,49 @@ def settle(config: MemberConfig) -> MemberConfig:
         peer_urls=dict(found.peer_urls),
         peer_addresses={one: address_of(urls[0]) for one, urls in found.peer_urls.items()},
         peer_names=names,
+        is_joined=found.joined,
+    )
+
+
+def must_join(config: MemberConfig) -> bool:
+    """Whether this is the first start of a member of a cluster that is there. Raises StartError."""
+    try:
+        return config.is_existing and identities.load(config.data_dir) is None
+    except (DamagedData, OSError) as error:
+        raise StartError(f"--data-dir: {error}") from error
+
+
+def joined(
+    config: MemberConfig,
+    cluster_id: int,
+    members: Mapping[MemberId, Sequence[str]],
+    counting: Sequence[MemberId] = (),
+) -> MemberConfig:
+    """`config` with the ids that the cluster's members know. Raises StartError, in etcd's words, if they differ.
+
+    A member that is among `counting` was there before, and comes back with an empty directory.
+    """
+    told = sorted(url for urls in config.peer_urls.values() for url in urls)
+    if len(members) != len(config.peer_urls):
+        raise StartError(f"error validating peerURLs {told}: member count is unequal")
+    ids = {tuple(sorted(urls)): member_id for member_id, urls in members.items()}
+    found: dict[MemberId, MemberId] = {}
+    for own_id, urls in config.peer_urls.items():
+        member_id = ids.get(tuple(sorted(urls)))
+        if member_id is None:
+            raise StartError(
+                f"error validating peerURLs {told}: unmatched member while checking PeerURLs ({', '.join(urls)})"
+            )
+        found[own_id] = member_id
+    return replace(
+        config,
+        member_id=found[config.member_id],
+        cluster_id=cluster_id,
+        peer_urls={found[one]: urls for one, urls in config.peer_urls.items()},
+        peer_addresses={found[one]: at for one, at in config.peer_addresses.items()},
+        peer_names={name: found[one] for name, one in config.peer_names.items()},
+        is_joined=True,
+        is_emptied=found[config.member_id] in counting,
     )
 
 
@@ -122,7 +166,13 @@ def _has_log(directory: Path) -> bool:
 
 
 def _identity_of(config: MemberConfig) -> Identity:
-    return Identity(config.member_id, config.cluster_id, config.name, dict(config.peer_urls))
+    return Identity(
+        config.member_id,
+        config.cluster_id,
+        config.name,
+        dict(config.peer_urls),
+        config.is_joined,
+    )
 
 
 def _check_is_ours(config: MemberConfig, found: Identity) -> None:

@@ -19,6 +19,7 @@ class _Form(msgspec.Struct, forbid_unknown_fields=False):
     cluster_id: str
     name: str
     peer_urls: dict[str, list[str]]
+    joined: bool = False
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -28,6 +29,8 @@ class Identity(msgspec.Struct, frozen=True):
     cluster_id: int
     name: str
     peer_urls: dict[MemberId, tuple[str, ...]]
+    joined: bool = False
+    """It was added to a cluster that was there before it, and learns from the log who is in it."""
 
     def save(self, data_dir: Path, files: Files | None = None) -> None:
         """Write it durably; a crash leaves the old or the new."""
@@ -36,6 +39,7 @@ class Identity(msgspec.Struct, frozen=True):
             f"{self.cluster_id:x}",
             self.name,
             {f"{one:x}": list(urls) for one, urls in sorted(self.peer_urls.items())},
+            self.joined,
         )
         data = msgspec.json.format(msgspec.json.encode(form), indent=2) + b"\n"
         (files or Files()).write_whole(data_dir / FILE_NAME, data)
@@ -52,7 +56,11 @@ def load(data_dir: Path) -> Identity | None:
         form = msgspec.json.decode(data, type=_Form)
         peer_urls = {MemberId(int(one, 16)): tuple(urls) for one, urls in form.peer_urls.items()}
         return Identity(
-            MemberId(int(form.member_id, 16)), int(form.cluster_id, 16), form.name, peer_urls
+            MemberId(int(form.member_id, 16)),
+            int(form.cluster_id, 16),
+            form.name,
+            peer_urls,
+            form.joined,
         )
     except (msgspec.DecodeError, ValueError) as error:
         raise DamagedData(path, 0, f"it cannot be read ({error})") from error

@@ -24,6 +24,7 @@ from kvstore.base.log import get_logger
 from kvstore.base.tasks import Supervisor
 from kvstore.bootstrap import StartError as StartError
 from kvstore.bootstrap import prepare_directories, record, settle
+from kvstore.config.members import address_of
 from kvstore.config.reader import MemberConfig
 from kvstore.handlers import Parts, build_handlers, build_http
 from kvstore.lock import DataDirLock
@@ -114,6 +115,8 @@ class Node:
             self._proposer,
             cluster_id=config.cluster_id,
             peer_urls=config.peer_urls,
+            clock=clock,
+            is_strict=config.strict_reconfig_check,
             alarms=self._upkeep.disk.alarms,
         )
         self._streams = Streams(replicator, clock, config.election_seconds)
@@ -273,7 +276,8 @@ class Node:
 
     async def _hand_over(self) -> None:
         status = self.replicator.status()
-        others = [one for one in self._config.peer_urls if one != status.member_id]
+        voters = self.replicator.configuration().voters
+        others = [one for one in voters if one != status.member_id]
         if status.leader_id != status.member_id or not others:
             return
         target = max(others, key=lambda one: (status.match_index.get(one, 0), one))
@@ -316,4 +320,9 @@ def _raft_settings(config: MemberConfig) -> RaftSettings:
         snapshot_count=config.snapshot_count,
         tls=config.peer_tls,
         listen=config.peer_listens,
+        voters=() if config.is_joined else None,
+        is_emptied=config.is_emptied,
+        peer_urls=dict(config.peer_urls),
+        is_forced=config.force_new_cluster,
+        address_of=address_of,
     )

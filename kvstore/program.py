@@ -22,11 +22,12 @@ from kvstore.base.files import Files
 from kvstore.base.log import get_logger
 from kvstore.base.notify import notify
 from kvstore.base.tasks import Supervisor
-from kvstore.bootstrap import StartError, settle
+from kvstore.bootstrap import StartError, joined, must_join, settle
 from kvstore.config.reader import MemberConfig
 from kvstore.node import Node
+from kvstore.raft.pysync.discovery import ask_members
 from kvstore.raft.pysync.engine import PySyncReplicator
-from kvstore.raft.replicator import ReplicationError
+from kvstore.raft.replicator import MemberId, ReplicationError
 from kvstore.server.maintenance import VERSION
 from kvstore.wire.engine import ListenError
 
@@ -69,6 +70,19 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
+async def _join(config: MemberConfig) -> MemberConfig:
+    """Ask the members that there are for this one's id. Raises StartError."""
+    others = [at for one, at in config.peer_addresses.items() if one != config.member_id]
+    answer = await ask_members(others, config.peer_tls)
+    if answer is None:
+        raise StartError(
+            "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs"
+        )
+    members = {MemberId(one): urls for one, urls, _ in answer.members}
+    counting = [MemberId(one) for one, _, counts in answer.members if counts]
+    return joined(config, answer.cluster, members, counting)
+
+
 async def _serve(config: MemberConfig) -> int:
     # Loading makes much and drops little: the collector would only walk it over and over.
     gc.disable()
@@ -83,6 +97,8 @@ async def _serve(config: MemberConfig) -> int:
         # A directory that says otherwise wins over the flags, also for the names that faults go by.
         config = settle(config)
         _make_certificates(config)
+        if must_join(config):
+            config = await _join(config)
         log.info(
             "starting an etcd server",
             etcd_version=VERSION,

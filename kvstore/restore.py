@@ -137,6 +137,7 @@ def write_member(
     state.members = {}
     state.peer_urls = {}
     state.downgrade = ""
+    state.configuration = b""
     state.applied_index = max(state.applied_index, _FIRST_INDEX)
     files = Files()
     log_dir = data_dir / "log"

@@ -47,7 +47,9 @@ class Upkeep:
         )
         self.reclaimer = Reclaimer(machine.reclaim, clock)
         self._clock = clock
+        self._replicator = replicator
         machine.on_restore(self._peers_moved)
+        replicator.on_members(lambda _: self._peers_moved())
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -76,12 +78,20 @@ class Upkeep:
     def _peers_moved(self) -> None:
         """Dial members where they are now, and remember it for the next start."""
         config, settings = self._config, self._settings
-        urls = {
-            one: self._machine.peer_urls.get(one, known) for one, known in config.peer_urls.items()
-        }
-        for one, known in urls.items():
-            settings.peers[one] = address_of(known[0])
-        wanted = Identity(config.member_id, config.cluster_id, config.name, urls)
+        known = {seat.id: seat.peer_urls for seat in self._replicator.configuration()}
+        known = known or dict(config.peer_urls)
+        moved = self._machine.peer_urls
+        urls = {one: tuple(moved.get(one, listed)) for one, listed in known.items()}
+        urls = {one: listed or config.peer_urls.get(one, ()) for one, listed in urls.items()}
+        for one, listed in urls.items():
+            if listed:
+                settings.peers[one] = address_of(listed[0])
+        settings.peer_urls.clear()
+        settings.peer_urls.update(urls)
+        if config.member_id not in urls:
+            # Removed: what it was is what its folder says.
+            return
+        wanted = Identity(config.member_id, config.cluster_id, config.name, urls, config.is_joined)
         try:
             if identities.load(config.data_dir) != wanted:
                 wanted.save(config.data_dir)

@@ -48,7 +48,7 @@ discovery-fallback | -s | proxy | There is no discovery.
 discovery-proxy | -s | | There is no discovery.
 discovery-srv | !s | | Give --initial-cluster instead.
 discovery-srv-name | -s | | There is no discovery.
-strict-reconfig-check | -b | true | Members cannot be added or removed, so nothing can be lost by it.
+strict-reconfig-check | b | true | Refuse changes of the members that could cost the majority.
 pre-vote | b | true | Ask before standing for election; always on.
 auto-compaction-retention | s | 0 | History to keep: hours or a duration, or a number of revisions; 0 = all.
 auto-compaction-mode | s | periodic | What the retention counts: periodic or revision.
@@ -127,7 +127,7 @@ experimental-txn-mode-write-with-shared-buffer | -b | true | There is no bbolt f
 experimental-bootstrap-defrag-threshold-megabytes | -u | 0 | There is no bbolt file.
 experimental-backend-bbolt-freelist-type | -s | array | There is no bbolt file.
 experimental-memory-mlock | -b | false | Memory is not locked.
-experimental-max-learners | -i | 1 | There are no learners.
+experimental-max-learners | -i | 1 | One learner at a time.
 experimental-wait-cluster-ready-timeout | -d | 5s | Readiness is told as soon as the member serves.
 experimental-compact-hash-check-enabled | b | true | Compare hashes after a compaction, too.
 experimental-compact-hash-check-time | d | 1m | Shortest time between two comparisons after compactions.

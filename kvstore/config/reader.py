@@ -86,6 +86,13 @@ class MemberConfig(msgspec.Struct, frozen=True):
     auth_token_ttl_seconds: float = 300.0
     log_format: Literal["json", "console"] = "json"
     log_outputs: tuple[str, ...] = ("stderr",)
+    is_existing: bool = False
+    """The first start joins a cluster that is there (`--initial-cluster-state existing`)."""
+    is_joined: bool = False
+    """This member was added to a cluster that was there before it."""
+    is_emptied: bool = False
+    """The others count this member, and its directory is empty: it was another one's, or is lost."""
+    strict_reconfig_check: bool = True
     auto_tls: AutoTls = msgspec.field(default_factory=AutoTls)
     """What certificates are to be made before the member starts."""
 
@@ -151,6 +158,8 @@ def from_flags(flags: Flags) -> MemberConfig:
         auth_token_ttl_seconds=float(reader.integer("auth-token-ttl", 0)),
         log_format="console" if values["log-format"] == "console" else "json",
         log_outputs=reader.log_outputs(),
+        is_existing=values["initial-cluster-state"] == "existing",
+        strict_reconfig_check=flags.boolean("strict-reconfig-check"),
         auto_tls=tls.auto,
         warnings=(),
     )

@@ -107,6 +107,7 @@ class StateMachine:
         self._members: dict[int, tuple[str, tuple[str, ...]]] = {}
         self._peer_urls: dict[int, tuple[str, ...]] = {}
         self._downgrade = ""
+        self._configuration = b""
         self._auth = AuthStore()
         self._is_full = False
         self._is_corrupt = False
@@ -184,6 +185,17 @@ class StateMachine:
             self._store.reclaim(_RECLAIM_EVENTS)
         return outcomes
 
+    @property
+    def configuration(self) -> bytes:
+        """What `configure` was given last; empty = nothing yet."""
+        return self._configuration
+
+    def configure(self, index: int, configuration: bytes) -> None:
+        """Keep what entry `index` says of the replication; an index seen before changes nothing."""
+        if index > self._applied_index:
+            self._applied_index = index
+            self._configuration = configuration
+
     def range(self, cmd: Range) -> RangeReply | StoreError:
         """Read keys, newest or at a revision. Goes on whatever alarm is raised, as in etcd."""
         return read_range(self._store, cmd)
@@ -226,6 +238,7 @@ class StateMachine:
                 self._auth.state(),
                 self._peer_urls,
                 self._downgrade,
+                self._configuration,
             )
         )
 
@@ -240,6 +253,7 @@ class StateMachine:
         self._auth.adopt(state.auth)
         self._peer_urls = state.peer_urls
         self._downgrade = state.downgrade
+        self._configuration = state.configuration
         self._refresh()
         for callback in self._on_restore:
             callback()

@@ -3,7 +3,7 @@
 The stream: a magic line with the format's version, then records, each a length (4 bytes, big endian) and that many
 bytes of msgpack: `[kind, body]`. Kinds come in this order:
 
-    "head"  applied index, revision, compacted revision, leases, alarms, members, users and roles
+    "head"  applied index, revision, compacted revision, leases, alarms, members, users and roles, configuration
     "base"  some versions that existed at the compacted revision
     "revs"  for some consecutive revisions, the versions written in each, tombstones too
     "tail"  how many versions and revisions there were, and the CRC-32 of every byte before this record
@@ -47,6 +47,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     auth: AuthState = AuthState()
     peer_urls: list[tuple[int, tuple[str, ...]]] = []
     downgrade: str = ""
+    configuration: bytes = b""
 
 
 class Tail(msgspec.Struct, frozen=True, array_like=True):
@@ -68,6 +69,8 @@ class State(msgspec.Struct):
     auth: AuthState = msgspec.field(default_factory=AuthState)
     peer_urls: dict[int, tuple[str, ...]] = msgspec.field(default_factory=dict)
     downgrade: str = ""
+    configuration: bytes = b""
+    """The members by whom the log was replicated last, in the replication layer's own form; empty = the first ones."""
 
 
 def write(state: State) -> Iterator[bytes]:
@@ -83,6 +86,7 @@ def write(state: State) -> Iterator[bytes]:
         state.auth,
         sorted(state.peer_urls.items()),
         state.downgrade,
+        state.configuration,
     )
     return _chunks(_records(head, store.pinned_base(), store.history.pinned()))
 
@@ -121,6 +125,7 @@ def build(head: Head, base: Iterable[KeyValue], revisions: Iterable[list[KeyValu
         head.auth,
         dict(head.peer_urls),
         head.downgrade,
+        head.configuration,
     )
 
 

@@ -12,11 +12,13 @@ written aside, fsynced and renamed. See `segment` for how a torn tail differs fr
 import struct
 import zlib
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from kvstore.base.files import Files
 from kvstore.raft import segment
+from kvstore.raft.configuration import CONFIG_PREFIX
 from kvstore.raft.replicator import DamagedData
 from kvstore.raft.space import LogSpace
 
@@ -56,6 +58,18 @@ class _Queue(msgspec.Struct):
     drop_prefix: bool = False
 
 
+class ConfigurationWatch(Protocol):
+    """Who must know at once which configuration stands in the log."""
+
+    def appended(self, index: int, data: bytes) -> None:
+        """Entry `index` is one."""
+        ...
+
+    def truncated(self, last_index: int) -> None:
+        """All above `last_index` is gone."""
+        ...
+
+
 class Journal:
     """Entries in memory and on disk. Call `open` first; `entries[0]` is the base, a stand-in without data."""
 
@@ -80,6 +94,7 @@ class Journal:
         self._offset = 0
         self._group = 1
         self._space = LogSpace(directory, self._files, segment_bytes)
+        self.configuration_watch: ConfigurationWatch | None = None
 
     # Reading
 
@@ -123,6 +138,8 @@ class Journal:
         self.entries.append((data, index, term))
         self.bytes_in_memory += len(data)
         self._queue.operations.append((segment.KIND_ENTRY, index, term, data))
+        if data[:1] == CONFIG_PREFIX and self.configuration_watch is not None:
+            self.configuration_watch.appended(index, data)
 
     def truncate(self, last_index: int) -> None:
         """Drop all entries above `last_index`."""
@@ -135,6 +152,8 @@ class Journal:
         del self.entries[keep:]
         self._queue.operations.append((segment.KIND_TRUNCATE, last_index, self.last_term, b""))
         self._lower_durable(last_index)
+        if self.configuration_watch is not None:
+            self.configuration_watch.truncated(last_index)
 
     def reset(self, index: int, term: int) -> None:
         """Drop everything and go on behind (`index`, `term`)."""
@@ -143,6 +162,8 @@ class Journal:
         self._queue.operations.append((segment.KIND_RESET, index, term, b""))
         self._queue.drop_prefix = True
         self._lower_durable(0)
+        if self.configuration_watch is not None:
+            self.configuration_watch.truncated(0)
 
     def compact(self, index: int) -> None:
         """Forget entries up to `index`, which a snapshot covers."""

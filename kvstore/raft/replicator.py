@@ -12,7 +12,7 @@ Guarantees of a `Replicator`:
    say that it surely was not.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NewType, Protocol
@@ -46,6 +46,13 @@ class TransferFailed(ReplicationError):
 
 class Stopped(ReplicationError):
     """The replicator is stopping; nothing was proposed."""
+
+
+class Removed(ReplicationError):
+    """This member was removed from its cluster, for good; its process has nothing left to do."""
+
+    def __init__(self) -> None:
+        super().__init__("the member has been permanently removed from the cluster")
 
 
 class DamagedData(ReplicationError):
@@ -99,6 +106,16 @@ class RaftSettings:
     max_in_flight: int = 5_000
     max_pack_bytes: int = 4 << 20
     tls: PeerTls | None = None
+    voters: tuple[MemberId, ...] | None = None
+    """The members at the first start; None: all of `peers`. Empty: this member joins a cluster and learns them."""
+    peer_urls: dict[MemberId, tuple[str, ...]] = field(default_factory=dict)
+    """Where these are reached, as others are told that join later."""
+    is_emptied: bool = False
+    """The others count this member already, and it starts with nothing: it must not vote before it has caught up."""
+    is_forced: bool = False
+    """Go on alone, whoever else was a member (etcd's --force-new-cluster)."""
+    address_of: Callable[[str], tuple[str, int]] = field(default=lambda url: ("", 0), compare=False)
+    """Host and port of a peer URL, for members that are added."""
     listen: tuple[tuple[str, int], ...] = ()
     """Where to listen for peers; empty = the address in `peers`."""
     on_log_write: Callable[[float], None] = field(default=lambda _: None, compare=False)
@@ -135,6 +152,11 @@ class Applier(Protocol):
     def apply(self, index: int, commands: Sequence[bytes]) -> Sequence[Any]:
         """Apply the commands packed in entry `index`; one result each. An index seen before changes nothing
         and yields an empty sequence."""
+        ...
+
+    def configure(self, index: int, configuration: bytes) -> None:
+        """Keep `configuration`, which entry `index` holds, in the state: `configuration` is the last one, b"" if there
+        was none, also after a snapshot of the state was restored."""
         ...
 
     def snapshot(self) -> Iterator[bytes]:
@@ -181,6 +203,25 @@ class Replicator(Protocol):
 
     async def transfer_leadership(self, target: MemberId, timeout_seconds: float) -> None:
         """Make `target` the leader. Raises NotLeader or TransferFailed."""
+        ...
+
+    def change_members(self, change: Any, timeout_seconds: float) -> Awaitable[Any]:
+        """Make one `configuration.Change` of the members; the `Configuration` after it, committed.
+
+        Raises ChangeRefused (nothing was changed), NoLeader, or OutcomeUnknown (deadline).
+        """
+        ...
+
+    def configuration(self) -> Any:
+        """The members, as committed and applied here (a `Configuration`)."""
+        ...
+
+    def connected_since(self) -> Mapping[MemberId, float]:
+        """Since when, by the clock's `monotonic`, there is a connection to each other member that has one."""
+        ...
+
+    def on_members(self, callback: Callable[[Any], None]) -> None:
+        """Call with each configuration that is committed here. Must not raise or block."""
         ...
 
     def status(self) -> RaftStatus:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from kvstore.raft.configuration import Change, ChangeRefused, Configuration
 from kvstore.raft.replicator import (
     Applier,
     MemberId,
@@ -63,6 +64,22 @@ class SingleReplicator:
         self._check_running()
         if target != MEMBER:
             raise TransferFailed(f"{target:x} is no member")
+
+    async def change_members(self, change: Change, timeout_seconds: float) -> Configuration:
+        """A cluster of one stays one."""
+        self._check_running()
+        raise ChangeRefused("last-voter" if change.kind == "remove" else "not-found")
+
+    def configuration(self) -> Configuration:
+        """Unknown: who embeds it says who it is."""
+        return Configuration()
+
+    def connected_since(self) -> dict[MemberId, float]:
+        """There is nobody else."""
+        return {}
+
+    def on_members(self, callback: Callable[[Configuration], None]) -> None:
+        """Never called."""
 
     def leadership(self) -> tuple[MemberId, int]:
         """Leader of itself, in its only term."""

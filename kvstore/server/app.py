@@ -6,15 +6,19 @@ into statuses by the table. A request that protobuf cannot read is the client's 
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError
 
 from kvstore.base.clock import Clock
+from kvstore.pb import rpc_pb2 as pb
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.replicator import MemberId, NoLeader, Replicator, Stopped
 from kvstore.server.calls import CallCounts, MethodCounts
 from kvstore.server.errors import DOMAIN_ERRORS, to_wire
+from kvstore.service.errors import LearnerRefuses
 from kvstore.wire.engine import (
     INTERNAL,
     CallContext,
@@ -62,6 +66,12 @@ class Streams:
         self._reasons: dict[asyncio.Task[Any], Exception] = {}
         self._is_stopping = False
         self.leader_changes = 0
+        self.is_learner = False
+        """Whether this member is one, and so answers next to nothing."""
+        replicator.on_members(self._members_changed)
+
+    def _members_changed(self, configuration: Configuration) -> None:
+        self.is_learner = self._replicator.status().member_id in configuration.learners
 
     def has_leader(self) -> bool:
         """Whether a leader is known now."""
@@ -88,15 +98,18 @@ class Streams:
 
     async def serve(
         self,
+        path: str,
         handler: StreamHandler,
         requests: AsyncIterator[bytes],
         send: Send,
         context: CallContext,
     ) -> None:
-        """Run one stream."""
+        """Run one stream of the method `path`."""
         needs_leader = context.metadata(REQUIRE_LEADER_HEADER) == "true"
         if self._is_stopping:
             raise Stopped
+        if self.is_learner and not path.endswith("/Snapshot"):
+            raise LearnerRefuses
         if needs_leader and not self.has_leader():
             raise NoLeader
         task = asyncio.current_task()
@@ -132,25 +145,37 @@ def bind(
     counts = counts or CallCounts()
     return Handlers(
         unary={
-            path: _wrap_unary(handler, streams, counts.method(path, is_stream=False))
+            path: _wrap_unary(path, handler, streams, counts.method(path, is_stream=False))
             for servicer in unary
             for path, handler in servicer.unary().items()
         },
         stream={
-            path: _wrap_stream(handler, streams, counts.method(path, is_stream=True))
+            path: _wrap_stream(path, handler, streams, counts.method(path, is_stream=True))
             for servicer in stream
             for path, handler in servicer.stream().items()
         },
     )
 
 
-def _wrap_unary(handler: UnaryHandler, streams: Streams, counts: MethodCounts) -> UnaryHandler:
+def _is_for_learners(path: str, request: bytes) -> bool:
+    """As in etcd: its status, and reads of what it holds."""
+    if path == "/etcdserverpb.KV/Range":
+        with contextlib.suppress(DecodeError):
+            return bool(pb.RangeRequest.FromString(request).serializable)
+    return path == "/etcdserverpb.Maintenance/Status"
+
+
+def _wrap_unary(
+    path: str, handler: UnaryHandler, streams: Streams, counts: MethodCounts
+) -> UnaryHandler:
     async def call(request: bytes, context: CallContext) -> bytes:
         counts.started += 1
         counts.received += 1
         counts.received_bytes += len(request)
         if context.metadata(REQUIRE_LEADER_HEADER) == "true" and not streams.has_leader():
             raise to_wire(NoLeader())
+        if streams.is_learner and not _is_for_learners(path, request):
+            raise to_wire(LearnerRefuses())
         try:
             response = await handler(request, context)
         except DOMAIN_ERRORS as error:
@@ -164,11 +189,15 @@ def _wrap_unary(handler: UnaryHandler, streams: Streams, counts: MethodCounts) -
     return call
 
 
-def _wrap_stream(handler: StreamHandler, streams: Streams, counts: MethodCounts) -> StreamHandler:
+def _wrap_stream(
+    path: str, handler: StreamHandler, streams: Streams, counts: MethodCounts
+) -> StreamHandler:
     async def call(requests: AsyncIterator[bytes], send: Send, context: CallContext) -> None:
         counts.started += 1
         try:
-            await streams.serve(handler, counts.requests(requests), counts.send(send), context)
+            await streams.serve(
+                path, handler, counts.requests(requests), counts.send(send), context
+            )
         except DOMAIN_ERRORS as error:
             raise to_wire(error) from error
         except DecodeError as error:

@@ -1,4 +1,4 @@
-"""Cluster servicer: the list of members. Changing it is refused in clear words."""
+"""Cluster servicer: the list of members, and its changes."""
 
 from kvstore.pb import rpc_pb2 as pb
 from kvstore.server.header import Header
@@ -40,16 +40,27 @@ class ClusterServicer:
         return response.SerializeToString()
 
     async def member_add(self, data: bytes, context: CallContext) -> bytes:
-        """Always refused."""
+        """MemberAddRequest -> MemberAddResponse."""
         await self._guard.require_admin(context)
-        self._service.refuse_add(pb.MemberAddRequest.FromString(data).peerURLs)
-        return b""
+        request = pb.MemberAddRequest.FromString(data)
+        member, members = await self._service.add_member(
+            request.peerURLs, is_learner=request.isLearner
+        )
+        response = pb.MemberAddResponse(
+            header=self._header.message(0),
+            member=_member_to_pb(member),
+            members=[_member_to_pb(one) for one in members],
+        )
+        return response.SerializeToString()
 
     async def member_remove(self, data: bytes, context: CallContext) -> bytes:
-        """Always refused."""
+        """MemberRemoveRequest -> MemberRemoveResponse."""
         await self._guard.require_admin(context)
-        self._service.refuse_remove(pb.MemberRemoveRequest.FromString(data).ID)
-        return b""
+        members = await self._service.remove_member(pb.MemberRemoveRequest.FromString(data).ID)
+        response = pb.MemberRemoveResponse(
+            header=self._header.message(0), members=[_member_to_pb(one) for one in members]
+        )
+        return response.SerializeToString()
 
     async def member_update(self, data: bytes, context: CallContext) -> bytes:
         """MemberUpdateRequest -> MemberUpdateResponse: other peer URLs for one member."""
@@ -62,10 +73,13 @@ class ClusterServicer:
         return response.SerializeToString()
 
     async def member_promote(self, data: bytes, context: CallContext) -> bytes:
-        """Always refused."""
+        """MemberPromoteRequest -> MemberPromoteResponse."""
         await self._guard.require_admin(context)
-        self._service.refuse_promote(pb.MemberPromoteRequest.FromString(data).ID)
-        return b""
+        members = await self._service.promote_member(pb.MemberPromoteRequest.FromString(data).ID)
+        response = pb.MemberPromoteResponse(
+            header=self._header.message(0), members=[_member_to_pb(one) for one in members]
+        )
+        return response.SerializeToString()
 
 
 def _member_to_pb(member: Member) -> pb.Member:
@@ -74,4 +88,5 @@ def _member_to_pb(member: Member) -> pb.Member:
         name=member.name,
         peerURLs=member.peer_urls,
         clientURLs=member.client_urls,
+        isLearner=member.is_learner,
     )

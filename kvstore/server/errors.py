@@ -8,6 +8,7 @@ from kvstore.auth import errors as auth
 from kvstore.auth.passwords import TooManyLogins
 from kvstore.mvcc import errors as mvcc
 from kvstore.raft import replicator as raft
+from kvstore.raft.configuration import ChangeRefused
 from kvstore.service import errors as service
 from kvstore.wire.engine import (
     CODE_NAMES,
@@ -60,6 +61,23 @@ TABLE: dict[type[Exception], tuple[int, str]] = {
         FAILED_PRECONDITION,
         "etcdserver: can only promote a learner member",
     ),
+    service.LearnerNotReady: (
+        FAILED_PRECONDITION,
+        "etcdserver: can only promote a learner member which is in sync with leader",
+    ),
+    service.MemberExists: (FAILED_PRECONDITION, "etcdserver: member ID already exist"),
+    service.TooManyLearners: (
+        FAILED_PRECONDITION,
+        "etcdserver: too many learner members in cluster",
+    ),
+    service.NotEnoughStarted: (
+        FAILED_PRECONDITION,
+        "etcdserver: re-configuration failed due to not enough started members",
+    ),
+    service.Unhealthy: (UNAVAILABLE, "etcdserver: unhealthy cluster"),
+    service.LearnerRefuses: (UNAVAILABLE, "etcdserver: rpc not supported for learner"),
+    raft.Removed: (UNAVAILABLE, "etcdserver: server stopped"),
+    ChangeRefused: (UNKNOWN, ""),
     service.WrongDowngradeVersionFormat: (
         INVALID_ARGUMENT,
         "etcdserver: wrong downgrade target version format",

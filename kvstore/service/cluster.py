@@ -1,9 +1,9 @@
 """Members, status, alarms, leadership transfer.
 
 Ids are etcd's: the first eight bytes of a SHA-1 over a member's sorted peer URLs and the cluster's token, and over the
-sorted member ids for the cluster. A list of members started with the same flags has the same ids as etcd's. The set of
-members is fixed at the first start, their peer addresses can be updated; names and client addresses come from what each
-member says of itself through the log.
+sorted member ids for the cluster. A list of members started with the same flags has the same ids as etcd's. Who is a
+member is what replication counts by (`Replicator.configuration`), changed one member at a time; names and client
+addresses come from what each member says of itself through the log.
 """
 
 import hashlib
@@ -12,25 +12,46 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from kvstore.base.clock import Clock, SystemClock
 from kvstore.machine.commands import Alarm, MemberPeerUrls
 from kvstore.machine.outcome import AlarmReply
+from kvstore.raft.configuration import Change, ChangeRefused, Kind
 from kvstore.raft.replicator import MemberId, NotLeader, RaftStatus, Replicator
 from kvstore.service.corruption import digest_of
 from kvstore.service.downgrade import DowngradeService
 from kvstore.service.errors import (
     BadLeaderTransferee,
+    LearnerNotReady,
+    MemberExists,
     MemberNotFound,
     MemberUrlsInvalid,
+    NotEnoughStarted,
     NotLearner,
-    NotSupported,
     PeerUrlExists,
+    ServiceError,
+    TooManyLearners,
+    Unhealthy,
 )
 from kvstore.service.guard import Caller
 from kvstore.service.ports import MachineView
 from kvstore.service.proposer import Proposer
 
+_REFUSALS: dict[str, type[ServiceError]] = {
+    "id-exists": MemberExists,
+    # etcd says the same of one that never was and of one that was removed.
+    "id-removed": MemberNotFound,
+    "not-found": MemberNotFound,
+    "url-exists": PeerUrlExists,
+    "not-learner": NotLearner,
+    "learner-not-ready": LearnerNotReady,
+    "too-many-learners": TooManyLearners,
+    "last-voter": NotEnoughStarted,
+}
 _TRANSFER_SECONDS = 3.0
 
+_CHANGE_SECONDS = 7.0
+_HEALTH_INTERVAL_SECONDS = 5.0
+"""For so long a voter must have been connected before members are added or removed, as in etcd."""
 _HEALTH_SECONDS = 2.0
 """A probe must be answered before its own, usually short, deadline."""
 
@@ -54,6 +75,7 @@ class Member(msgspec.Struct, frozen=True):
     peer_urls: tuple[str, ...]
     name: str = ""
     client_urls: tuple[str, ...] = ()
+    is_learner: bool = False
 
 
 def _is_peer_url(url: str) -> bool:
@@ -78,6 +100,8 @@ class ClusterService:
         *,
         cluster_id: int,
         peer_urls: Mapping[MemberId, tuple[str, ...]],
+        clock: Clock | None = None,
+        is_strict: bool = True,
         alarms: Callable[[], set[tuple[int, int]]] | None = None,
     ) -> None:
         self._machine = machine
@@ -85,6 +109,7 @@ class ClusterService:
         self._proposer = proposer
         self.cluster_id = cluster_id
         self._peer_urls = dict(peer_urls)
+        self._clock, self._is_strict = clock or SystemClock(), is_strict
         self.downgrades = DowngradeService(machine, proposer)
         self._all_alarms = alarms or (lambda: machine.alarms)
 
@@ -118,16 +143,22 @@ class ClusterService:
         """All members, by id."""
         if is_linearizable:
             await self._proposer.confirm_read()
-        return tuple(self._member(member_id) for member_id in sorted(self._peer_urls))
-
-    def _member(self, member_id: MemberId) -> Member:
-        name, client_urls = self._machine.members.get(member_id, ("", ()))
-        return Member(member_id, self.peer_urls()[member_id], name, tuple(client_urls))
+        learners = self._replicator.configuration().learners
+        found: list[Member] = []
+        for member_id, urls in sorted(self.peer_urls().items()):
+            name, client_urls = self._machine.members.get(member_id, ("", ()))
+            is_learner = member_id in learners
+            found.append(Member(member_id, urls, name, tuple(client_urls), is_learner))
+        return tuple(found)
 
     def peer_urls(self) -> dict[MemberId, tuple[str, ...]]:
-        """Where members reach each other, with what was updated since their first start."""
-        moved = self._machine.peer_urls
-        return {one: moved.get(one, urls) for one, urls in self._peer_urls.items()}
+        """Where members reach each other, with what was updated since they were added."""
+        moved, first = self._machine.peer_urls, self._peer_urls
+        seats = {seat.id: seat.peer_urls for seat in self._replicator.configuration()}
+        known = seats or first
+        return {
+            one: tuple(moved.get(one) or urls or first.get(one, ())) for one, urls in known.items()
+        }
 
     async def update_member(
         self, member_id: int, peer_urls: Sequence[str], caller: Caller | None = None
@@ -141,7 +172,7 @@ class ClusterService:
 
     def _known(self, member_id: int) -> MemberId:
         member = MemberId(member_id)
-        if member not in self._peer_urls:
+        if member not in self.peer_urls():
             raise MemberNotFound
         return member
 
@@ -178,30 +209,96 @@ class ClusterService:
         if status.leader_id != status.member_id:
             raise NotLeader
         member_id = MemberId(target)
-        if member_id not in self._peer_urls:
+        members = self._replicator.configuration()
+        if member_id not in (members.voters or self._peer_urls):
             raise BadLeaderTransferee
         if member_id == status.member_id:
             return
         await self._replicator.transfer_leadership(member_id, _TRANSFER_SECONDS)
 
-    def refuse_add(self, peer_urls: Sequence[str]) -> None:
-        """Members cannot be added: always raises, what etcd would refuse with etcd's error."""
+    async def add_member(
+        self, peer_urls: Sequence[str], *, is_learner: bool = False
+    ) -> tuple[Member, tuple[Member, ...]]:
+        """Add a member; it, and all. It votes once it runs and holds the log; a learner when it is promoted.
+
+        Raises MemberUrlsInvalid, PeerUrlExists, NotEnoughStarted, Unhealthy, TooManyLearners.
+        """
+        await self._proposer.confirm_read()
         self._check_urls(peer_urls)
-        self._refuse("member add")
+        if self._is_strict:
+            if not is_learner and not self._may_add_voter():
+                raise NotEnoughStarted
+            if self._connected_voters() < len(self._replicator.configuration().voters):
+                raise Unhealthy
+        urls = tuple(sorted(peer_urls))
+        # As etcd's: with the time, so that a member that comes again is another one.
+        member_id = member_id_of(urls, str(int(self._clock.time())))
+        kind: Kind = "add-learner" if is_learner else "add"
+        await self._change(Change(kind, member_id, urls))
+        members = await self.members(is_linearizable=False)
+        return next(one for one in members if one.id == member_id), members
 
-    def refuse_remove(self, member_id: int) -> None:
-        """Members cannot be removed: always raises."""
-        self._known(member_id)
-        self._refuse("member remove")
+    async def remove_member(self, member_id: int) -> tuple[Member, ...]:
+        """Remove a member for good; all that are left. Raises MemberNotFound, NotEnoughStarted, Unhealthy."""
+        await self._proposer.confirm_read()
+        member = self._known(member_id)
+        if self._is_strict:
+            self._check_removal(member)
+        await self._change(Change("remove", member))
+        return await self.members(is_linearizable=False)
 
-    def refuse_promote(self, member_id: int) -> None:
-        """There are no learners: always raises."""
-        self._known(member_id)
-        raise NotLearner
+    async def promote_member(self, member_id: int) -> tuple[Member, ...]:
+        """Give a learner a vote; all members. Raises MemberNotFound, NotLearner, LearnerNotReady, NotEnoughStarted."""
+        await self._proposer.confirm_read()
+        member = self._known(member_id)
+        if member not in self._replicator.configuration().learners:
+            raise NotLearner
+        if self._is_strict and not self._may_add_voter():
+            raise NotEnoughStarted
+        await self._change(Change("promote", member))
+        return await self.members(is_linearizable=False)
 
-    def _refuse(self, what: str) -> None:
-        raise NotSupported(
-            f"{what} is not supported: the members of a cluster are fixed by --initial-cluster at its first start"
+    async def _change(self, change: Change) -> None:
+        try:
+            await self._replicator.change_members(change, _CHANGE_SECONDS)
+        except ChangeRefused as refusal:
+            raise _REFUSALS[refusal.reason]() from refusal
+
+    def _is_started(self, member: MemberId) -> bool:
+        """As in etcd: it has said its name."""
+        return bool(self._machine.members.get(member, ("", ()))[0])
+
+    def _may_add_voter(self) -> bool:
+        """etcd's rule: with one more voter, those that have started must still be a majority."""
+        voters = [seat.id for seat in self._replicator.configuration() if not seat.is_learner]
+        started = sum(map(self._is_started, voters))
+        count = len(voters) + 1
+        # One that was added to a single member and is to be replaced before it ever started.
+        return (started == 1 and count == 2) or started >= count // 2 + 1
+
+    def _check_removal(self, member: MemberId) -> None:
+        seats = self._replicator.configuration()
+        if member in seats.learners:
+            return
+        left = [seat.id for seat in seats if not seat.is_learner and seat.id != member]
+        started = sum(map(self._is_started, left))
+        if not left or started < len(left) // 2 + 1:
+            raise NotEnoughStarted
+        is_down = member != self._replicator.status().member_id and not self._is_connected(member)
+        voters = len(seats.voters)
+        if not is_down and self._connected_voters() - 1 < 1 + (voters - 1) // 2:
+            raise Unhealthy
+
+    def _is_connected(self, member: MemberId, for_seconds: float = 0.0) -> bool:
+        since = self._replicator.connected_since().get(member)
+        return since is not None and since <= self._clock.monotonic() - for_seconds
+
+    def _connected_voters(self) -> int:
+        """Voters that were there for some seconds, this member included."""
+        own = self._replicator.status().member_id
+        voters = self._replicator.configuration().voters
+        return sum(
+            one == own or self._is_connected(one, _HEALTH_INTERVAL_SECONDS) for one in voters
         )
 
     async def digest(self, revision: int) -> tuple[int, int]:

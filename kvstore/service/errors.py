@@ -7,6 +7,12 @@ ServiceError
 ├── MemberUrlsInvalid    peer URLs that are none
 ├── PeerUrlExists        a peer URL that another member has
 ├── NotLearner           only a learner can be promoted
+├── LearnerNotReady      a learner lacks too much of the log to be promoted
+├── MemberExists         a member has this id
+├── TooManyLearners      one at a time
+├── NotEnoughStarted, Unhealthy
+│                        a change of the members that could cost the majority
+├── LearnerRefuses       what a learner does not serve
 ├── WrongDowngradeVersionFormat, InvalidDowngradeTarget, DowngradeInProgress, NoInflightDowngrade
 │                        why a downgrade cannot be begun or cancelled
 ├── UnknownMethod        an action that etcd does not have either
@@ -45,6 +51,34 @@ class PeerUrlExists(ServiceError):
 
 class NotLearner(ServiceError):
     """The member votes already."""
+
+
+class LearnerNotReady(ServiceError):
+    """The learner lacks too much of the log."""
+
+    retryable = True
+
+
+class MemberExists(ServiceError):
+    """A member has this id."""
+
+
+class TooManyLearners(ServiceError):
+    """There is a learner already."""
+
+
+class NotEnoughStarted(ServiceError):
+    """Too few members have started for one more, or one less."""
+
+
+class Unhealthy(ServiceError):
+    """Too few members are connected for a change."""
+
+    retryable = True
+
+
+class LearnerRefuses(ServiceError):
+    """A learner serves reads of its own state and its status only."""
 
 
 class WrongDowngradeVersionFormat(ServiceError):

@@ -304,7 +304,7 @@ def frame(message: Any) -> bytes:
         pytest.param(struct.pack(">I", 4) + b"\xc1\xc1\xc1\xc1", id="no_msgpack"),
         pytest.param(frame({"type": "request_vote", "term": 99}), id="no_hello"),
         pytest.param(
-            frame({"type": "hello", "version": 1, "cluster": 0, "from": 9, "facts": {}}),
+            frame({"type": "hello", "version": 1, "cluster": 0, "from": 0, "facts": {}}),
             id="no_member",
         ),
         pytest.param(

@@ -51,6 +51,9 @@ class NoShell:
     def wake(self) -> None:
         pass
 
+    def members_changed(self, configuration: Any) -> None:
+        pass
+
 
 @pytest.fixture
 def core_in() -> Callable[..., tuple[Core, NoShell]]:

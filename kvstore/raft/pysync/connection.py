@@ -119,6 +119,12 @@ class Connection(asyncio.Protocol):
         if self._is_urgent:
             self.flush()
 
+    def finish(self) -> None:
+        """Close once what waits is sent."""
+        self.flush()
+        if self._transport is not None:
+            self._transport.close()
+
     def abort(self) -> None:
         """Close without sending what waits."""
         if self._transport is not None:

@@ -12,23 +12,31 @@ from typing import Any
 
 from kvstore.base.clock import Clock
 from kvstore.base.files import Files
+from kvstore.raft.configuration import Configuration, decode_entered, is_configuration
+from kvstore.raft.configuration import decode as decode_configuration
+from kvstore.raft.configuration import encode as encode_configuration
 from kvstore.raft.journal import Entry, Journal
 from kvstore.raft.proposals import Proposals, decode_entry
 from kvstore.raft.pysync import guards
 from kvstore.raft.pysync import origin as origins
+from kvstore.raft.pysync.configurations import Configurations
 from kvstore.raft.pysync.durable_sends import DurableSends, Promise
 from kvstore.raft.pysync.forwarding import Forwarding
 from kvstore.raft.pysync.leader_contact import LeaderContact
 from kvstore.raft.pysync.leadership import Leadership
 from kvstore.raft.pysync.log_writer import LogWriter
+from kvstore.raft.pysync.membership import Membership, first_configuration, forced
 from kvstore.raft.pysync.messages import (
     AppendReply,
     CaughtUp,
+    ChangeReply,
+    ChangeRequest,
     Forward,
     ForwardRefused,
     Message,
     ReadReply,
     ReadRequest,
+    Removed,
     SnapshotPiece,
     SnapshotReply,
     UnknownStore,
@@ -41,7 +49,7 @@ from kvstore.raft.pysync.reads_remote import RemoteReads
 from kvstore.raft.pysync.recovery import Recovery
 from kvstore.raft.pysync.rejoin import Rejoin
 from kvstore.raft.pysync.snapshotting import Snapshotting
-from kvstore.raft.pysync.state import node_name
+from kvstore.raft.pysync.state import MembersByName, NamesByMember, node_name
 from kvstore.raft.pysync.transfer import Transfer
 from kvstore.raft.read_index import ReadIndex
 from kvstore.raft.replicator import (
@@ -52,6 +60,7 @@ from kvstore.raft.replicator import (
     RaftStatus,
     Stopped,
 )
+from kvstore.raft.replicator import Removed as MemberRemoved
 from kvstore.raft.snapshots import Snapshot, SnapshotStore, read_chunks
 
 # After this process was held up, callers whose time ran out meanwhile are given so much more.
@@ -76,8 +85,9 @@ class Core:
         self._rng, self._shell = rng, shell
         self.journal = Journal(settings.data_dir / "log", files)
         self._store = SnapshotStore(settings.data_dir / "snapshots", files)
-        self._members = {node_name(member): member for member in settings.peers}
-        self._names = {member: name for name, member in self._members.items()}
+        self._members, self._names = MembersByName(), NamesByMember()
+        self._first = first_configuration(settings)
+        self._membership: Membership | None = None
         self._durable_sends = DurableSends(self.journal, lambda: self.sync.term(), self.send)
         self._settled_term = 0
         self._rejoin = Rejoin()
@@ -103,6 +113,7 @@ class Core:
             raise DamagedData(snapshot.path, 0, "the log begins behind the snapshot, which ends")
         if snapshot is not None:
             self._restore(snapshot)
+        self._configurations = self._read_configurations()
         # Counted, not only drawn: a boot must never take an earlier boot's proposals for its own.
         boot = int(self.journal.facts.get("boot", "0")) + 1
         self.journal.set_fact("boot", str(boot))
@@ -117,8 +128,17 @@ class Core:
         self.reads = ReadIndex(self._clock.monotonic, self.nonce)
         if "store" not in self.journal.facts:
             self.journal.set_fact("store", f"{self._rng.getrandbits(64):016x}")
-        self.sync = GuardedSyncObj(self._settings, self.journal, self._clock, self._rng, self)
+        self.sync = GuardedSyncObj(
+            self._settings,
+            self.journal,
+            self._clock,
+            self._rng,
+            self,
+            self._configurations.latest,
+        )
         self._build_parts()
+        self._recovery.begin(is_emptied=self._settings.is_emptied)
+        self.journal.configuration_watch = self._configurations
         if snapshot is not None:
             self.sync.state_replaced(snapshot.index, snapshot.term)
             self._snapshotting.note_snapshot(snapshot)
@@ -168,6 +188,17 @@ class Core:
             self._may_begin,
         )
         self.leadership = self._leadership.current
+        self._membership = Membership(
+            settings,
+            self._configurations,
+            sync,
+            shell,
+            clock,
+            self._contact,
+            self.transfer,
+            self.nonce,
+        )
+        shell.members_changed(self._configurations.latest)
         self._handlers: dict[type[Message], Callable[[MemberId, Any], None]] = {
             UnknownStore: self._recovery.on_unknown_store,
             CaughtUp: self._recovery.on_caught_up,
@@ -175,9 +206,27 @@ class Core:
             ForwardRefused: self._forwarding.on_refused,
             ReadRequest: self._remote_reads.on_request,
             ReadReply: self._remote_reads.on_reply,
+            ChangeRequest: self.membership.on_request,
+            ChangeReply: self.membership.on_reply,
+            Removed: self.membership.on_removed,
             SnapshotPiece: self._on_snapshot_piece,
             SnapshotReply: self._on_snapshot_reply,
         }
+
+    def _read_configurations(self) -> Configurations:
+        """Those of snapshot and log. The state's own is that of all up to the index that is applied."""
+        base = self._stored_configuration()
+        found = Configurations(self._applier.applied_index, base)
+        found.read(self.journal)
+        if self._settings.is_forced:
+            alone = forced(found.latest, self._settings.member_id)
+            return Configurations(self.journal.last_index, alone)
+        return found
+
+    def _stored_configuration(self) -> Configuration:
+        """That of the state; that of the first start as long as it has none, or where the applier keeps none."""
+        stored = decode_configuration(getattr(self._applier, "configuration", b""))
+        return self._first if stored is None else stored
 
     def _restore(self, snapshot: Snapshot) -> None:
         try:
@@ -199,6 +248,7 @@ class Core:
         """Answer all that wait and close files; no flush may be running."""
         self.proposals.fail_all(Stopped("this member is stopping"))
         self.reads.fail_all(Stopped("this member is stopping"))
+        self.membership.fail_all(Stopped("this member is stopping"))
         self._snapshotting.close()
         self._log_writer.close()
         self.journal.close()
@@ -217,6 +267,7 @@ class Core:
             member, str(hello.get("store")), is_caught_up=bool(hello.get("caught_up"))
         )
         self.sync.connected(name, guards.log_end(hello.get("log")))
+        self.membership.meet(member)
         self._shell.wake()
 
     def disconnected(self, member: MemberId) -> None:
@@ -233,7 +284,7 @@ class Core:
     def receive(self, member: MemberId, message: Message) -> None:
         """A message from a connected member, decoded and so well formed."""
         kind = type(message)
-        if self.sync.progress[self._names[member]].is_emptied and not guards.may_be_heard(kind):
+        if self.sync.peer(self._names[member]).is_emptied and not guards.may_be_heard(kind):
             return
         own = self._handlers.get(kind)
         if own is not None:
@@ -251,6 +302,7 @@ class Core:
             self.sync.is_news(name)
             or self.reads.has_rounds
             or self.transfer.target is not None
+            or self.membership.is_waiting
             or not self.sync.is_leader()
         )
 
@@ -271,6 +323,8 @@ class Core:
         for stranger in self._origin.strangers():
             self._shell.drop(stranger)
         self._forwarding.hand_over()
+        if self.membership.is_waiting:
+            self.membership.turn()
         if self._remote_reads.is_waiting:
             self._remote_reads.begin()
         sync.tick()
@@ -290,6 +344,8 @@ class Core:
         self._snapshotting.maybe_start()
         if sync.more_to_apply:
             self._shell.wake()
+        if self.membership.is_removed:
+            raise MemberRemoved
         self._due_at = self._next_deadline(now)
         return self._due_at
 
@@ -309,8 +365,12 @@ class Core:
             soonest = min((at for at in (soonest, read) if at is not None), default=now + 3600.0)
             self._expire_at = max(soonest, now + EXPIRY_SECONDS)
         deadline = min(self.sync.next_deadline(), self._expire_at, self._log_writer.next_deadline())
+        if self.membership.is_waiting:
+            self.membership.expire()
+            deadline = min(deadline, self.membership.next_deadline())
         again_at = self._contact.again_at
-        if again_at > now and (self.proposals.has_waiting or self._remote_reads.is_waiting):
+        waits = self.proposals.has_waiting or self._remote_reads.is_waiting
+        if again_at > now and (waits or self.membership.is_waiting):
             deadline = min(deadline, again_at)
         return deadline
 
@@ -339,6 +399,7 @@ class Core:
         if not self.sync.is_leader():
             self._forwarding.refuse_all()
             self.transfer.forget()
+        self.membership.leader_changed()
         self._shell.wake()
 
     def _may_begin(self) -> None:
@@ -360,6 +421,11 @@ class Core:
     def apply_entry(self, entry: Entry) -> None:
         """A committed entry, in order, once."""
         data, index, term = entry
+        if is_configuration(data):
+            entered = decode_entered(data)
+            self._applier.configure(index, encode_configuration(entered.configuration))
+            self.membership.entry_applied(index, entered)
+            return
         packs = decode_entry(data)
         for pack in packs:
             if not pack[0]:
@@ -392,9 +458,22 @@ class Core:
     def _installed(self) -> None:
         """A leader's snapshot replaced the state."""
         self.proposals.lose_track()
+        stored = self._stored_configuration()
+        self.membership.state_replaced(self._applier.applied_index, stored)
         self._shell.wake()
 
     # For callers
+
+    def configuration(self) -> Configuration:
+        """The members as committed; before `load` has read more, those of the first start."""
+        return self._first if self._membership is None else self._membership.applied
+
+    @property
+    def membership(self) -> Membership:
+        """Changes of the members, once loaded."""
+        if self._membership is None:
+            raise RuntimeError("load() comes first")
+        return self._membership
 
     def status(self) -> RaftStatus:
         """This member's view."""
@@ -413,4 +492,5 @@ class Core:
             match_index=match,
             is_disk_full=self._log_writer.is_disk_full,
             is_disk_stuck=self._log_writer.is_stuck,
+            is_learner=self._settings.member_id in self.membership.latest.learners,
         )

@@ -13,6 +13,7 @@ from typing import Any
 
 from kvstore.base.clock import Clock
 from kvstore.base.tasks import Supervisor
+from kvstore.raft.configuration import Change, Configuration
 from kvstore.raft.files import Files
 from kvstore.raft.pysync.core import Core
 from kvstore.raft.pysync.library import check_library
@@ -72,6 +73,7 @@ class PySyncReplicator:
         self._timer_deadline = 0.0
         self._started = self._stopping = self._stopped = False
         self._transfers: list[tuple[str, asyncio.Future[None]]] = []
+        self._member_callbacks: list[Callable[[Configuration], None]] = []
 
     # Replicator
 
@@ -79,6 +81,7 @@ class PySyncReplicator:
         """Load, listen, join."""
         check_library()
         self._core.load()
+        self._core.membership.callbacks = self._member_callbacks
         self._failure = asyncio.get_running_loop().create_future()
         try:
             await self._transport.start(self._supervisor)
@@ -120,6 +123,7 @@ class PySyncReplicator:
         else:
             self._core.proposals.fail_all(Stopped("this member failed"))
             self._core.reads.fail_all(Stopped("this member failed"))
+            self._core.membership.fail_all(Stopped("this member failed"))
             self._core.journal.close()
         for thread in self._threads.values():
             thread.stop()
@@ -160,9 +164,9 @@ class PySyncReplicator:
     async def transfer_leadership(self, target: MemberId, timeout_seconds: float) -> None:
         """Make `target` the leader."""
         self._check_running()
-        if target not in self._settings.peers:
-            raise TransferFailed(f"{target:x} is no member")
         core = self._core
+        if target not in core.membership.latest.voters:
+            raise TransferFailed(f"{target:x} is no member that votes")
         if not core.sync.is_leader():
             raise NotLeader("this member does not lead")
         if target == self._settings.member_id:
@@ -179,6 +183,26 @@ class PySyncReplicator:
         finally:
             self._transfers.remove(waiter)
             core.transfer.end()
+
+    def change_members(self, change: Change, timeout_seconds: float) -> Awaitable[Configuration]:
+        """Make one change of the members."""
+        try:
+            self._check_running()
+        except Stopped as error:
+            return _failed(error)
+        return self._core.membership.submit(change, self._wake_until(timeout_seconds))
+
+    def configuration(self) -> Configuration:
+        """The members, as committed."""
+        return self._core.configuration()
+
+    def connected_since(self) -> dict[MemberId, float]:
+        """Since when, by the clock's `monotonic`, there is a connection to each other member that has one."""
+        return self._transport.connected_since()
+
+    def on_members(self, callback: Callable[[Configuration], None]) -> None:
+        """Call with each configuration that is committed."""
+        self._member_callbacks.append(callback)
 
     def leadership(self) -> tuple[MemberId, int]:
         """The leader this member knows, 0 for none, and the term."""
@@ -204,7 +228,11 @@ class PySyncReplicator:
         status = self.status()
         if status.leader_id != self._settings.member_id or not status.match_index:
             return
-        target = max(status.match_index, key=lambda member: (status.match_index[member], member))
+        voters = self._core.membership.latest.voters
+        matched = {one: index for one, index in status.match_index.items() if one in voters}
+        if not matched:
+            return
+        target = max(matched, key=lambda member: (matched[member], member))
         if status.match_index[target] <= 1:
             return
         try:
@@ -275,12 +303,25 @@ class PySyncReplicator:
                 self._failure.exception()
             self._core.proposals.fail_all(Stopped("this member failed"))
             self._core.reads.fail_all(Stopped("this member failed"))
+            self._core.membership.fail_all(Stopped("this member failed"))
 
     # Shell of the core
 
     def send(self, member: MemberId, message: Message) -> bool:
         """Send to a connected member."""
         return self._transport.send(member, message)
+
+    def members_changed(self, configuration: Configuration) -> None:
+        """Dial who is new at the addresses given with it, and those no more who are gone."""
+        peers, settings = self._settings.peers, self._settings
+        for seat in configuration:
+            if seat.id not in peers and seat.peer_urls:
+                peers[seat.id] = settings.address_of(seat.peer_urls[0])
+        if configuration.seats:
+            for member in [one for one in peers if one not in configuration]:
+                if member != settings.member_id:
+                    del peers[member]
+        self._transport.peers_changed()
 
     def push(self) -> None:
         """Let what was sent leave now."""
@@ -321,6 +362,14 @@ class PySyncReplicator:
     def hello(self) -> dict[str, Any]:
         """What the core says of itself."""
         return self._core.hello()
+
+    def members(self) -> list[tuple[int, list[str], bool]]:
+        """Id and peer URLs of all members, and whether they count."""
+        known = self._settings.peer_urls
+        return [
+            (int(seat.id), list(known.get(seat.id) or seat.peer_urls), seat.counts)
+            for seat in self.configuration()
+        ]
 
     def connected(self, member: MemberId, hello: dict[str, Any]) -> None:
         """A connection is up."""

@@ -32,8 +32,8 @@ class LeaderContact:
 
     def find(self) -> MemberId | None:
         """The leader to ask; None if none is known, or it is this member, or it is too soon."""
-        leader = self._sync.leader_name()
-        if leader is None or leader not in self._sync.progress:
+        leader = self._sync.leading_peer()
+        if leader is None:
             return None
         return self._members[leader] if self._clock.monotonic() >= self.again_at else None
 

@@ -20,9 +20,8 @@ class Leading(MemberState):
         own = guards.countable_index(journal.last_index, journal.durable_index)
         if own <= commit:
             return
-        index = guards.committed(
-            self.match_indexes.values(), own, commit, self.raft_term, journal.term_at
-        )
+        matched = [progress.match_index for progress in self.voters]
+        index = guards.committed(matched, own, commit, self.raft_term, journal.term_at)
         if index > commit:
             self.told_commit = index
             self.set_commit(index)
@@ -31,8 +30,8 @@ class Leading(MemberState):
         """Leader: whether what was written now may be committed by what others have acknowledged."""
         if self.raft_role != LEADER:
             return False
-        matched = self.match_indexes.values()
-        return not matched or max(matched) > self.raft_commit
+        voters = self.voters
+        return not voters or max(one.match_index for one in voters) > self.raft_commit
 
     def on_append_reply(self, progress: Progress, message: AppendReply) -> None:
         """A follower holds more, or has to be sent what it lacks."""
@@ -67,12 +66,12 @@ class Leading(MemberState):
                 transfer.snapshot.index, self._journal.base_index
             ):
                 progress.end_transfer()
-        if not progress.is_emptied:
+        if progress.is_voter and not progress.is_emptied:
             self._owner.answered(progress.name, message.number)
 
     def is_news(self, name: str) -> bool:
         """Leader: whether there is something to do after an acknowledgement of that member."""
-        progress = self.progress[name]
+        progress = self.peer(name)
         return (
             progress.match_index > self.raft_commit < self._journal.durable_index
             or progress.next_index <= self._journal.last_index
@@ -90,7 +89,7 @@ class Leading(MemberState):
 
     def tell_commit(self, name: str, index: int) -> None:
         """Leader: have a member know soon that `index` is committed, for somebody there waits for it."""
-        progress = self.progress[name]
+        progress = self.peer(name)
         progress.awaits_commit = max(progress.awaits_commit, index)
 
     def confirm_leadership(self) -> int:
@@ -187,6 +186,8 @@ class Leading(MemberState):
             progress.end_transfer()
             progress.forget_ahead(self.number + 1)
             progress.sent_commit = 0
+            # The library does it for voters.
+            progress.match_index, progress.next_index = 0, self._journal.last_index + 1
         self.heartbeat_deadline = 0.0
         self._commit_notices = CommitNotices()
         self.become_leader()

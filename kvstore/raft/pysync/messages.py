@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from kvstore.raft.configuration import Change
 from kvstore.raft.journal import Entry
 from kvstore.raft.proposals import Pack
 
@@ -30,6 +31,17 @@ class Hello(Message, tag="hello", rename={"sender": "from"}):
     sender: Any = None
     facts: Any = None
     """What the sender's core says of itself (`Core.hello`)."""
+
+
+class AskMembers(Message, tag="ask_members"):
+    """In place of a hello, from a process that is to join: who is in the cluster?"""
+
+
+class Members(Message, tag="members"):
+    """These are: their ids, peer URLs, and whether their votes count already. And this is the cluster's id."""
+
+    cluster: int
+    members: list[tuple[int, list[str], bool]]
 
 
 class Ping(Message, tag="ping"):
@@ -160,6 +172,27 @@ class ReadReply(Message, tag="read_reply"):
     """Always on the wire, for it has no default."""
 
 
+class ChangeRequest(Message, tag="change"):
+    """A change of the members for the leader of `term`; `number` of boot `nonce` waits for it."""
+
+    term: int
+    nonce: int
+    number: int
+    change: Change
+
+
+class ChangeReply(Message, tag="change_reply"):
+    """The change was not made. Empty: it may be asked for again; else `configuration.Reason`."""
+
+    nonce: int
+    number: int
+    reason: str
+
+
+class Removed(Message, tag="removed"):
+    """You were removed from the cluster for good."""
+
+
 class SnapshotPiece(Message, tag="snapshot", rename={"number": "seq"}):
     """Bytes of a snapshot of the state after (`snapshot_term`, `index`), from `offset` on, of `size` in all."""
 
@@ -185,6 +218,8 @@ class SnapshotReply(Message, tag="snapshot_ack", rename={"number": "seq"}):
 
 ALL: tuple[type[Message], ...] = (
     Hello,
+    AskMembers,
+    Members,
     Ping,
     AppendEntries,
     AppendReply,
@@ -200,6 +235,9 @@ ALL: tuple[type[Message], ...] = (
     ForwardRefused,
     ReadRequest,
     ReadReply,
+    ChangeRequest,
+    ChangeReply,
+    Removed,
     SnapshotPiece,
     SnapshotReply,
 )
@@ -208,6 +246,8 @@ KIND: Mapping[type[Message], str] = {one: str(one.__struct_config__.tag) for one
 
 _decode = msgspec.msgpack.Decoder(
     Hello
+    | AskMembers
+    | Members
     | Ping
     | AppendEntries
     | AppendReply
@@ -223,6 +263,9 @@ _decode = msgspec.msgpack.Decoder(
     | ForwardRefused
     | ReadRequest
     | ReadReply
+    | ChangeRequest
+    | ChangeReply
+    | Removed
     | SnapshotPiece
     | SnapshotReply
 ).decode

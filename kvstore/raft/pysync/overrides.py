@@ -100,9 +100,9 @@ class GuardedSyncObj(Leading):
 
     def _hold_campaign(self, now: float) -> None:
         """Row 14: campaign only after a majority said it would vote for this member."""
-        if not self.may_vote:
+        if not self.may_vote or not self.is_voter:
             self._set_election_deadline(now)
-        elif self._campaign_allowed or not self.progress:
+        elif self._campaign_allowed or not self.voters:
             self._campaign_allowed = False
             self._pre_votes = None
             self._votes = set()
@@ -111,8 +111,8 @@ class GuardedSyncObj(Leading):
             self.raft_leader = None
             self._pre_votes = set()
             message = PreVote(self.raft_term + 1, self._journal.last_index, self._journal.last_term)
-            for name in self.progress:
-                self._owner.send(name, message)
+            for voter in self.voters:
+                self._owner.send(voter.name, message)
 
     def _set_election_deadline(self, now: float) -> None:
         self.election_deadline = now + self.draw_timeout()
@@ -124,7 +124,7 @@ class GuardedSyncObj(Leading):
 
         `log_end` is where its log ended when it connected, as it said itself.
         """
-        progress = self.progress[name]
+        progress = self.peer(name)
         progress.connected = True
         progress.end_transfer()
         progress.forget_ahead(self.number + 1)
@@ -133,7 +133,7 @@ class GuardedSyncObj(Leading):
         progress.match_index, progress.next_index = 0, self._journal.last_index + 1
         if self.is_leader():
             self._send_entries(progress, force=True)
-        elif self._rivals is not None and log_end is not None:
+        elif self._rivals is not None and log_end is not None and progress.is_voter:
             self._rivals[name] = log_end
             self._stand_first(self._rivals)
 
@@ -142,7 +142,7 @@ class GuardedSyncObj(Leading):
 
         It is a campaign like any other, PreVote included. A wrong guess costs a message, and it is the only one.
         """
-        if len(rivals) + 1 < self.majority() or not self.may_vote:
+        if len(rivals) + 1 < self.majority() or not (self.may_vote and self.is_voter):
             return
         own = str(self._own_node.id)
         ends = {**rivals, own: (self._journal.last_term, self._journal.last_index)}
@@ -153,7 +153,7 @@ class GuardedSyncObj(Leading):
 
     def disconnected(self, name: str) -> None:
         """The connection to a member ended. A leader that is gone is not waited for as long as a silent one."""
-        progress = self.progress[name]
+        progress = self.peer(name)
         progress.connected = False
         progress.end_transfer()
         if self._rivals is not None:
@@ -167,7 +167,7 @@ class GuardedSyncObj(Leading):
         if self.is_leader():
             return True
         name = self.leader_name()
-        if name is None or not self.progress[name].connected:
+        if name is None or not self.peer(name).connected:
             return False
         return self._clock.monotonic() - self._heard_leader_at < self._election
 
@@ -175,7 +175,7 @@ class GuardedSyncObj(Leading):
 
     def deliver(self, name: str, message: Message) -> None:
         """Show the library a message of a connected member, as far as the guards let it."""
-        self._handlers[type(message)](self.progress[name], message)
+        self._handlers[type(message)](self.peer(name), message)
 
     def _pass_on(self, progress: Progress, message: dict[str, Any]) -> None:
         library.monotonicTime = self._clock.monotonic
@@ -257,7 +257,7 @@ class GuardedSyncObj(Leading):
         self._pre_votes = None
         if not self._transfer_election or term > self.raft_term:
             self._campaign_allowed = self._transfer_election = False
-        progress = self.progress[name]
+        progress = self.peer(name)
         if self._follows(progress, term):
             # Only an election draws a new time; until then the last one does.
             self.election_deadline = now + self._timeout
@@ -306,12 +306,13 @@ class GuardedSyncObj(Leading):
         if message.term < self.raft_term:
             self.refuse_term(progress.name)
             return
-        if self.may_vote and guards.may_vote_now(message.transfer, self._leader_is_alive()):
+        may_vote = self.may_vote and self.knows_members
+        if may_vote and guards.may_vote_now(message.transfer, self._leader_is_alive()):
             self._pass_on(progress, vote_for_library(message))
 
     def on_vote(self, progress: Progress, message: Vote) -> None:
         """A vote for this member, in the term it names."""
-        members = {name for name, one in self.progress.items() if not one.is_emptied}
+        members = {one.name for one in self.voters if not one.is_emptied}
         name = progress.name
         if guards.vote_counts(name, self._votes, message.term, self.raft_term, members):
             self._votes.add(name)
@@ -324,14 +325,15 @@ class GuardedSyncObj(Leading):
             return
         own_last = (self._journal.last_index, self._journal.last_term)
         alive = self._leader_is_alive()
-        if self.may_vote and guards.grants_pre_vote(message, self.raft_term, own_last, alive):
+        may_vote = self.may_vote and self.knows_members
+        if may_vote and guards.grants_pre_vote(message, self.raft_term, own_last, alive):
             self._owner.send(progress.name, PreVoteReply(message.term))
 
     def on_pre_vote_reply(self, progress: Progress, message: PreVoteReply) -> None:
         """Somebody would vote for this member."""
         if self._pre_votes is None or message.term != self.raft_term + 1 or self.is_leader():
             return
-        if progress.is_emptied:
+        if progress.is_emptied or not progress.is_voter:
             return
         self._pre_votes.add(progress.name)
         if len(self._pre_votes) + 1 >= self.majority():
@@ -341,7 +343,8 @@ class GuardedSyncObj(Leading):
 
     def on_timeout_now(self, progress: Progress, message: TimeoutNow) -> None:
         """The leader asks this member to take over."""
-        if message.term == self.raft_term and self.raft_leader is progress.node and self.may_vote:
+        is_asked = message.term == self.raft_term and self.raft_leader is progress.node
+        if is_asked and self.may_vote and self.is_voter:
             self._campaign_allowed = True
             self._transfer_election = True
             self._pass_on(progress, vote_for_library(message))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.journal import Entry
 from kvstore.raft.pysync.durable_sends import Promise
 from kvstore.raft.pysync.messages import Message
@@ -47,6 +48,10 @@ class Shell(Protocol):
 
     def drop(self, member: MemberId) -> None:
         """End the connection to a member; it may come again."""
+        ...
+
+    def members_changed(self, configuration: Configuration) -> None:
+        """Another configuration is in force: reach its members, and leave alone who is in it no more."""
         ...
 
     def offload(

@@ -40,6 +40,8 @@ class Progress:
     _match: dict[Node, int]
     _next: dict[Node, int]
     _answered: dict[Node, float]
+    is_voter: bool = False
+    """Its votes and acknowledgements count. Neither a learner's do, nor those of who is in no configuration here."""
     connected: bool = False
     is_emptied: bool = False
     """It lost its disk and has not caught up: nothing it says counts (`rejoin`)."""

@@ -35,6 +35,14 @@ class Recovery:
         self._origin = origin
         self._shell, self._send = shell, send
 
+    def begin(self, *, is_emptied: bool) -> None:
+        """At a start: a member that is known to have lost what it promised does not vote, also after the next start."""
+        if is_emptied:
+            self._journal.set_fact("emptied", "yes")
+        if self._journal.facts.get("emptied") == "yes" and not self.is_caught_up:
+            self._sync.may_vote = False
+            self._rejoin.is_emptied = True
+
     @property
     def is_caught_up(self) -> bool:
         """Whether this member holds what it had promised."""
@@ -51,7 +59,7 @@ class Recovery:
         known = self._journal.facts.get(fact)
         is_emptied = known not in (None, store) and not is_caught_up
         name = node_name(member)
-        self._sync.progress[name].is_emptied = is_emptied
+        self._sync.peer(name).is_emptied = is_emptied
         if is_emptied:
             # It lost what it had promised: it must not vote before it holds it again.
             log.warning("member came back with an empty store", member=name)
@@ -72,7 +80,7 @@ class Recovery:
     def on_caught_up(self, member: MemberId, message: CaughtUp) -> None:
         """Another member holds again what it had lost."""
         self._journal.set_fact(f"peer:{member:x}", message.store)
-        self._sync.progress[node_name(member)].is_emptied = False
+        self._sync.peer(node_name(member)).is_emptied = False
 
     def notice(self) -> None:
         """Count from now on, if this member holds what it must."""
@@ -81,7 +89,7 @@ class Recovery:
         if rejoin.is_emptied:
             target = rejoin.index
             holds = min(sync.last_applied(), self._journal.durable_index)
-            lost_until = rejoin.lost_votes_until(sync.progress)
+            lost_until = rejoin.lost_votes_until(one.name for one in sync.voters)
         else:
             target = sync.commit_index() if sync.is_leader() else sync.leader_commit
             holds = sync.last_applied()
@@ -99,6 +107,5 @@ class Recovery:
         if self._rejoin.must_tell and self._journal.is_vote_durable:
             self._rejoin.must_tell = False
             message = CaughtUp(self._journal.facts["store"])
-            for name, progress in self._sync.progress.items():
-                if progress.connected:
-                    self._send(name, message)
+            for progress in self._sync.connected_peers():
+                self._send(progress.name, message)

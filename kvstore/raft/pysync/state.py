@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 from kvstore.base.clock import Clock
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.journal import Journal
 from kvstore.raft.pysync import guards
 from kvstore.raft.pysync.commit_notices import CommitNotices
@@ -12,7 +13,7 @@ from kvstore.raft.pysync.library import LibraryGlobals, LibraryJournal, LibraryT
 from kvstore.raft.pysync.library_state import LEADER, LibraryState
 from kvstore.raft.pysync.ports import Owner
 from kvstore.raft.pysync.progress import Progress
-from kvstore.raft.replicator import RaftSettings
+from kvstore.raft.replicator import MemberId, RaftSettings
 
 # Where a log ends: (term, index). Logs compare as their ends do.
 LogEnd = tuple[int, int]
@@ -21,6 +22,22 @@ LogEnd = tuple[int, int]
 def node_name(member_id: int) -> str:
     """A member's id as the library's node id and as the vote in the journal."""
     return f"{member_id:x}"
+
+
+class MembersByName(dict[str, MemberId]):
+    """Ids by `node_name`, of whoever is asked for; looked up with every message, so made once."""
+
+    def __missing__(self, name: str) -> MemberId:
+        self[name] = MemberId(int(name, 16))
+        return self[name]
+
+
+class NamesByMember(dict[MemberId, str]):
+    """The other way round."""
+
+    def __missing__(self, member: MemberId) -> str:
+        self[member] = node_name(member)
+        return self[member]
 
 
 class _Member(Node):  # type: ignore[misc]
@@ -49,6 +66,7 @@ class MemberState(LibraryState):
         clock: Clock,
         rng: random.Random,
         owner: Owner,
+        configuration: Configuration,
     ) -> None:
         self._clock, self._rng, self._owner = clock, rng, owner
         self._settings = settings
@@ -72,11 +90,7 @@ class MemberState(LibraryState):
         self._commit_notices = CommitNotices()
         # Logs of the members met before anybody led; None once that is over.
         self._rivals: dict[str, LogEnd] | None = {}
-        names = sorted(node_name(member) for member in settings.peers)
-        own = node_name(settings.member_id)
-        nodes = {name: _Member(name) for name in names}
-        others = [node for name, node in nodes.items() if name != own]
-        self._own_node = nodes[own]
+        self._own_node = _Member(node_name(settings.member_id))
         transport = LibraryTransport()
         conf = SyncObjConf(
             autoTick=False,
@@ -89,18 +103,59 @@ class MemberState(LibraryState):
             dynamicMembershipChange=False,
         )
         with LibraryGlobals(LibraryJournal(journal), clock):
-            super().__init__(nodes[own], others, conf, transport=transport)
+            super().__init__(self._own_node, [], conf, transport=transport)
         transport.outlet = self._outgoing
-        self.others = _Members.fromkeys(others)
-        self.progress: dict[str, Progress] = {
-            str(node.id): Progress(
-                str(node.id), node, self.match_indexes, self.next_indexes, self.response_times
-            )
-            for node in others
-        }
+        self._peers: dict[str, Progress] = {}
+        self.progress: dict[str, Progress] = {}
+        """The other members of the configuration in force here, voters and learners, in the order of their names."""
+        self.voters: list[Progress] = []
+        self.is_voter = False
+        self.configure(configuration)
         # A first election need not wait long: PreVote keeps a restarted member from disturbing a leader.
-        first = 0.0 if not others else self._election * rng.uniform(0.3, 1.0)
+        is_alone = self.is_voter and not self.voters
+        first = 0.0 if is_alone else self._election * rng.uniform(0.3, 1.0)
         self.election_deadline = clock.monotonic() + first
+
+    def peer(self, name: str) -> Progress:
+        """What is known of another member, which need not be in the configuration here.
+
+        A member whose log is behind meets others that it has not read of, even as leaders, and must heed them.
+        """
+        found = self._peers.get(name)
+        if found is None:
+            found = self._peers[name] = Progress(
+                name, _Member(name), self.match_indexes, self.next_indexes, self.response_times
+            )
+        return found
+
+    def connected_peers(self) -> list[Progress]:
+        """All others with a connection."""
+        return [one for one in self._peers.values() if one.connected]
+
+    def configure(self, configuration: Configuration) -> None:
+        """Count by `configuration` from now on."""
+        voters = {node_name(member) for member in configuration.voters}
+        own, before = str(self._own_node.id), self.progress
+        names = sorted(node_name(seat.id) for seat in configuration)
+        self.is_voter = own in voters
+        # One that joins and has read of no configuration yet may have voted before its disk was emptied.
+        self.knows_members = bool(configuration.seats)
+        self.progress = {name: self.peer(name) for name in names if name != own}
+        for name, progress in self._peers.items():
+            progress.is_voter = name in voters
+            if name not in self.progress:
+                progress.end_transfer()
+        self.voters = [one for one in self.progress.values() if one.is_voter]
+        self.others = _Members.fromkeys(one.node for one in self.voters)
+        if self.raft_role == LEADER:
+            now = self._clock.monotonic()
+            for name, progress in self.progress.items():
+                if name not in before:
+                    progress.match_index = 0
+                    progress.next_index = self._journal.last_index + 1
+                    progress.forget_ahead(self.number + 1)
+                # It has as long as any other until it counts as silent.
+                progress.answered(now)
 
     def role(self) -> int:
         """FOLLOWER, CANDIDATE or LEADER."""
@@ -114,6 +169,11 @@ class MemberState(LibraryState):
         """The node id of the leader known here."""
         leader = self.raft_leader
         return None if leader is None else str(leader.id)
+
+    def leading_peer(self) -> str | None:
+        """The leader known here, if it is another member."""
+        leader = self.raft_leader
+        return None if leader is None or leader is self._own_node else str(leader.id)
 
     def leader_and_term(self) -> tuple[object, int]:
         """Whom this member takes for the leader, as the library's own object, and the term."""
@@ -133,7 +193,7 @@ class MemberState(LibraryState):
 
     def match_index(self, name: str) -> int:
         """Leader: how far a member's log is known to be equal."""
-        return self.progress[name].match_index
+        return self.peer(name).match_index
 
     def has_committed_own_term(self) -> bool:
         """Leader: whether the entry that began its term is committed, so that its commit index is current."""
@@ -142,7 +202,7 @@ class MemberState(LibraryState):
 
     def majority(self) -> int:
         """Members needed for a decision."""
-        return (len(self.progress) + 1) // 2 + 1
+        return (len(self.voters) + self.is_voter) // 2 + 1
 
     def state_replaced(self, index: int, term: int) -> None:
         """The state is now that of a snapshot after `index`; the journal fits it or is made to."""

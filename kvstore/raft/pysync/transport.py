@@ -24,7 +24,15 @@ from kvstore.raft.pysync.connection import SEND_BUFFER_BYTES, Connection
 from kvstore.raft.pysync.delay_line import DelayLine
 from kvstore.raft.pysync.frames import BadFrame, encode
 from kvstore.raft.pysync.links import LinkFilter, LinkShaper
-from kvstore.raft.pysync.messages import KIND, AppendEntries, Hello, Message, Ping
+from kvstore.raft.pysync.messages import (
+    KIND,
+    AppendEntries,
+    AskMembers,
+    Hello,
+    Members,
+    Message,
+    Ping,
+)
 from kvstore.raft.pysync.peer_tls import PeerContexts
 from kvstore.raft.replicator import MemberId, RaftSettings
 
@@ -81,6 +89,10 @@ class TransportEvents(Protocol):
         """Facts to send along with the hello."""
         ...
 
+    def members(self) -> list[tuple[int, list[str], bool]]:
+        """Id and peer URLs of all members, and whether they count, for those who are to join."""
+        ...
+
     def connected(self, member: MemberId, hello: dict[str, Any]) -> None:
         """A connection to a member is up."""
         ...
@@ -121,6 +133,8 @@ class PeerTransport:
         self._closing = False
         self._alone_since = clock.monotonic()
         self._tls = PeerContexts(settings.tls)
+        self._supervisor: Supervisor | None = None
+        self._dialled: set[MemberId] = set()
 
     async def start(self, supervisor: Supervisor) -> None:
         """Listen and begin to dial. Raises OSError if an address cannot be bound."""
@@ -128,12 +142,23 @@ class PeerTransport:
             self._servers.append(
                 await self._listen(lambda: Connection(self, None), host, port, self._tls.server)
             )
-        for member in self._settings.peers:
-            if member > self._own:
-                supervisor.start(self._dial(member), f"dial-{member:x}", eternal=True)
-            elif member < self._own:
-                supervisor.start(self._dial_late(member), f"dial-{member:x}", eternal=True)
+        self._supervisor = supervisor
+        self.peers_changed()
         supervisor.start(self._watch_silence(), "silence", eternal=True)
+
+    def peers_changed(self) -> None:
+        """Dial those of `settings.peers` that are new; those that are gone are dialled no more."""
+        if self._supervisor is None:
+            return
+        for member in self._settings.peers:
+            if member != self._own and member not in self._dialled:
+                self._dialled.add(member)
+                dial = self._dial if member > self._own else self._dial_late
+                self._supervisor.start(dial(member), f"dial-{member:x}")
+
+    def connected_since(self) -> dict[MemberId, float]:
+        """When each live connection was made, by the clock's `monotonic`."""
+        return {member: one.opened_at for member, one in self._live.items()}
 
     async def stop(self) -> None:
         """Close all connections."""
@@ -199,6 +224,9 @@ class PeerTransport:
         backoff = Backoff(0.02, REDIAL_CAP_SECONDS, rng=self._rng)
         alone_since = self.clock.monotonic()
         while True:
+            if member not in self._settings.peers:
+                self._dialled.discard(member)
+                return
             if await self._connect_once(member):
                 backoff.reset()
                 alone_since = self.clock.monotonic()
@@ -208,9 +236,15 @@ class PeerTransport:
             await self.clock.sleep(pause)
 
     async def _dial_late(self, member: MemberId) -> None:
-        """It is the other one's turn to dial; but it does not find this member if that came back at another address."""
+        """It is the other one's turn to dial, but it may not find this member, or not know that it is one.
+
+        It came back at another address, or was added, or removed, and the other has not read of it yet.
+        """
         while True:
             await self.clock.sleep(LATE_DIAL_SECONDS * self._rng.uniform(1.0, 1.5))
+            if member not in self._settings.peers:
+                self._dialled.discard(member)
+                return
             if member not in self._live:
                 await self._connect_once(member)
 
@@ -218,8 +252,11 @@ class PeerTransport:
         """Connect, and wait for the end of it; whether the member was met."""
         if not self._filter.allows_connect(self._own, member):
             return False
-        # Asked every time: the address may be updated.
-        host, port = self._settings.peers[member]
+        # Asked every time: the address may be updated, or the member be gone.
+        address = self._settings.peers.get(member)
+        if address is None:
+            return False
+        host, port = address
         connection = Connection(self, member)
         try:
             async with asyncio.timeout(HELLO_SECONDS):
@@ -322,11 +359,15 @@ class PeerTransport:
         kind = type(message)
         if kind is Ping:
             return
-        if kind is Hello:
+        if kind in (Hello, AskMembers, Members):
             raise BadFrame("a second hello")
         self._events.received(member, message)
 
     def _meet(self, connection: Connection, message: Message) -> None:
+        if isinstance(message, AskMembers):
+            connection.write(encode(Members(self._settings.cluster_id, self._events.members())))
+            connection.finish()
+            return
         if not isinstance(message, Hello):
             raise BadFrame("no hello")
         if message.version != PROTOCOL_VERSION:
@@ -334,7 +375,8 @@ class PeerTransport:
         if message.cluster != self._settings.cluster_id:
             raise BadFrame(f"cluster {message.cluster!r} is not this one")
         claimed, facts = message.sender, message.facts
-        if not isinstance(claimed, int) or claimed not in self._settings.peers:
+        # One that is in no configuration here may be in one that this member has not read yet.
+        if not isinstance(claimed, int) or claimed <= 0:
             raise BadFrame(f"{claimed!r} is no member")
         member = MemberId(claimed)
         if member == self._own:

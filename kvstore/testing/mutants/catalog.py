@@ -14,11 +14,17 @@ from kvstore.testing.mutants.disk import DISK_MUTANTS
 from kvstore.testing.mutants.elections import ELECTIONS_MUTANTS
 from kvstore.testing.mutants.etcd import ETCD_MUTANTS
 from kvstore.testing.mutants.leases import LEASES_MUTANTS
+from kvstore.testing.mutants.membership import MEMBERSHIP_MUTANTS
 from kvstore.testing.mutants.mutant import Mutant
 from kvstore.testing.mutants.replication import REPLICATION_MUTANTS
 
 MUTANTS: dict[str, Mutant] = (
-    REPLICATION_MUTANTS | ELECTIONS_MUTANTS | DISK_MUTANTS | LEASES_MUTANTS | ETCD_MUTANTS
+    REPLICATION_MUTANTS
+    | ELECTIONS_MUTANTS
+    | MEMBERSHIP_MUTANTS
+    | DISK_MUTANTS
+    | LEASES_MUTANTS
+    | ETCD_MUTANTS
 )
 
 

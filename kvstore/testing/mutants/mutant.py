@@ -32,6 +32,8 @@ class Mutant:
     changes: dict[str, Any] = field(default_factory=dict)
     options: Callable[[], dict[str, Any]] = dict
     """More arguments of the world."""
+    with_changes: bool = False
+    """It shows where the members change."""
     covered: str = ""
     """Why nothing comes of it: what else holds. A search that finds something all the same contradicts that."""
 

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _one_seed(options, out)
     mutant = options.mutant[0] if options.mutant else ""
     tasks = [
-        Task(seed, mutant, options.members, options.seconds)
+        Task(seed, mutant, options.members, options.seconds, options.changes)
         for seed in range(options.first, options.first + options.seeds)
     ]
     totals = run_many(
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _one_seed(options: argparse.Namespace, out: TextIO) -> int:
     mutant = options.mutant[0] if options.mutant else ""
-    plan = plan_of(options.seed, mutant, options.members, options.seconds)
+    plan = plan_of(options.seed, mutant, options.members, options.seconds, changes=options.changes)
     if options.only:
         wanted = [int(number) for number in options.only.split(",")]
         plan = replace(plan, faults=tuple(plan.faults[number] for number in wanted))
@@ -80,7 +80,7 @@ def _one_seed(options: argparse.Namespace, out: TextIO) -> int:
         + "\n"
     )
     if report.violations and not options.only:
-        task = Task(options.seed, mutant, options.members, options.seconds)
+        task = Task(options.seed, mutant, options.members, options.seconds, options.changes)
         _report_failure(task, plan, report.violations, options.shrink, out)
     for one in report.violations if options.only else []:
         out.write(f"  {one}\n")
@@ -122,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--members", type=int, default=0, help="3 or 5; default: the seed chooses")
     parser.add_argument("--seconds", type=float, default=0.0, help="virtual seconds under faults")
+    parser.add_argument("--changes", action="store_true", help="members are added and removed")
     parser.add_argument("--mutant", action="append", default=[], help="switch this guard off")
     parser.add_argument("--mutants", action="store_true", help="search for all mutants")
     parser.add_argument("--rounds", type=int, default=3, help="with --mutants: searches for each")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from kvstore.raft.replicator import MemberId
 from kvstore.testing.sim.host import SimMember
 from kvstore.testing.sim.promises import Promises
+from kvstore.testing.sim.reforms import Reforms
 from kvstore.testing.sim.scenes import Scenes
 from kvstore.testing.sim.schedule import Fault
 from kvstore.testing.sim.stage import Stage
@@ -21,6 +22,7 @@ class Nemesis:
         self._next = 0
         self._is_over = False
         self._scenes, self._promises = Scenes(world), Promises(world)
+        self._reforms = Reforms(world)
         self._kinds: dict[str, Callable[[Fault, SimMember], Undo | None]] = {
             "kill": self._kill,
             "power-loss": self._power_loss,
@@ -47,6 +49,7 @@ class Nemesis:
             "move-leader": self._move_leader,
             **self._scenes.kinds,
             **self._promises.kinds,
+            **self._reforms.kinds,
         }
 
     def schedule(self, faults: Sequence[Fault]) -> None:
@@ -58,6 +61,7 @@ class Nemesis:
     def heal(self) -> None:
         """Undo everything and let nothing more happen."""
         self._is_over = self._scenes.is_over = self._promises.is_over = True
+        self._reforms.is_over = True
         for number in list(self._undo):
             self._end(number)
         self._world.network.heal()
@@ -87,7 +91,7 @@ class Nemesis:
             undo()
 
     def _member(self, who: str) -> SimMember:
-        members = self._world.members
+        members = [one for one in self._world.members if one.is_in] or self._world.members
         leading = [
             member
             for member in members

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from kvstore.machine.machine import StateMachine
 from kvstore.raft.pysync.messages import KIND, Message, RequestVote, Vote
-from kvstore.raft.replicator import DamagedData, MemberId, RaftSettings, RaftStatus
+from kvstore.raft.replicator import DamagedData, MemberId, RaftSettings, RaftStatus, Removed
 from kvstore.testing.sim.disk import SimDisk, SimFiles
 from kvstore.testing.sim.loop import Killed, Process, SimLoop
 from kvstore.testing.sim.member import (
@@ -69,6 +69,10 @@ class Surroundings(Protocol):
         """Entry `index` was applied."""
         ...
 
+    def configured(self, member: str, index: int, configuration: bytes) -> None:
+        """Entry `index`, a configuration, was applied."""
+        ...
+
     def leads(self, member: str, term: int) -> None:
         """`member` says that it leads in `term`."""
         ...
@@ -110,13 +114,43 @@ class SimMember:
         """A bit was flipped, and no start has shown that it does not matter."""
         self._must_wipe = False
         self._start_due = False
+        self.is_spare = number > world.plan.members
+        """Not started yet; it may join."""
+        self.is_joiner = self.is_spare
+        """It was no member at first."""
+        self.is_lost = False
+        """The machine is gone for good."""
+        self.is_removed = False
+        """It was told that it is no member any more."""
 
     # Life
+
+    @property
+    def is_in(self) -> bool:
+        """Whether the cluster may count on it, as far as is known."""
+        return not (self.is_spare or self.is_lost or self.is_removed)
+
+    def core(self) -> Any:
+        """The core of its replication, None if it is not up."""
+        if self.booted is None or self.name not in self.world.rpc.served:
+            return None
+        return self.booted.replicator._core  # type: ignore[attr-defined]
+
+    def join(self) -> None:
+        """It was made a member: start it."""
+        self.is_spare = False
+        self.start()
+
+    def lose(self) -> None:
+        """The machine burns."""
+        self.world.trace(f"lost {self.name}")
+        self.is_lost = True
+        self.kill(is_power_loss=True, lasts=0.0)
 
     def start(self) -> None:
         """Boot, if not running."""
         self._start_due = False
-        if self.process is not None:
+        if self.process is not None or not self.is_in:
             return
         if self._must_wipe and not self.wipe():
             self._start_later(1.0)
@@ -199,9 +233,9 @@ class SimMember:
     def raft_settings(self) -> RaftSettings:
         """What replication is told."""
         settings = self.world.plan.settings()
+        count = settings.size + (settings.spares if self.is_joiner else 0)
         peers = {
-            MemberId(number): (member_name(number), PEER_PORT)
-            for number in range(1, settings.size + 1)
+            MemberId(number): (member_name(number), PEER_PORT) for number in range(1, count + 1)
         }
         return RaftSettings(
             member_id=MemberId(self.number),
@@ -210,6 +244,9 @@ class SimMember:
             heartbeat_interval_seconds=settings.heartbeat_seconds,
             election_timeout_seconds=settings.election_seconds,
             snapshot_count=settings.snapshot_count,
+            voters=() if self.is_joiner else None,
+            peer_urls={one: (f"http://{member_name(one)}:2380",) for one in peers},
+            address_of=lambda url: (url.split("/")[2].partition(":")[0], PEER_PORT),
         )
 
     def _on_leadership(self, is_leader: bool) -> None:
@@ -229,6 +266,10 @@ class SimMember:
             if not self.is_damaged:
                 self.world.violate("crash-safety", f"{self.name}, with no bit flipped: {error}")
             self._must_wipe = True
+            self._end(process, is_power_loss=False, lasts=RESTART_SECONDS)
+        except Removed:
+            self.world.trace(f"removed {self.name}")
+            self.is_removed = True
             self._end(process, is_power_loss=False, lasts=RESTART_SECONDS)
         except OSError as error:
             self.world.trace(f"failed {self.name} {error.errno}")

@@ -46,12 +46,14 @@ class Task:
     mutant: str = ""
     members: int = 0
     seconds: float = 0.0
+    changes: bool = False
 
     def command(self) -> str:
         """What repeats it."""
         command = f"python -m kvstore.testing.sim --seed {self.seed}"
         command += f" --mutant {self.mutant}" if self.mutant else ""
         command += f" --members {self.members}" if self.members else ""
+        command += " --changes" if self.changes else ""
         return command + (f" --seconds {self.seconds:g}" if self.seconds else "")
 
 
@@ -198,7 +200,7 @@ def run_one(task: Task) -> Result:
     started, plan = time.process_time(), None
     try:
         with _deadline():
-            plan = plan_of(task.seed, task.mutant, task.members, task.seconds)
+            plan = plan_of(task.seed, task.mutant, task.members, task.seconds, changes=task.changes)
             return _result(task, run_plan(plan, task.mutant), started)
     except Exception:
         where = traceback.format_exc(limit=-4)

@@ -65,6 +65,8 @@ class MemberSettings:
     segment_bytes: int = 1 << 14
     retention_revisions: int = 0
     """Automatic compaction to so many revisions, 0 = none."""
+    spares: int = 0
+    """Machines that may become members."""
 
 
 def member_name(number: int) -> str:
@@ -122,6 +124,10 @@ class MemberEvents(Protocol):
         """An entry was applied."""
         ...
 
+    def configured(self, member: str, index: int, configuration: bytes) -> None:
+        """An entry with a configuration was applied."""
+        ...
+
 
 class WatchedMachine(StateMachine):
     """The state machine, telling the world each entry that it applies."""
@@ -129,6 +135,13 @@ class WatchedMachine(StateMachine):
     def __init__(self, member: str, events: MemberEvents) -> None:
         super().__init__()
         self._member, self._events = member, events
+
+    def configure(self, index: int, configuration: bytes) -> None:
+        """Keep and tell."""
+        before = self.applied_index
+        super().configure(index, configuration)
+        if self.applied_index != before:
+            self._events.configured(self._member, index, configuration)
 
     def apply(self, index: int, commands: Sequence[bytes]) -> Any:
         """Apply and tell."""
@@ -184,7 +197,7 @@ class BootedMember:
         rng: random.Random,
         rpc: RpcWorld,
     ) -> None:
-        name, count = member_name(number), settings.size
+        name, count = member_name(number), settings.size + settings.spares
         self.machine, self.replicator, self.clock = machine, replicator, clock
         self.name = name
         self._id = MemberId(number)

@@ -4,7 +4,7 @@ from typing import TextIO
 
 from kvstore.testing.check.verdict import check_all
 from kvstore.testing.mutants.catalog import MUTANTS, switched_off
-from kvstore.testing.sim.schedule import Plan, make_plan
+from kvstore.testing.sim.schedule import Plan, make_change_plan, make_plan
 from kvstore.testing.sim.world import RunReport, World
 
 
@@ -16,8 +16,12 @@ def run_plan(plan: Plan, mutant: str = "", trace: TextIO | None = None) -> RunRe
         return world.run()
 
 
-def plan_of(seed: int, mutant: str = "", members: int = 0, seconds: float = 0.0) -> Plan:
-    """The plan of a seed; that of a mutant is bent towards where it shows."""
+def plan_of(
+    seed: int, mutant: str = "", members: int = 0, seconds: float = 0.0, *, changes: bool = False
+) -> Plan:
+    """The plan of a seed; that of a mutant is bent towards where it shows. With `changes` the members change."""
     chosen = {"seconds": seconds} if seconds else {}
-    plan = make_plan(seed, members=members, **chosen)
+    changes = changes or (bool(mutant) and MUTANTS[mutant].with_changes)
+    make = make_change_plan if changes else make_plan
+    plan = make(seed, members=members, **chosen)
     return MUTANTS[mutant].bend(plan) if mutant else plan

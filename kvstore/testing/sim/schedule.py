@@ -40,6 +40,10 @@ class Plan(msgspec.Struct, frozen=True):
     traffic: tuple[str, ...]
     seconds: float
     faults: tuple[Fault, ...]
+    spares: int = 0
+    """Machines beside the first members, which may be added."""
+    change_seconds: float = 0.0
+    """A change of the members so often on average; 0 = never."""
 
     def settings(self) -> MemberSettings:
         """What the members are told."""
@@ -49,6 +53,7 @@ class Plan(msgspec.Struct, frozen=True):
             self.election_seconds,
             self.snapshot_count,
             self.segment_bytes,
+            spares=self.spares,
         )
 
 
@@ -144,6 +149,27 @@ def make_plan(seed: int, *, seconds: float = 24.0, members: int = 0) -> Plan:
     )
 
 
+_WITHOUT_CHANGES = ("wipe", "bit-flip", "old-leader-fills", "voted-twice")
+"""Faults that empty a disk: while the members change, what is lost is replaced by a new member instead."""
+
+
+def make_change_plan(seed: int, *, seconds: float = 24.0, members: int = 0) -> Plan:
+    """A plan of `seed` in which the members change all the time."""
+    plan = make_plan(seed, seconds=seconds, members=members)
+    rng = random.Random(f"{seed}/changes")
+    kinds = [one for one in KINDS if one not in _WITHOUT_CHANGES]
+    chosen = rng.sample(kinds, rng.choice((1, 2, 3, 4)))
+    size = members or rng.choice((1, 3, 3, 3, 5))
+    gap = rng.choice((0.8, 1.5, 3.0, 5.0))
+    return msgspec.structs.replace(
+        plan,
+        members=size,
+        spares=6,
+        change_seconds=rng.choice((0.3, 0.8, 2.0)),
+        faults=tuple(faults_of(rng, chosen, size, gap, seconds)),
+    )
+
+
 def faults_of(
     rng: random.Random, kinds: list[str], size: int, gap: float, seconds: float
 ) -> list[Fault]:
@@ -219,6 +245,11 @@ def _fault(rng: random.Random, kind: str, size: int, at: float) -> Fault:
         "relapse": lambda: Fault(at, kind, "leader", 4.5),
         "half-flush": lambda: Fault(at, kind, "leader", 2.5, float(rng.randrange(12))),
         "late-copies": lambda: Fault(at, kind, "", 4.0, 0.15),
+        "two-changes": lambda: Fault(at, kind, "leader", 5.0),
+        "early-change": lambda: Fault(at, kind, "leader", 9.0),
+        "bystander": lambda: Fault(
+            at, kind, "leader", 5.0, where=rng.choice(("removed", "learner"))
+        ),
         "old-leader-fills": lambda: Fault(
             at, kind, "leader", 4.0, rng.choice((0.2, 0.4, 0.7, 1.0))
         ),

@@ -55,9 +55,15 @@ class SimWatcher:
 class RawWatcher(SimWatcher):
     """Streams of its own over simulated channels."""
 
-    def __init__(self, *args: Any, rpc: RpcWorld, members: list[str]) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        rpc: RpcWorld,
+        members: list[str],
+        running: Callable[[], list[str]] = list,
+    ) -> None:
         super().__init__(*args)
-        self._rpc, self._members = rpc, members
+        self._rpc, self._members, self._running = rpc, members, running
         self._channels = {member: rpc.channel(self.name, member) for member in members}
         self._from_start = self._rng.random() < 0.5
         self._prev_kv = self._rng.random() < 0.4
@@ -69,7 +75,7 @@ class RawWatcher(SimWatcher):
         if self._from_start:
             self.next_revision = 1
         while not self.is_over:
-            member = self._rng.choice(self._members)
+            member = self._rng.choice(self._running() or self._members)
             await self._watch(member)
             await asyncio.sleep(self._rng.uniform(0.05, 0.4))
 
@@ -85,7 +91,8 @@ class RawWatcher(SimWatcher):
             progress_notify=True,
             no_put=self._filter == "put",
             no_delete=self._filter == "delete",
-            resumes=self._session,
+            # One "from now on" that nobody answered has promised nothing.
+            resumes=self._session if self.next_revision else 0,
             member=member,
         )
         self._history.append(record)

@@ -26,7 +26,9 @@ import structlog
 from msgspec.structs import replace
 
 from kvstore.machine.machine import StateMachine
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.pysync import leading
+from kvstore.raft.replicator import MemberId
 from kvstore.testing.check.violation import Violation
 from kvstore.testing.history.history import History
 from kvstore.testing.history.records import (
@@ -40,6 +42,7 @@ from kvstore.testing.history.records import (
     WatchRecord,
     WatchResponse,
 )
+from kvstore.testing.sim.admin import Admin
 from kvstore.testing.sim.client import connect
 from kvstore.testing.sim.faults import Nemesis
 from kvstore.testing.sim.host import SimMember
@@ -118,13 +121,16 @@ class World:
         self._oracle = Oracle()
         self._job_rng = self.rng("jobs")
         self.loop.job_starts_after = self._job_waits
-        self.members = [member_class(self, number) for number in range(1, plan.members + 1)]
+        self.size = plan.members + plan.spares
+        self.members = [member_class(self, number) for number in range(1, self.size + 1)]
         self.loop.job_took = self._job_took
         self.nemesis = Nemesis(self)
         self.clients: list[TrafficClient] = []
         self.watchers: list[SimWatcher] = []
         self._running: list[asyncio.Task[None]] = []
         self._is_over = False
+        self._configurations: dict[int, tuple[str, bytes]] = {}
+        self.admin = Admin(self, self.rng("admin"), plan.change_seconds)
 
     def rng(self, name: str) -> random.Random:
         """A generator of chance for `name`."""
@@ -195,6 +201,20 @@ class World:
             )
         elif first.digest != now.digest:
             self.violate("agreement", f"after entry {index} {first.member} and {member} differ")
+
+    def configured(self, member: str, index: int, configuration: bytes) -> None:
+        """Entry `index` was applied, a configuration: all have the same, and it is one step from the last."""
+        self.trace(f"configured {member} {index} {configuration.hex()}")
+        first = self._configurations.setdefault(index, (member, configuration))
+        if first[1] != configuration:
+            self.violate("agreement", f"entry {index}: {first[0]} and {member} have other members")
+        earlier = [at for at in self._configurations if at < index]
+        before = {MemberId(number) for number in range(1, self.plan.members + 1)}
+        if earlier:
+            before = set(Configuration.of(self._configurations[max(earlier)][1]).voters)
+        voters = set(Configuration.of(configuration).voters)
+        if len(before ^ voters) > 1:
+            self.violate("one-step", f"entry {index}: voters {before} became {voters}")
 
     def leads(self, member: str, term: int) -> None:
         """`member` says that it leads in `term`."""
@@ -274,6 +294,8 @@ class World:
                 self._start_client(f"c{number}", number, self.plan)
             for number in range(1, self.plan.watchers + 1):
                 self._start_watcher(f"w{number}", number)
+            if self.plan.change_seconds:
+                self._running.append(self.loop.create_task(self.admin.run(), name="admin"))
         finally:
             asyncio.events._set_running_loop(None)
 
@@ -281,7 +303,7 @@ class World:
         rng = self.rng(name)
         one = TrafficClient(
             name,
-            connect(self.rpc, name, plan.members, number, rng),
+            connect(self.rpc, name, self.size, number, rng),
             plan,
             rng,
             self.history,
@@ -306,11 +328,14 @@ class World:
         common = (name, rng, self.history, self.loop.time, self._on_response)
         one: SimWatcher
         if number % 3 == 2:
-            client = connect(self.rpc, name, self.plan.members, number, rng)
+            client = connect(self.rpc, name, self.size, number, rng)
             one = ClientWatcher(*common, client=client)
         else:
             one = RawWatcher(
-                *common, rpc=self.rpc, members=[member.name for member in self.members]
+                *common,
+                rpc=self.rpc,
+                members=[member.name for member in self.members],
+                running=lambda: [member.name for member in self.members if member.is_in],
             )
         self.watchers.append(one)
         self._running.append(self.loop.create_task(one.run(), name=name))
@@ -335,6 +360,7 @@ class World:
         self.nemesis.heal()
         for client in self.clients:
             client.is_over = True
+        self.admin.is_over = True
         deadline = self.loop.time() + self._settle_seconds
         while not self._is_together():
             if self.loop.time() >= deadline or self._is_lost():
@@ -347,19 +373,35 @@ class World:
             self.violate("liveness", f"{healed} and not together: {states}")
 
     def _is_together(self) -> bool:
-        statuses = [member.status() for member in self.members]
+        if self.plan.spares:
+            self.admin.start_members()
+            self.admin.retire_the_forgotten()
+        statuses = [member.status() for member in self.members if member.is_in]
         known = [status for status in statuses if status is not None]
         if len(known) < len(statuses) or any(task for task in self._busy_clients()):
             return False
+        if not self._is_as_configured():
+            return False
         leaders = {status.leader_id for status in known}
         return len(leaders) == 1 and 0 not in leaders and len({s.applied_index for s in known}) == 1
+
+    def _is_as_configured(self) -> bool:
+        """Whether those that run are the members that are left."""
+        newest = self.admin.newest()
+        if newest is None:
+            return False
+        running = {MemberId(member.number) for member in self.members if member.is_in}
+        lost = {MemberId(member.number) for member in self.members if member.is_lost}
+        return {seat.id for seat in newest} - lost == running
 
     def _busy_clients(self) -> list[asyncio.Task[None]]:
         return [task for task in self._running[: len(self.clients)] if not task.done()]
 
     def _look_back(self) -> None:
         """Read everything through every member, let watchers see the end, compare, and check the history."""
-        self._run_tasks([self._final_read(member.number) for member in self.members])
+        self._run_tasks(
+            [self._final_read(member.number) for member in self.members if member.is_in]
+        )
         final = max((member.revision() for member in self.members), default=0)
         for watcher in self.watchers:
             watcher.is_hasty = True
@@ -419,7 +461,7 @@ class World:
         name = f"final-{member_name(number)}"
         client = TrafficClient(
             name,
-            connect(self.rpc, name, self.plan.members, number - 1, self.rng(name)),
+            connect(self.rpc, name, self.size, number - 1, self.rng(name)),
             self.plan,
             self.rng(name),
             self.history,

@@ -5,22 +5,28 @@ from typing import Any
 import msgspec
 import pytest
 
+from kvstore.raft.configuration import Change
 from kvstore.raft.pysync import messages
 from kvstore.raft.pysync.messages import (
     KIND,
     AppendEntries,
     AppendReply,
+    AskMembers,
     BadMessage,
     CaughtUp,
+    ChangeReply,
+    ChangeRequest,
     Forward,
     ForwardRefused,
     Hello,
+    Members,
     Message,
     Ping,
     PreVote,
     PreVoteReply,
     ReadReply,
     ReadRequest,
+    Removed,
     RequestVote,
     SnapshotPiece,
     SnapshotReply,
@@ -29,12 +35,18 @@ from kvstore.raft.pysync.messages import (
     UnknownStore,
     Vote,
 )
+from kvstore.raft.replicator import MemberId
 
 # What members of earlier versions send and expect, field by field.
 WIRE: list[tuple[Message, dict[str, Any]]] = [
     (
         Hello(1, 5, 2, {"store": "s"}),
         {"version": 1, "cluster": 5, "from": 2, "facts": {"store": "s"}},
+    ),
+    (AskMembers(), {}),
+    (
+        Members(5, [(2, ["http://b:2380"], True)]),
+        {"cluster": 5, "members": [[2, ["http://b:2380"], True]]},
     ),
     (Ping(), {}),
     (
@@ -81,6 +93,12 @@ WIRE: list[tuple[Message, dict[str, Any]]] = [
     (ReadRequest(8), {"question": 8}),
     (ReadReply(8, None), {"question": 8, "index": None}),
     (
+        ChangeRequest(3, 9, 1, Change("add", MemberId(4), ("http://d:2380",))),
+        {"term": 3, "nonce": 9, "number": 1, "change": ["add", 4, ["http://d:2380"]]},
+    ),
+    (ChangeReply(9, 1, "not-found"), {"nonce": 9, "number": 1, "reason": "not-found"}),
+    (Removed(), {}),
+    (
         SnapshotPiece(3, 9, 7, 2, 100, 50, b"d"),
         {
             "term": 3,
@@ -94,7 +112,7 @@ WIRE: list[tuple[Message, dict[str, Any]]] = [
     ),
     (SnapshotReply(3, 9, 7, 51), {"term": 3, "seq": 9, "index": 7, "offset": 51}),
 ]
-APPEND = {"type": "append_entries"} | WIRE[2][1]
+APPEND = {"type": "append_entries"} | WIRE[4][1]
 KINDS = [KIND[type(message)] for message, _ in WIRE]
 
 

@@ -1,0 +1,160 @@
+"""Who changes the members of a simulated cluster: adds, promotes and removes them, and replaces those that are lost.
+
+The seed decides what is done, faults decide when it goes wrong. Every outcome may be unknown; the admin looks at the
+configuration again, as an operator does, and starts every machine that is in it. What is removed goes on running until
+it is told, and some are started again after that.
+"""
+
+import asyncio
+import random
+
+from kvstore.raft.configuration import Change, ChangeRefused, Configuration, Kind
+from kvstore.raft.replicator import MemberId, ReplicationError
+from kvstore.testing.sim.host import SimMember
+from kvstore.testing.sim.stage import Stage
+
+_TIMEOUT_SECONDS = 5.0
+_MOST_VOTERS = 5
+
+
+class Admin:
+    """`run` until `is_over`."""
+
+    def __init__(self, world: Stage, rng: random.Random, gap_seconds: float) -> None:
+        self._world, self._rng, self._gap_seconds = world, rng, gap_seconds
+        self.is_over = False
+        self.changes = 0
+
+    async def run(self) -> None:
+        """One change after the other."""
+        while not self.is_over:
+            await asyncio.sleep(self._rng.expovariate(1.0 / self._gap_seconds))
+            self.start_members()
+            change = None if self.is_over else self._choose()
+            if change is not None:
+                await self._make(change)
+                self.start_members()
+
+    def start_members(self) -> None:
+        """Start every machine of which a committed configuration says that it is a member."""
+        applied = [
+            host.core().membership.applied
+            for host in self._world.members
+            if host.core() is not None
+        ]
+        wanted = {seat.id for one in applied for seat in one}
+        gone = {member for one in applied for member in one.removed}
+        for host in self._world.members:
+            if host.is_spare and MemberId(host.number) in wanted - gone:
+                host.join()
+
+    def retire_the_forgotten(self) -> None:
+        """Stop who was never added after all, and who was removed and cannot be told, for all it knows are gone."""
+        newest = self.newest()
+        if newest is None:
+            return
+        members = {seat.id for seat in newest}
+        for host in self._world.members:
+            core, member_id = host.core(), MemberId(host.number)
+            if core is None or member_id in members:
+                continue
+            if member_id not in newest.removed:
+                if host.is_joiner:
+                    host.is_spare = True
+                    host.kill(is_power_loss=False, lasts=0.0)
+            elif not {seat.id for seat in core.membership.latest} & members:
+                host.is_removed = True
+                host.kill(is_power_loss=False, lasts=0.0)
+
+    def _configurations(self) -> list[Configuration]:
+        """What each running member has in force, and what it has applied."""
+        found: list[Configuration] = []
+        for host in self._world.members:
+            core = host.core()
+            if core is not None:
+                found += [core.membership.latest, core.membership.applied]
+        return found
+
+    def newest(self) -> Configuration | None:
+        """The configuration of the member that has applied most."""
+        hosts = [host for host in self._world.members if host.core() is not None]
+        if not hosts:
+            return None
+        best = max(hosts, key=lambda host: (host.core().sync.last_applied(), host.number))
+        found: Configuration = best.core().membership.applied
+        return found
+
+    def _choose(self) -> Change | None:
+        now = self.newest()
+        if now is None:
+            return None
+        hosts = {MemberId(host.number): host for host in self._world.members}
+        lost = [seat.id for seat in now if hosts[seat.id].is_lost]
+        if lost:
+            return Change("remove", lost[0])
+        spares = [host for host in self._world.members if host.is_spare]
+        kinds: list[Kind | str] = []
+        if spares and len(now.voters) < _MOST_VOTERS:
+            kinds += ["add", "add", "add-learner"]
+        if now.learners:
+            kinds += ["promote", "promote"]
+        if len(now.voters) > 1:
+            kinds += ["remove", "remove"]
+        if len(now.voters) > 2 and spares:
+            kinds += ["lose"]
+        if not kinds:
+            return None
+        kind = self._rng.choice(kinds)
+        if kind == "lose":
+            self._lose(hosts, now)
+            return None
+        if kind == "remove":
+            return Change("remove", self._rng.choice([seat.id for seat in now]))
+        if kind == "promote":
+            return Change("promote", self._rng.choice(now.learners))
+        spare = spares[0]
+        url = f"http://{spare.name}:2380"
+        return Change("add" if kind == "add" else "add-learner", MemberId(spare.number), (url,))
+
+    def _lose(self, hosts: dict[MemberId, SimMember], now: Configuration) -> None:
+        """One machine is gone for good, if the rest can go on, by whatever configuration is in force anywhere."""
+        victim = self._rng.choice(now.voters)
+        for one in self._configurations():
+            left = [
+                voter
+                for voter in one.voters
+                if voter != victim and not hosts[voter].is_lost and not hosts[voter].is_spare
+            ]
+            if len(left) <= len(one.voters) // 2:
+                return
+        hosts[victim].lose()
+
+    async def _make(self, change: Change) -> None:
+        running = [host for host in self._world.members if host.core() is not None]
+        if not running:
+            return
+        host = self._rng.choice(running)
+        outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        process, booted = host.process, host.booted
+        if process is None or booted is None:
+            return
+
+        async def ask() -> None:
+            try:
+                await booted.replicator.change_members(change, _TIMEOUT_SECONDS)
+                said = "done"
+            except ChangeRefused as refusal:
+                said = refusal.reason
+            except ReplicationError as error:
+                said = type(error).__name__
+            if not outcome.done():
+                outcome.set_result(said)
+
+        self._world.loop.spawn(process, ask(), "change-members")
+        try:
+            async with asyncio.timeout(_TIMEOUT_SECONDS + 1.0):
+                said = await outcome
+        except TimeoutError:
+            said = "no answer"
+        self.changes += said == "done"
+        self._world.trace(f"change {change.kind} {change.member_id} by {host.name}: {said}")
