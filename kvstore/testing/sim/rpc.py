@@ -81,6 +81,10 @@ class _Call:
         self.process: Process | None = None
         self._task: asyncio.Task[Any] | None = None
         self._ready = {self.source: 0.0, self.target: 0.0}
+        self._under_way: dict[str, deque[Callable[[], None]]] = {
+            self.source: deque(),
+            self.target: deque(),
+        }
         self.done: asyncio.Future[None] = self.world.loop.create_future()
         self.replies: deque[bytes] = deque()
         self.news = asyncio.Event()
@@ -98,13 +102,18 @@ class _Call:
         network, loop = self.world.network, self.world.loop
         at = max(self._ready[target], loop.time() + network.delay(source, target))
         self._ready[target] = at
+        under_way = self._under_way[target]
+        under_way.append(deliver)
 
         def arrive() -> None:
             if network.link(source, target).is_cut:
                 self._ready[target] = max(self._ready[target], loop.time() + _RETRY_SECONDS)
                 loop.call_at(self._ready[target], arrive, context=context)
-            elif target not in network.dark:
-                deliver()
+                return
+            # The oldest: one that was tried again while the link was cut must not be overtaken when it is mended.
+            oldest = under_way.popleft()
+            if target not in network.dark:
+                oldest()
 
         process = self.process if target == self.target else None
         context = process.context if process is not None else network.neutral
