@@ -51,7 +51,8 @@ class Admin:
     def retire_the_forgotten(self) -> None:
         """Stop who was never added after all, and who was removed and cannot be told, for all it knows are gone."""
         newest = self.newest()
-        if newest is None:
+        if newest is None or not self._has_leader():
+            # After a start nobody knows what was committed.
             return
         members = {seat.id for seat in newest}
         for host in self._world.members:
@@ -65,6 +66,15 @@ class Admin:
             elif not {seat.id for seat in core.membership.latest} & members:
                 host.is_removed = True
                 host.kill(is_power_loss=False, lasts=0.0)
+
+    def _has_leader(self) -> bool:
+        cores = [host.core() for host in self._world.members]
+        return any(
+            core is not None
+            and core.sync.has_committed_own_term()
+            and core.sync.last_applied() == core.sync.commit_index()
+            for core in cores
+        )
 
     def _configurations(self) -> list[Configuration]:
         """What each running member has in force, and what it has applied."""
