@@ -86,6 +86,7 @@ class Upkeep:
         for one, listed in urls.items():
             if listed:
                 settings.peers[one] = address_of(listed[0])
+        self.corruption.member_count = len(urls)
         settings.peer_urls.clear()
         settings.peer_urls.update(urls)
         if config.member_id not in urls:

@@ -84,7 +84,9 @@ class CorruptionWatch:
         settings: CorruptionSettings,
     ) -> None:
         self._machine, self._proposer, self._clock = machine, proposer, clock
-        self._own, self._count, self._settings = member_id, member_count, settings
+        self._own, self._settings = member_id, settings
+        self.member_count = member_count
+        """How many there are now; alone there is nothing to compare with."""
         self._is_leader = False
         self._is_live = False
         self._must_check = False
@@ -97,8 +99,6 @@ class CorruptionWatch:
 
     async def run(self) -> None:
         """Answer, and ask when it is time, until cancelled."""
-        if self._count < 2:
-            await asyncio.get_running_loop().create_future()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._answer_all(), name="answer")
             group.create_task(self._ask_by_time(), name="ask")
@@ -122,7 +122,7 @@ class CorruptionWatch:
         Questions from before were answered in an earlier life, or are nobody's any more.
         """
         self._is_live = True
-        if self._count < 2 or self._machine.revision <= 1:
+        if self.member_count < 2 or self._machine.revision <= 1:
             return
         if not self._settings.must_pass_at_start:
             self._must_check = True
@@ -136,6 +136,8 @@ class CorruptionWatch:
         """Compare now; the members that differ, for which the alarm is raised. None if nobody can be asked."""
         self._checked_at = self._clock.monotonic()
         self._checked_compact = self._machine.compact_revision
+        if self.member_count < 2:
+            return ()
         revision = self._machine.revision
         try:
             digest, compact_revision = await digest_of(self._machine, revision)
@@ -146,14 +148,14 @@ class CorruptionWatch:
             log.debug("hashes were not compared", error=repr(error))
             return ()
         await self._wait_for_answers()
-        found = differing(self._answers.values(), self._count)
+        found = differing(self._answers.values(), self.member_count)
         for member_id in found:
             await self._raise_alarm(member_id, self._answers[member_id])
         return found
 
     async def _wait_for_answers(self) -> None:
         began = self._clock.monotonic()
-        while len(self._answers) < self._count:
+        while len(self._answers) < self.member_count:
             age = self._clock.monotonic() - began
             if age >= _MAJORITY_SECONDS or (age >= _ANSWER_SECONDS and not self._is_undecided()):
                 return
@@ -161,7 +163,7 @@ class CorruptionWatch:
 
     def _is_undecided(self) -> bool:
         supporters = _supporters(_comparable(self._answers.values()))
-        return len(supporters) > 1 and max(supporters.values()) <= self._count // 2
+        return len(supporters) > 1 and max(supporters.values()) <= self.member_count // 2
 
     # What others say
 
