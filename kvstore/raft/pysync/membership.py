@@ -89,6 +89,7 @@ class Membership:
         self.callbacks: list[Callable[[Configuration], None]] = []
         """Called when another is applied."""
         configurations.on_change = self._in_force
+        self._has_joining = bool(self.latest.joining)
         self.is_removed = self._own in self.applied.removed and not settings.is_forced
 
     # For callers
@@ -109,11 +110,8 @@ class Membership:
     @property
     def is_waiting(self) -> bool:
         """Whether `turn` may have something to do."""
-        return self._must_force or self._has_joining or bool(self._requests) or bool(self._pending)
-
-    @property
-    def _has_joining(self) -> bool:
-        return self._sync.is_leader() and bool(self.latest.joining)
+        # Asked some times a turn, and nearly always empty.
+        return bool(self._has_joining or self._requests or self._pending or self._must_force)
 
     def turn(self) -> None:
         """Make the next change, if this member leads and may; else ask the leader."""
@@ -139,7 +137,7 @@ class Membership:
             self._make(request)
         if self._must_force and self._may_change:
             self._force()
-        if self.latest.joining and self._may_change:
+        if self._has_joining and self._may_change:
             self._count_who_is_ready()
 
     @property
@@ -285,6 +283,7 @@ class Membership:
     # The log
 
     def _in_force(self, configuration: Configuration) -> None:
+        self._has_joining = bool(configuration.joining)
         self._sync.configure(configuration)
         self._shell.members_changed(configuration)
 
