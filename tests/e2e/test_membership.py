@@ -107,7 +107,7 @@ def test_a_member_that_lost_its_disk_is_replaced(programs, member, etcdctl, tmp_
     running = {one.name: member(*one.flags(machines, "new")).start() for one in machines}
     for one in running.values():
         one.ready()
-    a, b, c = machines
+    a, b, _ = machines
     ctl = etcdctl(a.client, b.client)
     ctl.ok("put", "k", "1")
     running["c"].process.kill()
