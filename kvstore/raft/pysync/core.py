@@ -12,7 +12,7 @@ from typing import Any
 
 from kvstore.base.clock import Clock
 from kvstore.base.files import Files
-from kvstore.raft.configuration import Configuration, decode_entered, is_configuration
+from kvstore.raft.configuration import CONFIG_PREFIX, Configuration, decode_entered
 from kvstore.raft.configuration import decode as decode_configuration
 from kvstore.raft.configuration import encode as encode_configuration
 from kvstore.raft.journal import Entry, Journal
@@ -87,7 +87,10 @@ class Core:
         self._store = SnapshotStore(settings.data_dir / "snapshots", files)
         self._members, self._names = MembersByName(), NamesByMember()
         self._first = first_configuration(settings)
-        self._membership: Membership | None = None
+        self.membership: Membership
+        """Changes of the members, once loaded."""
+        self.configuration: Callable[[], Configuration] = lambda: self._first
+        """The members as committed; before `load` has read more, those of the first start."""
         self._durable_sends = DurableSends(self.journal, lambda: self.sync.term(), self.send)
         self._settled_term = 0
         self._rejoin = Rejoin()
@@ -188,7 +191,7 @@ class Core:
             self._may_begin,
         )
         self.leadership = self._leadership.current
-        self._membership = Membership(
+        self.membership = membership = Membership(
             settings,
             self._configurations,
             sync,
@@ -198,6 +201,7 @@ class Core:
             self.transfer,
             self.nonce,
         )
+        self.configuration = lambda: membership.applied
         shell.members_changed(self._configurations.latest)
         self._handlers: dict[type[Message], Callable[[MemberId, Any], None]] = {
             UnknownStore: self._recovery.on_unknown_store,
@@ -284,7 +288,7 @@ class Core:
     def receive(self, member: MemberId, message: Message) -> None:
         """A message from a connected member, decoded and so well formed."""
         kind = type(message)
-        if self.sync.peer(self._names[member]).is_emptied and not guards.may_be_heard(kind):
+        if self.sync.peers[self._names[member]].is_emptied and not guards.may_be_heard(kind):
             return
         own = self._handlers.get(kind)
         if own is not None:
@@ -369,8 +373,11 @@ class Core:
             self.membership.expire()
             deadline = min(deadline, self.membership.next_deadline())
         again_at = self._contact.again_at
-        waits = self.proposals.has_waiting or self._remote_reads.is_waiting
-        if again_at > now and (waits or self.membership.is_waiting):
+        if again_at > now and (
+            self.proposals.has_waiting
+            or self._remote_reads.is_waiting
+            or self.membership.is_waiting
+        ):
             deadline = min(deadline, again_at)
         return deadline
 
@@ -421,7 +428,7 @@ class Core:
     def apply_entry(self, entry: Entry) -> None:
         """A committed entry, in order, once."""
         data, index, term = entry
-        if is_configuration(data):
+        if data[:1] == CONFIG_PREFIX:
             entered = decode_entered(data)
             self._applier.configure(index, encode_configuration(entered.configuration))
             self.membership.entry_applied(index, entered)
@@ -463,17 +470,6 @@ class Core:
         self._shell.wake()
 
     # For callers
-
-    def configuration(self) -> Configuration:
-        """The members as committed; before `load` has read more, those of the first start."""
-        return self._first if self._membership is None else self._membership.applied
-
-    @property
-    def membership(self) -> Membership:
-        """Changes of the members, once loaded."""
-        if self._membership is None:
-            raise RuntimeError("load() comes first")
-        return self._membership
 
     def status(self) -> RaftStatus:
         """This member's view."""

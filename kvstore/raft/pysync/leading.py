@@ -20,8 +20,9 @@ class Leading(MemberState):
         own = guards.countable_index(journal.last_index, journal.durable_index)
         if own <= commit:
             return
-        matched = [progress.match_index for progress in self.voters]
-        index = guards.committed(matched, own, commit, self.raft_term, journal.term_at)
+        index = guards.committed(
+            self.match_indexes.values(), own, commit, self.raft_term, journal.term_at
+        )
         if index > commit:
             self.told_commit = index
             self.set_commit(index)
@@ -30,8 +31,8 @@ class Leading(MemberState):
         """Leader: whether what was written now may be committed by what others have acknowledged."""
         if self.raft_role != LEADER:
             return False
-        voters = self.voters
-        return not voters or max(one.match_index for one in voters) > self.raft_commit
+        matched = self.match_indexes.values()
+        return not matched or max(matched) > self.raft_commit
 
     def on_append_reply(self, progress: Progress, message: AppendReply) -> None:
         """A follower holds more, or has to be sent what it lacks."""
@@ -71,7 +72,7 @@ class Leading(MemberState):
 
     def is_news(self, name: str) -> bool:
         """Leader: whether there is something to do after an acknowledgement of that member."""
-        progress = self.peer(name)
+        progress = self.peers[name]
         return (
             progress.match_index > self.raft_commit < self._journal.durable_index
             or progress.next_index <= self._journal.last_index
@@ -89,7 +90,7 @@ class Leading(MemberState):
 
     def tell_commit(self, name: str, index: int) -> None:
         """Leader: have a member know soon that `index` is committed, for somebody there waits for it."""
-        progress = self.peer(name)
+        progress = self.peers[name]
         progress.awaits_commit = max(progress.awaits_commit, index)
 
     def confirm_leadership(self) -> int:

@@ -90,6 +90,8 @@ class Membership:
         """Called when another is applied."""
         configurations.on_change = self._in_force
         self._has_joining = bool(self.latest.joining)
+        self.is_waiting = True
+        """Whether `turn` or `expire` may have something to do: asked some times a turn, and nearly always not."""
         self.is_removed = self._own in self.applied.removed and not settings.is_forced
 
     # For callers
@@ -104,17 +106,18 @@ class Membership:
         self._number += 1
         future: asyncio.Future[Configuration] = asyncio.get_running_loop().create_future()
         self._pending[self._number] = _Pending(change, deadline, future)
+        self.is_waiting = True
         self._shell.wake()
         return future
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether `turn` may have something to do."""
-        # Asked some times a turn, and nearly always empty.
-        return bool(self._has_joining or self._requests or self._pending or self._must_force)
-
     def turn(self) -> None:
         """Make the next change, if this member leads and may; else ask the leader."""
+        self._drive()
+        self.is_waiting = bool(
+            self._has_joining or self._requests or self._pending or self._must_force
+        )
+
+    def _drive(self) -> None:
         if not self._sync.is_leader():
             self._ask()
             return
@@ -167,7 +170,7 @@ class Membership:
             raise ChangeRefused("learner-not-ready")
 
     def _is_ready(self, member_id: MemberId) -> bool:
-        progress = self._sync.peer(node_name(member_id))
+        progress = self._sync.peers[node_name(member_id)]
         needed = READY_SHARE * self._sync.commit_index()
         return progress.connected and progress.match_index >= max(needed, 1)
 
@@ -252,6 +255,7 @@ class Membership:
             self._answer(request, "")
         elif request not in self._requests:
             self._requests.append(request)
+            self.is_waiting = True
 
     def _answer(self, request: _Request, reason: str) -> None:
         reply = ChangeReply(request.nonce, request.number, reason)
@@ -284,6 +288,7 @@ class Membership:
 
     def _in_force(self, configuration: Configuration) -> None:
         self._has_joining = bool(configuration.joining)
+        self.is_waiting = True
         self._sync.configure(configuration)
         self._shell.members_changed(configuration)
 

@@ -124,7 +124,7 @@ class GuardedSyncObj(Leading):
 
         `log_end` is where its log ended when it connected, as it said itself.
         """
-        progress = self.peer(name)
+        progress = self.peers[name]
         progress.connected = True
         progress.end_transfer()
         progress.forget_ahead(self.number + 1)
@@ -153,7 +153,7 @@ class GuardedSyncObj(Leading):
 
     def disconnected(self, name: str) -> None:
         """The connection to a member ended. A leader that is gone is not waited for as long as a silent one."""
-        progress = self.peer(name)
+        progress = self.peers[name]
         progress.connected = False
         progress.end_transfer()
         if self._rivals is not None:
@@ -167,7 +167,7 @@ class GuardedSyncObj(Leading):
         if self.is_leader():
             return True
         name = self.leader_name()
-        if name is None or not self.peer(name).connected:
+        if name is None or not self.peers[name].connected:
             return False
         return self._clock.monotonic() - self._heard_leader_at < self._election
 
@@ -175,7 +175,7 @@ class GuardedSyncObj(Leading):
 
     def deliver(self, name: str, message: Message) -> None:
         """Show the library a message of a connected member, as far as the guards let it."""
-        self._handlers[type(message)](self.peer(name), message)
+        self._handlers[type(message)](self.peers[name], message)
 
     def _pass_on(self, progress: Progress, message: dict[str, Any]) -> None:
         library.monotonicTime = self._clock.monotonic
@@ -257,7 +257,7 @@ class GuardedSyncObj(Leading):
         self._pre_votes = None
         if not self._transfer_election or term > self.raft_term:
             self._campaign_allowed = self._transfer_election = False
-        progress = self.peer(name)
+        progress = self.peers[name]
         if self._follows(progress, term):
             # Only an election draws a new time; until then the last one does.
             self.election_deadline = now + self._timeout

@@ -56,6 +56,13 @@ class Progress:
     bytes_ahead: int = 0
     transfer: SnapshotTransfer | None = None
 
+    def count(self, matched: dict[Node, int] | None) -> None:
+        """Let what it acknowledges count, by standing in `matched`; None = not any more."""
+        self.is_voter = matched is not None
+        index = self._match.pop(self.node, 0)
+        self._match = {} if matched is None else matched
+        self._match[self.node] = index
+
     @property
     def match_index(self) -> int:
         """How far its log is known to be equal, and durable there."""

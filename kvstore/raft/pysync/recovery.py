@@ -59,7 +59,7 @@ class Recovery:
         known = self._journal.facts.get(fact)
         is_emptied = known not in (None, store) and not is_caught_up
         name = node_name(member)
-        self._sync.peer(name).is_emptied = is_emptied
+        self._sync.peers[name].is_emptied = is_emptied
         if is_emptied:
             # It lost what it had promised: it must not vote before it holds it again.
             log.warning("member came back with an empty store", member=name)
@@ -80,7 +80,7 @@ class Recovery:
     def on_caught_up(self, member: MemberId, message: CaughtUp) -> None:
         """Another member holds again what it had lost."""
         self._journal.set_fact(f"peer:{member:x}", message.store)
-        self._sync.peer(node_name(member)).is_emptied = False
+        self._sync.peers[node_name(member)].is_emptied = False
 
     def notice(self) -> None:
         """Count from now on, if this member holds what it must."""

@@ -235,7 +235,7 @@ class Snapshotting:
 
     def on_reply(self, name: str, message: SnapshotReply) -> None:
         """How far a member has what it was sent."""
-        progress = self._sync.peer(name)
+        progress = self._sync.peers[name]
         transfer = progress.transfer
         if (
             not self._sync.is_leader()

@@ -56,6 +56,24 @@ class _Members(dict[_Member, None]):
         return self
 
 
+class _Peers(dict[str, Progress]):
+    """What is known of each other member by its name, which need not be in the configuration here.
+
+    A member whose log is behind meets others that it has not read of, even as leaders, and must heed them.
+    """
+
+    def __init__(self, state: "MemberState") -> None:
+        super().__init__()
+        self._state = state
+
+    def __missing__(self, name: str) -> Progress:
+        state = self._state
+        self[name] = found = Progress(
+            name, _Member(name), {}, state.next_indexes, state.response_times
+        )
+        return found
+
+
 class MemberState(LibraryState):
     """One member's SyncObj, not yet guarded."""
 
@@ -105,7 +123,7 @@ class MemberState(LibraryState):
         with LibraryGlobals(LibraryJournal(journal), clock):
             super().__init__(self._own_node, [], conf, transport=transport)
         transport.outlet = self._outgoing
-        self._peers: dict[str, Progress] = {}
+        self.peers = _Peers(self)
         self.progress: dict[str, Progress] = {}
         """The other members of the configuration in force here, voters and learners, in the order of their names."""
         self.voters: list[Progress] = []
@@ -116,21 +134,9 @@ class MemberState(LibraryState):
         first = 0.0 if is_alone else self._election * rng.uniform(0.3, 1.0)
         self.election_deadline = clock.monotonic() + first
 
-    def peer(self, name: str) -> Progress:
-        """What is known of another member, which need not be in the configuration here.
-
-        A member whose log is behind meets others that it has not read of, even as leaders, and must heed them.
-        """
-        found = self._peers.get(name)
-        if found is None:
-            found = self._peers[name] = Progress(
-                name, _Member(name), self.match_indexes, self.next_indexes, self.response_times
-            )
-        return found
-
     def connected_peers(self) -> list[Progress]:
         """All others with a connection."""
-        return [one for one in self._peers.values() if one.connected]
+        return [one for one in self.peers.values() if one.connected]
 
     def configure(self, configuration: Configuration) -> None:
         """Count by `configuration` from now on."""
@@ -140,9 +146,9 @@ class MemberState(LibraryState):
         self.is_voter = own in voters
         # One that joins and has read of no configuration yet may have voted before its disk was emptied.
         self.knows_members = bool(configuration.seats)
-        self.progress = {name: self.peer(name) for name in names if name != own}
-        for name, progress in self._peers.items():
-            progress.is_voter = name in voters
+        self.progress = {name: self.peers[name] for name in names if name != own}
+        for name, progress in self.peers.items():
+            progress.count(self.match_indexes if name in voters else None)
             if name not in self.progress:
                 progress.end_transfer()
         self.voters = [one for one in self.progress.values() if one.is_voter]
@@ -193,7 +199,7 @@ class MemberState(LibraryState):
 
     def match_index(self, name: str) -> int:
         """Leader: how far a member's log is known to be equal."""
-        return self.peer(name).match_index
+        return self.peers[name].match_index
 
     def has_committed_own_term(self) -> bool:
         """Leader: whether the entry that began its term is committed, so that its commit index is current."""

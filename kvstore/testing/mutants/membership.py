@@ -38,14 +38,14 @@ def _counts_too(which: str) -> Callable[[], Sequence[Patch]]:
             known = {*getattr(self, "once", ()), *self.progress}
             configure(self, now)
             self.once = known
-            for name, one in self._peers.items():
+            for name, one in self.peers.items():
                 is_learner = name in self.progress and not one.is_voter
                 is_removed = name not in self.progress and name in known
                 if is_learner if which == "learner" else is_removed:
                     one.is_voter = True
 
         def count_commits(self: Any) -> None:
-            matched = [one.match_index for one in self._peers.values() if one.is_voter]
+            matched = [one.match_index for one in self.peers.values() if one.is_voter]
             ends = sorted([*matched, self._journal.durable_index], reverse=True)
             index = min(ends[self.majority() - 1], self._journal.durable_index)
             if index > self.raft_commit and self._journal.term_at(index) == self.raft_term:
@@ -57,12 +57,12 @@ def _counts_too(which: str) -> Callable[[], Sequence[Patch]]:
             due = now >= self.heartbeat_deadline
             if due:
                 self.heartbeat_deadline = now + self._heartbeat
-            for progress in self._peers.values():
+            for progress in self.peers.values():
                 if progress.is_voter or progress.name in self.progress:
                     self._send_entries(progress, force=due)
 
         def replicate(self: Any) -> None:
-            for progress in self._peers.values():
+            for progress in self.peers.values():
                 if progress.is_voter or progress.name in self.progress:
                     self._send_entries(progress, force=False)
 
