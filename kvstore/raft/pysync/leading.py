@@ -2,6 +2,7 @@
 
 from kvstore.raft.pysync import guards
 from kvstore.raft.pysync.commit_notices import CommitNotices
+from kvstore.raft.pysync.library import ENTERED
 from kvstore.raft.pysync.library_state import LEADER
 from kvstore.raft.pysync.messages import AppendEntries, AppendReply
 from kvstore.raft.pysync.progress import Progress
@@ -191,5 +192,6 @@ class Leading(MemberState):
             progress.match_index, progress.next_index = 0, self._journal.last_index + 1
         self.heartbeat_deadline = 0.0
         self._commit_notices = CommitNotices()
+        ENTERED.at = self._clock.monotonic()
         self.become_leader()
         self._counting = counting

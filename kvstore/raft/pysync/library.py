@@ -1,10 +1,13 @@
 """The library as imported: which version it must be, and the stand-ins it is built with.
 
 A SyncObj takes its journal and poller from names in its module. They are replaced while one is built and put back
-afterwards; its clock is set before every entry, because several members may share a process.
+afterwards. Several members may share a process, each on a thread of its own (or all on one, in a simulation): one is
+built at a time, and the time that the library sees is the thread's, told before every entry (`ENTERED.at`).
 """
 
+import functools
 import hashlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,18 @@ from kvstore.raft.journal import Journal
 from kvstore.raft.pysync.imported import Node, Transport, library
 
 LIBRARY_SHA256 = "e8bdf06797085d734df86e24ab4802fe87893dff77268565ec036f7ad4a1cfe4"
+
+
+class _Entered(threading.local):
+    at: float = 0.0
+    """The time of a member's clock when it entered the library on this thread."""
+
+
+ENTERED = _Entered()
+# Without a frame of Python's: it is asked several times a turn.
+library.monotonicTime = functools.partial(getattr, ENTERED, "at")
+
+_building = threading.Lock()
 
 
 class WrongLibrary(RuntimeError):
@@ -101,18 +116,20 @@ class LibraryTransport(Transport):  # type: ignore[misc]
 
 
 class LibraryGlobals:
-    """While a SyncObj is built: our journal, no poller, no pipe, our clock."""
+    """While a SyncObj is built: our journal, no poller, no pipe, our clock. Nobody else builds one meanwhile."""
 
     def __init__(self, journal: LibraryJournal, clock: Clock) -> None:
+        self._clock = clock
         self._replaced: dict[str, Any] = {
             "createJournal": lambda _: journal,
             "createPoller": lambda _: _NoPoller(),
             "PIPE_NOTIFIER_ENABLED": False,
         }
         self._saved: dict[str, Any] = {}
-        library.monotonicTime = clock.monotonic
 
     def __enter__(self) -> None:
+        _building.acquire()
+        ENTERED.at = self._clock.monotonic()
         for name, value in self._replaced.items():
             self._saved[name] = getattr(library, name)
             setattr(library, name, value)
@@ -120,3 +137,4 @@ class LibraryGlobals:
     def __exit__(self, *_: object) -> None:
         for name, value in self._saved.items():
             setattr(library, name, value)
+        _building.release()

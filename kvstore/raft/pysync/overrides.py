@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kvstore.raft.pysync import guards
-from kvstore.raft.pysync.imported import Node, library
+from kvstore.raft.pysync.imported import Node
 from kvstore.raft.pysync.leading import Leading
+from kvstore.raft.pysync.library import ENTERED
 from kvstore.raft.pysync.library_state import CANDIDATE, FOLLOWER, LEADER
 from kvstore.raft.pysync.messages import (
     AppendEntries,
@@ -86,8 +87,7 @@ class GuardedSyncObj(Leading):
         return self.election_deadline
 
     def _onTick(self, timeToWait: float = 0.0) -> None:
-        library.monotonicTime = self._clock.monotonic
-        now = self._clock.monotonic()
+        ENTERED.at = now = self._clock.monotonic()
         if not self.is_leader() and self.election_deadline < now:
             self._hold_campaign(now)
         self._counting = True
@@ -178,7 +178,7 @@ class GuardedSyncObj(Leading):
         self._handlers[type(message)](self.peers[name], message)
 
     def _pass_on(self, progress: Progress, message: dict[str, Any]) -> None:
-        library.monotonicTime = self._clock.monotonic
+        ENTERED.at = self._clock.monotonic()
         self.receive(progress.node, message)
 
     def _follows(self, progress: Progress, term: int) -> bool:
