@@ -100,7 +100,8 @@ def _authorization() -> list[cel.FunctionDecl]:
     types = {authorization.MAP: _MAP, authorization.BOOL: _T.BOOL, authorization.STRING: _T.STRING}
     return [
         _declared(
-            name, (types[gives], [_MAP, *(types[t] for t in takes)], True, authorization.unanswered)
+            name,
+            (types[gives], [_MAP, *(types[t] for t in takes)], True, authorization.call(name)),
         )
         for name, (gives, takes) in authorization.FUNCTIONS.items()
     ]

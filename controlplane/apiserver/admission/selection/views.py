@@ -1,0 +1,131 @@
+"""A request as a rule sees it: under the resource the rule names, its objects in that version.
+
+Several rows of the scheme may be one store: versions of a kind, or two groups that share one. Rules with `matchPolicy:
+Equivalent` are for all of them, and whoever is asked is shown the version he knows.
+
+Source: apiserver/pkg/admission/{conversion.go,plugin/webhook/generic/webhook.go}, runtime's equivalent resource mapper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from controlplane.api import meta
+from controlplane.api.kind import Kind
+from controlplane.api.meta import Obj
+from controlplane.api.resource import Resource
+from controlplane.api.scheme import Scheme, split_api_version
+from controlplane.apiserver.admission.interface import CONNECT, Attributes
+from controlplane.apiserver.admission.selection import rules
+
+# (object, the kind it is of, the kind it shall be of) -> a new object. May ask a conversion webhook.
+Convert = Callable[[Obj, Kind, Kind], Awaitable[Obj]]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupVersionKind:
+    """A type by its names."""
+
+    group: str
+    version: str
+    kind: str
+
+    def to_dict(self) -> dict[str, str]:
+        """As reviews carry it."""
+        return {"group": self.group, "version": self.version, "kind": self.kind}
+
+    def __str__(self) -> str:
+        return f"{self.group}/{self.version}, Kind={self.kind}"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one hook is shown: a resource, and the objects of the request as of `kind`; they are not to be changed."""
+
+    resource: Resource
+    kind: Kind
+    type: GroupVersionKind
+    obj: Obj | None
+    old: Obj | None
+
+
+def type_of(attributes: Attributes) -> GroupVersionKind:
+    """The type of a request's object: of the options for CONNECT, else of the kind."""
+    if attributes.operation == CONNECT and attributes.obj is not None:
+        group, version = split_api_version(str(attributes.obj.get("apiVersion") or "v1"))
+        return GroupVersionKind(group, version, str(attributes.obj.get("kind") or ""))
+    row = attributes.kind.resource
+    return GroupVersionKind(row.group, row.version, row.kind)
+
+
+class Views:
+    """Makes views, by the kinds that are served now."""
+
+    def __init__(self, scheme: Callable[[], Scheme], convert: Convert) -> None:
+        self._scheme = scheme
+        self._convert = convert
+
+    def matching(
+        self, wanted: Iterable[Obj], attributes: Attributes, *, is_exact: bool
+    ) -> Resource | None:
+        """The resource by which the first fitting rule knows the request; None when no rule is for it."""
+        wanted = list(wanted)
+        if any(rules.matches(rule, attributes.resource, attributes) for rule in wanted):
+            return attributes.resource
+        if is_exact:
+            return None
+        others = self._equivalents(attributes.resource)
+        for rule in wanted:
+            for other in others:
+                if rules.matches(rule, other, attributes):
+                    return other
+        return None
+
+    def _equivalents(self, resource: Resource) -> list[Resource]:
+        scheme = self._scheme()
+        if scheme.by_plural(resource.group, resource.version, resource.plural) is None:
+            return []
+        stored = scheme.storage_row(resource).key_prefix
+        return [
+            row
+            for row in scheme
+            if row.storage and row != resource and scheme.storage_row(row).key_prefix == stored
+        ]
+
+    async def of(self, attributes: Attributes, resource: Resource) -> View:
+        """The request as one for `resource`. APIError when an object cannot be converted."""
+        own = attributes.kind
+        kind = self.kind(attributes, resource)
+        obj, old = attributes.obj, attributes.old
+        if kind is own:
+            return View(resource, own, type_of(attributes), obj, old)
+        row = kind.resource
+        return View(
+            resource,
+            kind,
+            GroupVersionKind(row.group, row.version, row.kind),
+            None if obj is None else await self._convert(obj, own, kind),
+            None if old is None else await self._convert(old, own, kind),
+        )
+
+    def kind(self, attributes: Attributes, resource: Resource) -> Kind:
+        """Of which kind the objects of the request are under `resource`."""
+        is_own_body = attributes.kind.resource.kind != attributes.resource.kind
+        if resource == attributes.resource or is_own_body:
+            return attributes.kind
+        return self._scheme().kind_of(resource)
+
+    async def back(self, obj: Obj, kind: Kind, attributes: Attributes) -> Obj:
+        """An object of a view's kind as the request has it."""
+        return obj if kind is attributes.kind else await self._convert(obj, kind, attributes.kind)
+
+
+async def converted(obj: Obj, source: Kind, target: Kind) -> Obj:
+    """`obj` of one version in another, by way of the stored one."""
+    made = meta.copy_of(obj)
+    if source.conversion is not None:
+        made = source.conversion.to_stored(made)
+    if target.conversion is not None:
+        made = target.conversion.from_stored(made)
+    return {**made, "apiVersion": target.resource.group_version, "kind": target.resource.kind}
