@@ -11,10 +11,13 @@ from controlplane.apiserver.admission.escalation import EscalationCheck
 from controlplane.apiserver.admission.interface import Plugin
 from controlplane.apiserver.admission.registry import Surroundings, chosen
 from controlplane.apiserver.admission.requester import Requester
+from controlplane.apiserver.admission.selection.views import Views, converted
 from controlplane.apiserver.authn import build as authn
 from controlplane.apiserver.authz.chain import build_authorizer
 from controlplane.apiserver.authz.rbac.grants import GrantIndex
 from controlplane.apiserver.bootstrap import loop as bootstrap
+from controlplane.apiserver.callouts.client import WebhookClient
+from controlplane.apiserver.callouts.reach import Reach
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.crd.serving import CustomResources
 from controlplane.apiserver.filters.chain import Chain, default_filters
@@ -52,13 +55,27 @@ def build_server(
     authentication = authn.build(config, lookup, clock, rng)
     grants = GrantIndex(caches)
     authorizer = build_authorizer(config.authorization_modes, grants, caches)
+    kubelet = KubeletClient(
+        config.kubelet_client_cert_file, config.kubelet_client_key_file, config.kubelet_ca_file
+    )
+    metrics = Metrics()
+    webhooks = WebhookClient(Reach(kubelet, lookup), lookup, rng)
     admission = AdmissionChain(
         [
             # The first and the last are no plugins: nothing switches them off.
             Requester(),
             *chosen(
                 Surroundings(
-                    config, lookup, clock, rng, authorizer, authentication.issuer is not None
+                    config,
+                    lookup,
+                    clock,
+                    rng,
+                    authorizer,
+                    has_tokens=authentication.issuer is not None,
+                    caches=caches,
+                    views=Views(lambda: server.scheme, converted),
+                    webhooks=webhooks,
+                    metrics=metrics.admission,
                 )
             ),
             *more_plugins,
@@ -74,15 +91,13 @@ def build_server(
         allocator = allocators.get(kind.resource, nothing)
         return Registry(kind, row, storage, allocator, admission, clock, rng, caches.peek)
 
-    kubelet = KubeletClient(
-        config.kubelet_client_cert_file, config.kubelet_client_key_file, config.kubelet_ca_file
-    )
     server = Server(
         config=config,
         storage=storage,
         caches=caches,
         kubelet=kubelet,
-        metrics=Metrics(),
+        webhooks=webhooks,
+        metrics=metrics,
         clock=clock,
         rng=rng,
         authenticator=authentication.chain,
@@ -174,5 +189,6 @@ class ApiServer:
         await self.server.caches.stop()
         await self._supervisor.stop(1.0)
         await self._http.stop()
+        await self.server.webhooks.close()
         await self.server.kubelet.close()
         await self.server.storage.close()

@@ -36,6 +36,69 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.admission = AdmissionMetrics(self.registry)
+
     def text(self) -> bytes:
         """The exposition format."""
         return generate_latest(self.registry)
+
+
+_CALL_SECONDS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 10, 25)
+
+
+class AdmissionMetrics:
+    """Calls of webhooks, and what match conditions keep from them (apiserver/pkg/admission/metrics)."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        prefix = "apiserver_admission_"
+        self._seconds = Histogram(
+            f"{prefix}webhook_admission_duration_seconds",
+            "Time of calls of webhooks.",
+            ("name", "type", "operation", "rejected"),
+            buckets=_CALL_SECONDS,
+            registry=registry,
+        )
+        self._requests = Counter(
+            f"{prefix}webhook_request",
+            "Calls of webhooks by HTTP code.",
+            ("name", "type", "operation", "code", "rejected"),
+            registry=registry,
+        )
+        self._rejections = Gauge(
+            f"{prefix}webhook_rejection_count",
+            "Requests that webhooks have refused, or that failed with them.",
+            ("name", "type", "operation", "error_type", "rejection_code"),
+            registry=registry,
+        )
+        self._failed_open = Gauge(
+            f"{prefix}webhook_fail_open_count",
+            "Calls that failed and were overlooked.",
+            ("name", "type"),
+            registry=registry,
+        )
+        self._excluded = Counter(
+            f"{prefix}match_condition_exclusions",
+            "Requests that match conditions have kept from a webhook or a policy.",
+            ("name", "kind", "type", "operation"),
+            registry=registry,
+        )
+
+    def called(
+        self, name: str, sort: str, operation: str, error: str, code: int, seconds: float
+    ) -> None:
+        """A call ended; `error` is the type of what refused the request, empty when nothing did."""
+        rejected = "true" if error else "false"
+        self._seconds.labels(name, sort, operation, rejected).observe(seconds)
+        self._requests.labels(name, sort, operation, str(code), rejected).inc()
+        if error:
+            # Compat: upstream counts up to 600 only.
+            shown = str(min(code, 600))
+            self._rejections.labels(name, sort, operation, error, shown).inc()
+
+    def failed_open(self, name: str, sort: str) -> None:
+        """A failed call was overlooked."""
+        self._failed_open.labels(name, sort).inc()
+
+    def excluded(self, name: str, kind: str, sort: str, operation: str) -> None:
+        """A match condition was false; `kind` is `webhook` or the kind of policy."""
+        self._excluded.labels(name, kind, sort, operation).inc()

@@ -15,6 +15,7 @@ from controlplane.apiserver.authn.tokens.issuer import TokenIssuer
 from controlplane.apiserver.authn.tokens.keys import KeyRing
 from controlplane.apiserver.authz.interface import Authorizer
 from controlplane.apiserver.authz.rbac.grants import GrantIndex
+from controlplane.apiserver.callouts.client import WebhookClient
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.lookup import Lookup
 from controlplane.apiserver.metrics import Metrics
@@ -42,6 +43,7 @@ class Server:
     storage: Storage
     caches: WatchCache
     kubelet: KubeletClient
+    webhooks: WebhookClient
     metrics: Metrics
     clock: Clock
     rng: random.Random

@@ -11,12 +11,55 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from controlplane.api import meta
 from controlplane.api.kind import Kind
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.apiserver.http.messages import User
 
 CREATE, UPDATE, DELETE, CONNECT = "CREATE", "UPDATE", "DELETE", "CONNECT"
+
+
+class Reinvocation:
+    """Which mutating plugins must see an object again: those that were asked before somebody changed it.
+
+    There are at most two rounds. A plugin that wants a second one keeps account under its name: what it asked
+    (`invoked`), and that something changed the object (`changed`). What other plugins change in between counts, too.
+
+    Source: apiserver/pkg/admission/{reinvocation.go,attributes.go}, plugin/webhook/mutating/reinvocationcontext.go.
+    """
+
+    def __init__(self) -> None:
+        self.is_second = False
+        self.is_wanted = False
+        self._asked: dict[str, set[str]] = {}
+        self._due: dict[str, set[str]] = {}
+        self._outputs: dict[str, Obj | None] = {}
+
+    def begin(self, plugin: str, obj: Obj | None) -> None:
+        """The plugin's turn comes."""
+        if self.is_second and self._outputs.get(plugin) != obj:
+            self._require(plugin)
+
+    def end(self, plugin: str, obj: Obj | None) -> None:
+        """The plugin's turn is over."""
+        self._outputs[plugin] = None if obj is None else meta.copy_of(obj)
+
+    def invoked(self, plugin: str, key: str) -> None:
+        """One of the plugin's programs was asked, and may be asked again."""
+        self._asked.setdefault(plugin, set()).add(key)
+
+    def changed(self, plugin: str) -> None:
+        """One of the plugin's programs has changed the object."""
+        self._require(plugin)
+        self.is_wanted = True
+
+    def is_due(self, plugin: str, key: str) -> bool:
+        """Whether the program must be asked in the second round."""
+        return key in self._due.get(plugin, ())
+
+    def _require(self, plugin: str) -> None:
+        self._due.setdefault(plugin, set()).update(self._asked.pop(plugin, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +86,7 @@ class Attributes:
     is_dry_run: bool = False
     warnings: list[str] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
+    reinvocation: Reinvocation = field(default_factory=Reinvocation)
 
     def require_object(self) -> Obj:
         """`obj` where the operation has one; a programming error where it has none."""
@@ -89,11 +133,14 @@ class Admission(Protocol):
 
 
 async def mutate(admission: Admission, attributes: Attributes) -> None:
-    """Ask all mutating plugins."""
-    for plugin in admission.mutators(
-        attributes.operation, attributes.resource, attributes.subresource
-    ):
+    """Ask all mutating plugins; twice, when one of them wants that."""
+    plugins = admission.mutators(attributes.operation, attributes.resource, attributes.subresource)
+    for plugin in plugins:
         await plugin.admit(attributes)
+    if attributes.reinvocation.is_wanted:
+        attributes.reinvocation.is_second = True
+        for plugin in plugins:
+            await plugin.admit(attributes)
 
 
 async def validate(admission: Admission, attributes: Attributes) -> None:

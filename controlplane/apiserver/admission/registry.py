@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from controlplane.api.resource import Resource
 from controlplane.apiserver.admission.interface import Plugin
 from controlplane.apiserver.admission.plugins.always_pull_images import AlwaysPullImages
 from controlplane.apiserver.admission.plugins.certificate_approval import CertificateApproval
@@ -40,9 +41,24 @@ from controlplane.apiserver.admission.plugins.priority import Priority
 from controlplane.apiserver.admission.plugins.runtime_class import RuntimeClass
 from controlplane.apiserver.admission.plugins.service_account import ServiceAccount
 from controlplane.apiserver.admission.plugins.storage_object_in_use import StorageObjectInUse
+from controlplane.apiserver.admission.selection.views import Views
+from controlplane.apiserver.admission.webhooks.call import Caller
+from controlplane.apiserver.admission.webhooks.hooks import Hooks
+from controlplane.apiserver.admission.webhooks.mutating import MutatingWebhooks
+from controlplane.apiserver.admission.webhooks.validating import ValidatingWebhooks
 from controlplane.apiserver.authz.interface import Authorizer
+from controlplane.apiserver.callouts.client import WebhookClient
 from controlplane.apiserver.config import ApiServerConfig
+from controlplane.apiserver.followed import Followed
 from controlplane.apiserver.lookup import Lookup
+from controlplane.apiserver.metrics import AdmissionMetrics
+from controlplane.kinds.admissionregistration.mutating_webhook_configuration import (
+    MUTATING_WEBHOOK_CONFIGURATIONS,
+)
+from controlplane.kinds.admissionregistration.validating_webhook_configuration import (
+    VALIDATING_WEBHOOK_CONFIGURATIONS,
+)
+from controlplane.storage.watch_cache import WatchCache
 from kvstore.base.clock import Clock
 
 
@@ -57,6 +73,27 @@ class Surroundings:
     authorizer: Authorizer
     # Whether the server can issue tokens.
     has_tokens: bool
+    caches: WatchCache
+    views: Views
+    webhooks: WebhookClient
+    metrics: AdmissionMetrics
+
+    def hooks(self, configurations: Resource) -> Hooks:
+        """The webhooks of configurations of one kind."""
+        return Hooks(Followed(configurations, self.caches))
+
+    @property
+    def caller(self) -> Caller:
+        """What calls webhooks."""
+        return Caller(
+            self.webhooks,
+            self.views,
+            self.lookup,
+            self.authorizer,
+            self.clock,
+            self.rng,
+            self.metrics,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +137,14 @@ PLUGINS = (
     Entry("CertificateSubjectRestriction", lambda at: CertificateSubjectRestriction()),
     Entry("DefaultIngressClass", lambda at: DefaultIngressClass(at.lookup)),
     Entry("DenyServiceExternalIPs", lambda at: DenyServiceExternalIPs(), is_default=False),
+    Entry(
+        "MutatingAdmissionWebhook",
+        lambda at: MutatingWebhooks(at.hooks(MUTATING_WEBHOOK_CONFIGURATIONS), at.caller),
+    ),
+    Entry(
+        "ValidatingAdmissionWebhook",
+        lambda at: ValidatingWebhooks(at.hooks(VALIDATING_WEBHOOK_CONFIGURATIONS), at.caller),
+    ),
 )
 NAMES = tuple(entry.name for entry in PLUGINS)
 

@@ -186,7 +186,9 @@ def refusal(code: int, body: bytes) -> str:
     if code in _MESSAGES:
         return _MESSAGES[code]
     if code >= 500:
-        return f"an error on the server ({json.dumps(text)}) has prevented the request from succeeding"
+        return (
+            f"an error on the server ({json.dumps(text)}) has prevented the request from succeeding"
+        )
     return f"the server responded with the status code {code} but did not return more information"
 
 

@@ -1,5 +1,6 @@
 """What all writing requests have in common: dry run, field manager, delete options."""
 
+import dataclasses
 import json
 
 from controlplane.api import errors
@@ -125,6 +126,27 @@ def delete_options(request: Request) -> DeleteOptions:
     elif request.query:
         options = _from_query(request)
     return options_from(options, request)
+
+
+def delete_context(request: Request, resource: Resource, options: DeleteOptions) -> WriteContext:
+    """The circumstances of a deletion, whose options may have come in the body."""
+    shown = _options(request)
+    for name, value in (
+        ("gracePeriodSeconds", options.grace_seconds),
+        ("propagationPolicy", options.propagation or None),
+        ("dryRun", ["All"] if options.is_dry_run else None),
+    ):
+        if value is not None:
+            shown[name] = value
+    preconditions = {
+        name: value
+        for name, value in (("uid", options.uid), ("resourceVersion", options.resource_version))
+        if value is not None
+    }
+    if preconditions:
+        shown["preconditions"] = preconditions
+    context = context_of(request, resource)
+    return dataclasses.replace(context, options=shown, is_dry_run=options.is_dry_run)
 
 
 def _typed(value: Obj) -> Obj:

@@ -14,7 +14,7 @@ async def handle(server: Server, request: Request, resource: Resource) -> Respon
     options = writes.delete_options(request)
     info = request.info
     registry = server.registries[resource]
-    context = writes.context_of(request, resource)
+    context = writes.delete_context(request, resource, options)
     obj, is_gone = await registry.delete(info.namespace, info.name, options, context)
     if not is_gone or registry.strategy.returns_deleted:
         return render.one(request, registry.kind, obj, server.clock)
@@ -28,7 +28,7 @@ async def handle_collection(server: Server, request: Request, resource: Resource
     """Delete all that the selectors take; the list of what was deleted."""
     options = writes.delete_options(request)
     registry = server.registries[resource]
-    context = writes.context_of(request, resource)
+    context = writes.delete_context(request, resource, options)
     chosen = selection.parse(request, registry.kind, registry.row)
     with translating(resource):
         page = await server.storage.list(chosen.prefix)

@@ -235,6 +235,6 @@ class Evaluator:
 
 
 def _account(text: str) -> User:
-    namespace, _, name = text.partition(":")
+    namespace = text.partition(":")[0]
     groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}")
     return User(f"system:serviceaccount:{text}", (*groups, "system:authenticated"))
