@@ -17,7 +17,7 @@ from controlplane.apiserver.filters.failures import failures
 from controlplane.apiserver.filters.flow_control import FlowControl
 from controlplane.apiserver.filters.interface import Filter, Next
 from controlplane.apiserver.filters.request_id import RequestId
-from controlplane.apiserver.filters.warnings import warnings
+from controlplane.apiserver.filters.warnings import bounded, warnings
 from controlplane.apiserver.http import info
 from controlplane.apiserver.http.messages import (
     ANONYMOUS,
@@ -67,6 +67,23 @@ async def test_the_clients_request_id_is_kept() -> None:
     other = request()
     answer = await RequestId(random.Random(1))(other, ok)
     assert len(answer.headers["Audit-Id"]) == 36
+
+
+@pytest.mark.parametrize(
+    ("texts", "kept"),
+    [
+        pytest.param(["a", "", "a", "b\n", "é"], ["a", "é"], id="what a header can carry, once"),
+        pytest.param(["x" * 4096], ["x" * 4096], id="as much as fits"),
+        pytest.param(["x" * 4000, "y" * 100], ["x" * 256, "y" * 100], id="cut"),
+        pytest.param(
+            [f"{n:03}" + "x" * 300 for n in range(20)],
+            [f"{n:03}" + "x" * 253 for n in range(16)],
+            id="left out",
+        ),
+    ],
+)
+def test_warnings_are_bounded(texts: list[str], kept: list[str]) -> None:
+    assert bounded(texts) == kept
 
 
 async def test_warnings_are_said_once_and_with_refusals_too() -> None:
