@@ -58,6 +58,8 @@ class APIError(Exception):
     # Compat: refusals by route alone have details, though there are none.
     has_empty_details: bool = False
     outcome_known: ClassVar[bool] = True
+    # A Status that somebody else has made, told as it is.
+    foreign: Obj | None = None
 
     def __init__(
         self,
@@ -98,6 +100,8 @@ class APIError(Exception):
 
     def status(self) -> Obj:
         """The error as a metav1.Status object."""
+        if self.foreign is not None:
+            return self.foreign
         status: Obj = {
             "kind": "Status",
             "apiVersion": "v1",

@@ -140,26 +140,7 @@ def _check_patch(patch: bytes, patch_type: Any, *, mutates: bool) -> None:
         raise BadReviewError('webhook returned invalid response.patchType of ""')
 
 
-class Refused(APIError):
-    """A webhook's own refusal: the Status is the webhook's."""
-
-    def __init__(self, status: Obj) -> None:
-        code = int(status["code"])
-        super().__init__(str(status["message"]), code=code)
-        self._status = status
-
-    def status(self) -> Obj:
-        """See `APIError.status`."""
-        kept = ("status", "message", "reason", "details", "code")
-        return {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            **{key: self._status[key] for key in kept if self._status.get(key)},
-        }
-
-
-def refusal(name: str, status: Obj) -> Refused:
+def refusal(name: str, status: Obj) -> APIError:
     """The refusal by the webhook `name`: never a success, whatever its Status says."""
     made = dict(status)
     code = made.get("code")
@@ -169,4 +150,12 @@ def refusal(name: str, status: Obj) -> Refused:
     why = made.get("message") or made.get("reason")
     denied = f"admission webhook {json.dumps(name)} denied the request"
     made["message"] = f"{denied}: {why}" if why else f"{denied} without explanation"
-    return Refused(made)
+    error = APIError(made["message"], code=made["code"])
+    kept = ("status", "message", "reason", "details", "code")
+    error.foreign = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        **{key: made[key] for key in kept if made.get(key)},
+    }
+    return error
