@@ -19,6 +19,7 @@ ALL_VERBS = (
     "watch",
 )
 READ_WRITE = ("get", "patch", "update")
+PROXIED = ("create", "delete", "get", "patch", "update")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ V4 = "v4.channel.k8s.io"
 V4_BASE64 = "v4.base64.channel.k8s.io"
 V1 = "channel.k8s.io"
 V1_BASE64 = "base64.channel.k8s.io"
+TUNNEL_PROTOCOL = "tcp"
+"""What a kubelet's connection to a port of a pod is upgraded to: the bytes as they are."""
 # What remote commands are spoken in, the best first; no name at all means version 1.
 REMOTE_COMMAND_PROTOCOLS = (V5, V4, V4_BASE64, V1, V1_BASE64, "")
 

@@ -51,7 +51,7 @@ async def route(server: Server, request: Request) -> Answer:
         resource = server.scheme.by_plural(info.group, info.version, info.resource)
     if resource is None:
         raise errors.NotFound.path()
-    if request.method == "HEAD":
+    if request.method == "HEAD" and info.subresource != "proxy":
         # Compat: the original has no such routes, though it takes the verb for a get.
         raise errors.MethodNotAllowed()
     _check_place(request, resource)

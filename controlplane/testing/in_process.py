@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 import msgspec
 
@@ -36,6 +36,7 @@ from controlplane.apiserver.http.messages import (
     Answer,
     Certificate,
     StreamResponse,
+    Takeover,
     Upgrade,
     User,
 )
@@ -75,6 +76,8 @@ class InProcessRequest:
         self.method = method
         self.path = unquote(path)
         self.query: Mapping[str, list[str]] = query or {}
+        self.raw_query = urlencode(self.query, doseq=True)
+        self.peer = "127.0.0.1"
         self.headers: Mapping[str, str] = headers or {}
         # Headers that come more than once are given here; `headers` has one of each.
         self.all_headers: Sequence[tuple[str, str]] = list(self.headers.items())
@@ -106,6 +109,11 @@ class InProcessRequest:
     async def body(self) -> bytes:
         """See `Incoming.body`."""
         return self._body
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """See `Incoming.chunks`."""
+        if self._body:
+            yield self._body
 
 
 class InProcessServer:
@@ -272,7 +280,7 @@ class InProcessTransport:
                 answer = await self._answer(request)
                 if isinstance(answer, ServerResponse):
                     return Response(answer.status, answer.body, dict(answer.headers))
-                if isinstance(answer, Upgrade):
+                if isinstance(answer, Upgrade | Takeover):
                     raise TransportError("upgraded, not answered", outcome_known=True)
                 body = b"".join([chunk async for chunk in answer.chunks])
                 return Response(answer.status, body, dict(answer.headers))
@@ -284,7 +292,7 @@ class InProcessTransport:
         """See `Transport.stream`."""
         self._check(request, "WATCH")
         answer = await self._answer(request)
-        if isinstance(answer, Upgrade):
+        if isinstance(answer, Upgrade | Takeover):
             raise TransportError("upgraded, not answered", outcome_known=True)
         stream = _Stream(answer)
         self._server._streams.add(stream)

@@ -117,11 +117,16 @@ async def test_files_are_copied(cluster: Any, tmp_path: Path) -> None:
 
 async def test_ports_are_forwarded(cluster: Any) -> None:
     port = free_port()
+    # Ports are forwarded to the pod's localhost, requests are passed on to its address.
     server = (
-        "import http.server as h, os\n"
-        f"h.ThreadingHTTPServer(('127.0.0.1', {port}), h.SimpleHTTPRequestHandler).serve_forever()\n"
+        "import http.server as h, os, threading as t\n"
+        "for ip in ('127.0.0.1', os.environ['IP']):\n"
+        f"    made = h.ThreadingHTTPServer((ip, {port}), h.SimpleHTTPRequestHandler)\n"
+        "    t.Thread(target=made.serve_forever).start()\n"
     )
-    await running(cluster, "a", image="python", command=["python3", "-c", server])
+    source = {"fieldRef": {"fieldPath": "status.podIP"}}
+    env = [{"name": "IP", "valueFrom": source}]
+    await running(cluster, "a", image="python", command=["python3", "-c", server], env=env)
     own = free_port()
     process = await asyncio.create_subprocess_exec(
         "kubectl", "--kubeconfig", str(cluster.config("admin")), "port-forward", "pod/a",
@@ -145,6 +150,11 @@ async def test_ports_are_forwarded(cluster: Any) -> None:
             assert text.startswith(b"HTTP/1.0 200 OK")
             every = await asyncio.gather(*(answers() for _ in range(20)))
             assert {part[:15] for part in every} == {b"HTTP/1.0 200 OK"}
+        path = f"/api/v1/namespaces/default/pods/a:{port}/proxy"
+        code, out, err = await kubectl(cluster, "get", "--raw", f"{path}/")
+        assert (code, b"Directory listing for /" in out) == (0, True), err
+        code, _, err = await kubectl(cluster, "get", "--raw", f"{path}/none")
+        assert (code, b"File not found" in err or b"NotFound" in err) == (1, True), err
     finally:
         process.kill()
         await process.wait()

@@ -46,9 +46,8 @@ def parse(method: str, path: str, *, is_watch: bool = False) -> RequestInfo:
         group, version, parts = parts[1], parts[2], parts[3:]
     else:
         return plain
-    verb = _VERBS.get(method)
-    if verb is None:
-        return plain
+    # Methods without a verb reach proxies alone.
+    verb = _VERBS.get(method, "")
     if parts[0] == "watch" and len(parts) > 1:
         is_watch, parts = True, parts[1:]
     namespace = ""
@@ -58,7 +57,8 @@ def parse(method: str, path: str, *, is_watch: bool = False) -> RequestInfo:
         else:
             namespace = parts[1]
     resource, name = parts[0], parts[1] if len(parts) > 1 else ""
-    if verb == "get" and is_watch:
+    is_passed_on = parts[2:3] == ["proxy"]
+    if verb == "get" and is_watch and not is_passed_on:
         verb = "watch"
     elif not name and verb in ("get", "delete"):
         verb = {"get": "list", "delete": "deletecollection"}[verb]

@@ -1,8 +1,8 @@
 """What passes between the HTTP edge and everything behind it: requests, answers, the caller's identity.
 
 Filters and handlers see only these, so tests drive them without sockets, and only `http` knows the HTTP library. An
-answer is one of three: a whole `Response`, a `StreamResponse` that goes on, or an `Upgrade`, after which both sides
-send messages as they like.
+answer is one of four: a whole `Response`, a `StreamResponse` that goes on, an `Upgrade`, after which both sides send
+messages as they like, or a `Takeover`, after which the connection carries bytes that no HTTP is.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -57,6 +57,10 @@ class Incoming(Protocol):
     path: str
     headers: Mapping[str, str]
     query: Mapping[str, list[str]]
+    # The query as it was sent, without the question mark.
+    raw_query: str
+    # Where the client's connection comes from, as an address; empty when not known.
+    peer: str
     certificate: Certificate | None
 
     @property
@@ -66,6 +70,10 @@ class Incoming(Protocol):
 
     async def body(self) -> bytes:
         """The whole body; RequestEntityTooLarge above the server's limit."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body in pieces as they come, of any size; in place of `body`."""
         ...
 
 
@@ -112,12 +120,17 @@ class Response:
 
 @dataclass(slots=True)
 class StreamResponse:
-    """An answer that goes on: each chunk is flushed when it comes."""
+    """An answer that goes on: each chunk is flushed when it comes.
+
+    `passed_on` are the headers of the server behind this one, where it is that one's answer: sent beside `headers`, in
+    order, also those that come more than once.
+    """
 
     chunks: AsyncIterator[bytes]
     content_type: str = "application/json"
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    passed_on: Sequence[tuple[str, str]] = ()
 
 
 class Socket(Protocol):
@@ -154,7 +167,29 @@ class Upgrade:
         return next((one for one in self.protocols if one and one in offered), None)
 
 
-Answer = Response | StreamResponse | Upgrade
+class Pipe(Protocol):
+    """A connection as bytes both ways."""
+
+    async def read(self) -> bytes:
+        """What came next; empty at the end."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send; waits while the client does not read. ConnectionError when it is gone."""
+        ...
+
+
+@dataclass(slots=True)
+class Takeover:
+    """An answer after whose head the connection is a `Pipe` for `handler`, which owns it until it returns."""
+
+    handler: Callable[[Pipe], Awaitable[None]]
+    status: int = 101
+    headers: dict[str, str] = field(default_factory=dict)
+    passed_on: Sequence[tuple[str, str]] = ()
+
+
+Answer = Response | StreamResponse | Upgrade | Takeover
 
 
 def json_response(status: int, content: object) -> Response:

@@ -7,7 +7,7 @@ flushed when it comes. A client that goes away cancels what is done for it.
 import hashlib
 import ssl
 import weakref
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -22,8 +22,10 @@ from controlplane.apiserver.http.messages import (
     Incoming,
     Response,
     StreamResponse,
+    Takeover,
     Upgrade,
 )
+from controlplane.program.takeover import take_over
 from kvstore.base.log import get_logger
 
 log = get_logger(__name__)
@@ -45,6 +47,8 @@ class HttpRequest:
             name.lower(): value for name, value in request.headers.items()
         }
         self.certificate = certificate
+        self.raw_query = request.url.raw_query_string
+        self.peer = request.remote or ""
         query: dict[str, list[str]] = {}
         for name, value in parse_qsl(request.url.raw_query_string, keep_blank_values=True):
             query.setdefault(name, []).append(value)
@@ -67,6 +71,10 @@ class HttpRequest:
                 raise errors.RequestEntityTooLarge(f"limit is {self._limit}")
             chunks.append(chunk)
         return b"".join(chunks)
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """See `Incoming.chunks`."""
+        return self._request.content.iter_any()
 
 
 def certificate_of(parsed: dict[str, Any] | None, der: bytes | None = None) -> Certificate | None:
@@ -137,8 +145,11 @@ class HttpServer:
             )
         if isinstance(answer, Upgrade):
             return await websocket.serve(request, answer)
+        if isinstance(answer, Takeover):
+            return await _hand_over(request, answer)
         response = web.StreamResponse(status=answer.status, headers=_headers(answer))
-        response.enable_chunked_encoding()
+        if response.content_length is None:
+            response.enable_chunked_encoding()
         await response.prepare(request)
         try:
             async for chunk in answer.chunks:
@@ -146,8 +157,11 @@ class HttpServer:
                     await response.write(chunk)
             await response.write_eof()
         except (ConnectionError, OSError):
-            # The reader is gone: nobody is left to be told.
-            log.debug("stream cut by the client", path=request.path)
+            # The reader is gone and nobody is left to be told, or what was passed on broke off, which is told by
+            # hanging up: an answer that only ended early would pass for a whole one.
+            log.debug("stream cut", path=request.path)
+            if request.transport is not None:
+                request.transport.close()
         finally:
             aclose = getattr(answer.chunks, "aclose", None)
             if aclose is not None:
@@ -155,9 +169,19 @@ class HttpServer:
         return response
 
 
-def _headers(answer: Response | StreamResponse) -> CIMultiDict[str]:
+async def _hand_over(request: web.BaseRequest, answer: Takeover) -> web.StreamResponse:
+    try:
+        return await take_over(request, answer.status, _headers(answer), answer.handler)
+    except (ConnectionError, OSError):
+        log.debug("connection cut by the client", path=request.path)
+        raise
+
+
+def _headers(answer: Response | StreamResponse | Takeover) -> CIMultiDict[str]:
     headers = CIMultiDict(answer.headers)
-    if answer.content_type:
+    if not isinstance(answer, Response):
+        headers.extend(answer.passed_on)
+    if not isinstance(answer, Takeover) and answer.content_type:
         headers["Content-Type"] = answer.content_type
     warnings = headers.pop("Warning", "")
     # Each warning has a line of its own: not all clients know how to part them.

@@ -1,6 +1,7 @@
 """Requests to the kubelets: logs and upgraded connections, by HTTPS with the server's own client certificate."""
 
 import asyncio
+import functools
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from urllib.parse import quote, urlencode
@@ -10,10 +11,20 @@ import aiohttp
 from controlplane.api import errors, meta
 from controlplane.api.errors import Cause
 from controlplane.api.meta import Obj
+from controlplane.api.streams import TUNNEL_PROTOCOL
 from controlplane.apiserver.http.messages import Socket
 
 _CONNECT_SECONDS = 5.0
 _PING_SECONDS = 30.0
+# The kubelet connects to the pod in this time, too.
+_TUNNEL_SECONDS = 30.0
+# Enough for the head of an answer of a pod, since the same reader reads it.
+_TUNNEL_LIMIT = 256 * 1024
+_LONGEST_REFUSAL = 4096
+
+
+class UnreachableError(Exception):
+    """No connection came about; the message says why."""
 
 
 class KubeletClient:
@@ -23,18 +34,23 @@ class KubeletClient:
         self._files = (cert_file, key_file, ca_file)
         self._session: aiohttp.ClientSession | None = None
 
+    @functools.cached_property
+    def tls(self) -> ssl.SSLContext:
+        """How TLS is spoken with kubelets: with the server's own certificate."""
+        cert_file, key_file, ca_file = self._files
+        context = ssl.create_default_context(cafile=ca_file or None)
+        if not ca_file:
+            # Compat: kube-apiserver does not verify agents either when it is given no CA for them.
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if cert_file:
+            context.load_cert_chain(cert_file, key_file or None)
+        return context
+
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            cert_file, key_file, ca_file = self._files
-            context = ssl.create_default_context(cafile=ca_file or None)
-            if not ca_file:
-                # Compat: kube-apiserver does not verify agents either when it is given no CA for them.
-                context.check_hostname = False
-                context.verify_mode = ssl.CERT_NONE
-            if cert_file:
-                context.load_cert_chain(cert_file, key_file or None)
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=context, limit=0),
+                connector=aiohttp.TCPConnector(ssl=self.tls, limit=0),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
                 auto_decompress=False,
             )
@@ -94,6 +110,47 @@ class KubeletClient:
                     task.cancel()
                 await asyncio.wait((outward, inward))
 
+    async def open_pod_port(
+        self, node: Obj, pod: Obj, port: int
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to a port of a pod, through its node's kubelet. Raises UnreachableError."""
+        host, kubelet_port = node_address(node)
+        words = (meta.namespace(pod), meta.name(pod), meta.uid(pod), str(port))
+        path = "/podPort/" + "/".join(quote(word, safe="") for word in words)
+        head = (
+            f"GET {path} HTTP/1.1\r\nHost: {host}:{kubelet_port}\r\n"
+            f"Connection: Upgrade\r\nUpgrade: {TUNNEL_PROTOCOL}\r\n\r\n"
+        )
+        writer = None
+        try:
+            async with asyncio.timeout(_TUNNEL_SECONDS):
+                reader, writer = await asyncio.open_connection(
+                    host, kubelet_port, ssl=self.tls, limit=_TUNNEL_LIMIT
+                )
+                writer.write(head.encode())
+                answer = await reader.readuntil(b"\r\n\r\n")
+                status = int(answer.split(b" ", 2)[1])
+                text = b"" if status == 101 else await reader.read(_LONGEST_REFUSAL)
+        except TimeoutError:
+            _hang_up(writer)
+            raise UnreachableError(f"dial tcp {host}:{kubelet_port}: i/o timeout") from None
+        except (OSError, EOFError, asyncio.LimitOverrunError, ValueError, IndexError) as error:
+            _hang_up(writer)
+            raise UnreachableError(f"error dialing backend: {error}") from error
+        except asyncio.CancelledError:
+            _hang_up(writer)
+            raise
+        if status != 101:
+            writer.close()
+            why = text.decode(errors="replace").strip()
+            raise UnreachableError(why or f"the node answered {status}")
+        return reader, writer
+
+
+def _hang_up(writer: asyncio.StreamWriter | None) -> None:
+    if writer is not None:
+        writer.close()
+
 
 async def _to_kubelet(client: Socket, socket: aiohttp.ClientWebSocketResponse) -> None:
     while (message := await client.receive()) is not None:
@@ -126,8 +183,8 @@ def _refusal(code: int, text: str) -> errors.APIError:
     return errors.Internal(f"the node answered {code}: {text}")
 
 
-def node_url(node: Obj) -> str:
-    """Where the node's agent listens: its internal address and the port it has reported."""
+def node_address(node: Obj) -> tuple[str, int]:
+    """Where the node's agent listens: its internal address and the port it has reported. Raises APIError."""
     status = meta.status(node)
     addresses = {one.get("type"): one.get("address") for one in status.get("addresses") or ()}
     host = addresses.get("InternalIP") or addresses.get("Hostname") or ""
@@ -138,4 +195,10 @@ def node_url(node: Obj) -> str:
             f"no preferred addresses found; known addresses: {list(addresses.values())}",
             causes=[cause],
         )
+    return str(host), int(port)
+
+
+def node_url(node: Obj) -> str:
+    """The address of the node's agent as a URL. Raises APIError."""
+    host, port = node_address(node)
     return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"

@@ -46,6 +46,17 @@ def context_of(request: Request, resource: Resource, *, subresource: str = "") -
     )
 
 
+def connection_of(request: Request, resource: Resource) -> WriteContext:
+    """The circumstances of a connection: it writes nothing and has no options of a write."""
+    return WriteContext(
+        api_version=resource.group_version,
+        user=request.user,
+        subresource=request.info.subresource,
+        warnings=request.warnings,
+        annotations=request.annotations,
+    )
+
+
 def _options(request: Request) -> Obj:
     """The options of a write as an object, which is how admission plugins and webhooks are told them."""
     kind = _OPTIONS_KINDS.get(request.info.verb, "UpdateOptions")

@@ -64,14 +64,16 @@ async def handle_port_forward(server: Server, request: Request, resource: Resour
 async def _let_in(
     server: Server, request: Request, resource: Resource, kind: str, **lists: Sequence[str | int]
 ) -> None:
-    """Ask admission about a connection, by its options as an object. Raises what plugins raise."""
+    """Ask admission about a connection, by its options as an object. Raises BadRequest and what plugins raise."""
+    if "dryRun" in request.query:
+        raise errors.BadRequest("dryRun is not supported")
     registry, info = server.registries[resource], request.info
     options: Obj = {"apiVersion": "v1", "kind": kind}
     options |= {name: True for name, _ in _STREAMS if request.flag(name)}
     if request.option("container"):
         options["container"] = request.option("container")
     options |= {name: list(values) for name, values in lists.items() if values}
-    context = writes.context_of(request, resource)
+    context = writes.connection_of(request, resource)
     await admitted(
         registry,
         context,

@@ -17,6 +17,7 @@ from controlplane.apiserver.subresources import (
     finalize,
     log,
     part,
+    proxy,
     scale,
     token,
 )
@@ -25,6 +26,13 @@ Handler = Callable[[Server, Request, Resource], Awaitable[Answer]]
 
 ANY = "*"
 _REQUESTS = "certificatesigningrequests.certificates.k8s.io"
+
+
+def _all(resource: str, handler: Handler) -> dict[tuple[str, str, str], Handler]:
+    """A proxy takes requests of every method; OPTIONS has no verb."""
+    verbs = ("create", "get", "update", "patch", "delete", "")
+    return {(resource, "proxy", verb): handler for verb in verbs}
+
 
 # (resource as errors name it, subresource, verb) -> handler
 _HANDLERS: dict[tuple[str, str, str], Handler] = {
@@ -47,6 +55,9 @@ _HANDLERS: dict[tuple[str, str, str], Handler] = {
     ("pods", "log", "get"): log.handle,
     ("pods", "portforward", "create"): connect.handle_port_forward,
     ("pods", "portforward", "get"): connect.handle_port_forward,
+    **_all("pods", proxy.handle_pod),
+    **_all("services", proxy.handle_service),
+    **_all("nodes", proxy.handle_node),
     ("pods", "resize", "get"): part.handle_get,
     ("pods", "resize", "update"): part.handle_update,
     ("pods", "resize", "patch"): part.handle_patch,
@@ -70,6 +81,6 @@ async def handle(server: Server, request: Request, resource: Resource) -> Answer
     if row is None:
         raise errors.NotFound.path()
     handler = find(resource, info.subresource, info.verb)
-    if handler is None or info.verb not in row.verbs:
+    if handler is None or (info.verb and info.verb not in row.verbs):
         raise errors.MethodNotAllowed()
     return await handler(server, request, resource)

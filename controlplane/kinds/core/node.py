@@ -7,7 +7,7 @@ from controlplane.api.defaulting import part
 from controlplane.api.errors import Cause
 from controlplane.api.kind import Kind
 from controlplane.api.meta import Obj
-from controlplane.api.resource import STATUS, Resource
+from controlplane.api.resource import PROXIED, STATUS, Resource, Subresource
 from controlplane.api.strategy import Strategy
 from controlplane.api.table import cells
 from controlplane.api.table.columns import AGE, NAME, Column
@@ -24,7 +24,7 @@ NODES = Resource(
     namespaced=False,
     short_names=("no",),
     storage="minions",
-    subresources=(STATUS,),
+    subresources=(Subresource("proxy", PROXIED, kind="NodeProxyOptions"), STATUS),
     field_labels=("spec.unschedulable",),
 )
 

@@ -6,7 +6,7 @@ from controlplane.api import meta, names
 from controlplane.api.defaulting import part, set_missing
 from controlplane.api.kind import Kind
 from controlplane.api.meta import Obj
-from controlplane.api.resource import STATUS, Resource
+from controlplane.api.resource import PROXIED, STATUS, Resource, Subresource
 from controlplane.api.strategy import Strategy
 from controlplane.api.table import cells
 from controlplane.api.table.columns import AGE, NAME, Column
@@ -30,7 +30,7 @@ SERVICES = Resource(
     short_names=("svc",),
     categories=("all",),
     storage="services/specs",
-    subresources=(STATUS,),
+    subresources=(Subresource("proxy", PROXIED, kind="ServiceProxyOptions"), STATUS),
     field_labels=("spec.clusterIP", "spec.type"),
 )
 

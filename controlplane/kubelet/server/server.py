@@ -15,6 +15,7 @@ from controlplane.kubelet.server.containers import Containers
 from controlplane.kubelet.server.exec import Exec
 from controlplane.kubelet.server.health import Health
 from controlplane.kubelet.server.logs import Logs
+from controlplane.kubelet.server.pod_port import PodPort
 from controlplane.kubelet.server.pods import Pods
 from controlplane.kubelet.server.port_forward import PortForward
 from kvstore.base.clock import Clock
@@ -42,6 +43,7 @@ class KubeletServer:
             *Exec(containers).routes(),
             *Attach(containers).routes(),
             *PortForward(containers).routes(),
+            *PodPort(containers).routes(),
         ]
 
     async def serve(

@@ -1,6 +1,6 @@
 """How pods are named, addressed and selected."""
 
-from controlplane.api.resource import STATUS, Resource, Subresource
+from controlplane.api.resource import PROXIED, STATUS, Resource, Subresource
 
 PODS = Resource(
     "",
@@ -17,6 +17,7 @@ PODS = Resource(
         Subresource("exec", ("create", "get"), kind="PodExecOptions"),
         Subresource("log", ("get",)),
         Subresource("portforward", ("create", "get"), kind="PodPortForwardOptions"),
+        Subresource("proxy", PROXIED, kind="PodProxyOptions"),
         Subresource("resize", ("get", "patch", "update")),
         STATUS,
     ),
