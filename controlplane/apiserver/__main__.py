@@ -51,6 +51,7 @@ _REPEATED_FLAGS = {
 }
 _SWITCHES = {
     "--anonymous-auth": "anonymous_auth",
+    "--enable-priority-and-fairness": "enable_priority_and_fairness",
     "--enable-bootstrap-token-auth": "enable_bootstrap_token_auth",
 }
 _PLUGIN_FLAGS = {

@@ -1,5 +1,6 @@
 """The composition root: builds all parts by hand, starts and stops them in order."""
 
+import asyncio
 import random
 from collections.abc import Sequence
 
@@ -15,12 +16,15 @@ from controlplane.apiserver.admission.selection.views import Views, converted
 from controlplane.apiserver.authn import build as authn
 from controlplane.apiserver.authz.chain import build_authorizer
 from controlplane.apiserver.authz.rbac.grants import GrantIndex
+from controlplane.apiserver.bootstrap import flow_control
 from controlplane.apiserver.bootstrap import loop as bootstrap
 from controlplane.apiserver.callouts.client import WebhookClient
 from controlplane.apiserver.callouts.reach import Reach
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.crd.serving import CustomResources
 from controlplane.apiserver.filters.chain import Chain, default_filters
+from controlplane.apiserver.flowcontrol.control import FlowControl
+from controlplane.apiserver.flowcontrol.exposition import FlowCollector
 from controlplane.apiserver.http.server import HttpServer, server_tls
 from controlplane.apiserver.lookup import CachedLookup
 from controlplane.apiserver.metrics import Metrics
@@ -91,6 +95,13 @@ def build_server(
         allocator = allocators.get(kind.resource, nothing)
         return Registry(kind, row, storage, allocator, admission, clock, rng, caches.peek)
 
+    flow = FlowControl(
+        config.max_reads_in_flight + config.max_writes_in_flight,
+        flow_control.mandatory(),
+        clock.monotonic,
+        lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call),
+    )
+    metrics.registry.register(FlowCollector(flow))
     server = Server(
         config=config,
         storage=storage,
@@ -107,6 +118,7 @@ def build_server(
         lookup=lookup,
         authorizer=authorizer,
         grants=grants,
+        flow=flow,
         new_registry=new_registry,
     )
     server.serve(SCHEME)
@@ -165,6 +177,9 @@ class ApiServer:
         # The rest waits for the store by itself.
         self._supervisor.start(bootstrap.bootstrap(self.server), "bootstrap")
         self._supervisor.start(self._warm(), "warm")
+        if config.enable_priority_and_fairness:
+            follow = flow_control.follow(self.server)
+            self._supervisor.start(follow, "flow control", eternal=True)
         ledger = Ledger(self.server.storage, self.server.clock, self.server.rng)
         ranges = repair_for_ever(SERVICES, ledger, self.server.clock)
         self._supervisor.start(ranges, "ranges", eternal=True)

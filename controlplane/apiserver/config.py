@@ -29,9 +29,10 @@ class ApiServerConfig:
     service_ip_range: str = "10.96.0.0/16"
     # Events kept per resource for watches that come back; kube-apiserver's default is 100 and grows.
     watch_cache_size: int = 1000
-    # kube-apiserver's defaults of the limits of requests served at once.
+    # kube-apiserver's defaults of the limits of requests served at once; fairness shares their sum.
     max_reads_in_flight: int = 400
     max_writes_in_flight: int = 200
+    enable_priority_and_fairness: bool = True
     request_timeout_seconds: float = 60.0
     # A single call to the store; a leader change must fit in.
     etcd_timeout_seconds: float = 5.0

@@ -29,6 +29,12 @@ class Metrics:
             ("request_kind",),
             registry=self.registry,
         )
+        self.in_queue = Gauge(
+            "apiserver_current_inqueue_requests",
+            "Requests that wait for their turn.",
+            ("request_kind",),
+            registry=self.registry,
+        )
         self.watches = Gauge(
             "apiserver_longrunning_requests",
             "Watches and log streams being served.",

@@ -4,7 +4,14 @@ from collections.abc import Awaitable, Callable
 
 from controlplane.api import errors
 from controlplane.api.resource import Resource
-from controlplane.apiserver.documents import discovery, health, openapi, openid, root
+from controlplane.apiserver.documents import (
+    discovery,
+    flow_control,
+    health,
+    openapi,
+    openid,
+    root,
+)
 from controlplane.apiserver.http.messages import Answer, Request, Response
 from controlplane.apiserver.reviews import table as reviews
 from controlplane.apiserver.served import Server
@@ -35,6 +42,7 @@ _DOCUMENTS: dict[str, Callable[[Server, Request], Awaitable[Response]]] = {
     "readyz": health.handle_check,
     "version": health.handle_version,
     "metrics": health.handle_metrics,
+    "debug": flow_control.handle,
     "": root.handle,
 }
 # What follows one of these is a part of the API or nothing: their 404 is a Status.

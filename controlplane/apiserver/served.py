@@ -17,6 +17,7 @@ from controlplane.apiserver.authz.interface import Authorizer
 from controlplane.apiserver.authz.rbac.grants import GrantIndex
 from controlplane.apiserver.callouts.client import WebhookClient
 from controlplane.apiserver.config import ApiServerConfig
+from controlplane.apiserver.flowcontrol.control import FlowControl
 from controlplane.apiserver.lookup import Lookup
 from controlplane.apiserver.metrics import Metrics
 from controlplane.apiserver.nodes.kubelet import KubeletClient
@@ -57,6 +58,8 @@ class Server:
     authorizer: Authorizer
     # Who has which roles, whether or not the authorizer heeds them.
     grants: GrantIndex
+    # Whose request is served next.
+    flow: FlowControl
     # Makes the registry of a kind; the row is the one under which its objects are stored.
     new_registry: Callable[[Kind, Resource], Registry]
     scheme: Scheme = field(default_factory=lambda: Scheme(()))
@@ -87,3 +90,10 @@ class Server:
             registries[kind.resource] = known
         self.scheme, self.registries, self.openapi = scheme, registries, Documents(scheme)
         self.openapi_since = self.clock.time()
+
+    def count_of(self, group: str, version: str, plural: str) -> int | None:
+        """How many objects of a kind there are; None when it is not of this server, or not known yet."""
+        resource = self.scheme.by_plural(group, version, plural)
+        if resource is None:
+            return None
+        return self.caches.count(self.scheme.storage_row(resource).key_prefix + "/")

@@ -282,6 +282,11 @@ class WatchCache:
         cache = self._cache_of(key)
         return cache.objects.get(key) if cache is not None and cache.is_ready else None
 
+    def count(self, prefix: str) -> int | None:
+        """How many objects are under a resource's prefix; None when it is not cached."""
+        cache = self._caches.get(prefix)
+        return len(cache.objects) if cache is not None and cache.is_ready else None
+
     async def cache(self, prefix: str) -> ResourceCache:
         """The ready cache of the resource under `prefix` (ends in a slash), loaded when first asked for."""
         while True:

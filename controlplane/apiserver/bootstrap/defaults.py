@@ -26,11 +26,11 @@ from controlplane.kinds.scheduling.priority_class import PRIORITY_CLASSES
 Create = Callable[[Server, Resource, str, Obj, WriteContext], Awaitable[None]]
 
 _DATA = "controlplane.apiserver.bootstrap.data"
-_FLOW_MANAGER = "api-priority-and-fairness-config-producer-v1"
+FLOW_MANAGER = "api-priority-and-fairness-config-producer-v1"
 _MANAGERS = {
     PRIORITY_CLASSES: "kube-apiserver",
-    PRIORITY_LEVEL_CONFIGURATIONS: _FLOW_MANAGER,
-    FLOW_SCHEMAS: _FLOW_MANAGER,
+    PRIORITY_LEVEL_CONFIGURATIONS: FLOW_MANAGER,
+    FLOW_SCHEMAS: FLOW_MANAGER,
     API_SERVICES: "kube-apiserver",
     SERVICE_CIDRS: "kube-apiserver",
 }

@@ -15,6 +15,8 @@ GIT_VERSION = "v1.36.2+quorate"
 
 # What the start has to have done, by the names under which monitoring asks for it.
 _START_HOOKS = (
+    "poststarthook/priority-and-fairness-config-consumer",
+    "poststarthook/priority-and-fairness-config-producer",
     "poststarthook/start-system-namespaces-controller",
     "poststarthook/rbac/bootstrap-roles",
     "poststarthook/scheduling/bootstrap-system-priority-classes",

@@ -9,9 +9,11 @@ from controlplane.apiserver.filters.body import body
 from controlplane.apiserver.filters.compression import compression
 from controlplane.apiserver.filters.deadline import Deadline
 from controlplane.apiserver.filters.failures import failures
+from controlplane.apiserver.filters.fairness import Fairness
 from controlplane.apiserver.filters.flow_control import FlowControl
 from controlplane.apiserver.filters.impersonation import Impersonation
 from controlplane.apiserver.filters.interface import Filter, Next
+from controlplane.apiserver.filters.long_running import LongRunning
 from controlplane.apiserver.filters.request_id import RequestId
 from controlplane.apiserver.filters.warnings import warnings
 from controlplane.apiserver.http import info as request_info
@@ -33,21 +35,30 @@ def default_filters(server: Server) -> list[Filter]:
         warnings,
         compression,
         failures,
+        # Before everything that may take time: what is left of it goes on with the request.
+        Deadline(config.request_timeout_seconds),
+        LongRunning(server.metrics),
         # Before everything that treats users differently.
         Authentication(server.authenticator),
         # Before everything that is done for the user who is acted as.
         Impersonation(server.authorizer),
         # Before authorization, so that a flood of requests costs no decisions.
-        FlowControl(
+        _flow_control(server),
+        Authorization(server.authorizer),
+        body,
+    ]
+
+
+def _flow_control(server: Server) -> Filter:
+    config = server.config
+    if not config.enable_priority_and_fairness:
+        return FlowControl(
             server.metrics,
             max_reads=config.max_reads_in_flight,
             max_writes=config.max_writes_in_flight,
-        ),
-        Authorization(server.authorizer),
-        # Last before the work, which is all that takes time.
-        Deadline(config.request_timeout_seconds),
-        body,
-    ]
+        )
+    seconds = config.request_timeout_seconds
+    return Fairness(server.flow, server.metrics, server.clock, server.count_of, seconds)
 
 
 class Chain:

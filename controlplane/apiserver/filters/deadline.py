@@ -19,19 +19,19 @@ class Deadline:
         if is_long(request.info) or not request.info.is_resource:
             return await proceed(request)
         try:
-            async with asyncio.timeout(self._seconds(request)):
+            async with asyncio.timeout(seconds_of(request, self._most_seconds)):
                 return await proceed(request)
         except TimeoutError:
             raise errors.Timeout("request did not complete within the allotted timeout") from None
 
-    def _seconds(self, request: Request) -> float:
-        text = request.option("timeout")
-        if not text:
-            return self._most_seconds
-        try:
-            wanted = parse_duration(text)
-        except ValueError as error:
-            raise errors.BadRequest(
-                f"invalid timeout specified in the request URL: {error}"
-            ) from error
-        return min(wanted, self._most_seconds) if wanted > 0 else self._most_seconds
+
+def seconds_of(request: Request, most_seconds: float) -> float:
+    """The time that a request has; BadRequest for a `timeout` that cannot be read."""
+    text = request.option("timeout")
+    if not text:
+        return most_seconds
+    try:
+        wanted = parse_duration(text)
+    except ValueError as error:
+        raise errors.BadRequest(f"invalid timeout specified in the request URL: {error}") from error
+    return min(wanted, most_seconds) if wanted > 0 else most_seconds

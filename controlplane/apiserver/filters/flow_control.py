@@ -1,21 +1,18 @@
-"""How many requests are served at once: a fixed number of reads and of writes; the others are sent away with 429.
+"""Without fairness: a fixed number of reads and of writes is served at once, the others are sent away with 429.
 
-Watches, logs and streams take no seat. They are counted while they last, for /metrics.
+Watches, logs and streams take no seat.
 """
 
-from collections.abc import AsyncIterator
-
 from controlplane.apiserver.filters.interface import Next, is_long
-from controlplane.apiserver.http.info import RequestInfo
-from controlplane.apiserver.http.messages import Answer, Request, Response, StreamResponse
+from controlplane.apiserver.http.messages import Answer, Request, Response
 from controlplane.apiserver.metrics import Metrics
 
-_READ_VERBS = ("get", "list", "watch", "head")
+READ_VERBS = ("get", "list", "watch", "head")
 
 
-def _refusal() -> Response:
+def refusal(retry_after_seconds: int) -> Response:
     """Compat: plain text, since whoever sends too much is not worth a Status."""
-    headers = {"Retry-After": "1", "X-Content-Type-Options": "nosniff"}
+    headers = {"Retry-After": str(retry_after_seconds), "X-Content-Type-Options": "nosniff"}
     text = b"Too many requests, please try again later.\n"
     return Response(429, text, "text/plain; charset=utf-8", headers)
 
@@ -32,16 +29,11 @@ class FlowControl:
     async def __call__(self, request: Request, proceed: Next) -> Answer:
         """Serve, or send away."""
         info = request.info
-        if is_long(info):
-            answer = await proceed(request)
-            if isinstance(answer, StreamResponse):
-                answer.chunks = self._counted(answer.chunks, info)
-            return answer
-        if not info.is_resource:
+        if is_long(info) or not info.is_resource:
             return await proceed(request)
-        is_read = info.verb in _READ_VERBS
+        is_read = info.verb in READ_VERBS
         if self._served[is_read] >= self._limits[is_read]:
-            return _refusal()
+            return refusal(1)
         gauge = self._metrics.in_flight.labels("readOnly" if is_read else "mutating")
         self._served[is_read] += 1
         gauge.inc()
@@ -50,17 +42,3 @@ class FlowControl:
         finally:
             self._served[is_read] -= 1
             gauge.dec()
-
-    async def _counted(
-        self, chunks: AsyncIterator[bytes], info: RequestInfo
-    ) -> AsyncIterator[bytes]:
-        gauge = self._metrics.watches.labels(info.verb, info.resource)
-        gauge.inc()
-        try:
-            async for chunk in chunks:
-                yield chunk
-        finally:
-            gauge.dec()
-            aclose = getattr(chunks, "aclose", None)
-            if aclose is not None:
-                await aclose()

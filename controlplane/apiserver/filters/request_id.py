@@ -19,6 +19,7 @@ class RequestId:
             uuid.UUID(int=self._rng.getrandbits(128), version=4)
         )
         answer = await proceed(request)
+        answer.headers.update(request.answer_headers)
         answer.headers["Audit-Id"] = request.request_id
         answer.headers.setdefault("Cache-Control", "no-cache, private")
         return answer

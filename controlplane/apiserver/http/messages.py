@@ -95,6 +95,8 @@ class Request:
     warnings: list[str] = field(default_factory=list)
     # Notes for the audit log, from authorizers and admission plugins.
     annotations: dict[str, str] = field(default_factory=dict)
+    # Headers of whatever the answer will be.
+    answer_headers: dict[str, str] = field(default_factory=dict)
 
     def option(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""

@@ -19,8 +19,10 @@ from controlplane.api.schema.values import MalformedError
 from controlplane.api.validation import causes
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.http.negotiate import body_type
+from controlplane.apiserver.registry.registry import Registry
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
+from controlplane.apiserver.requests.context import WriteContext
 from controlplane.apiserver.served import Server
 
 _JSON_PATCH = "application/json-patch+json"
@@ -172,35 +174,17 @@ async def _apply(server: Server, request: Request, resource: Resource) -> Respon
     context = dataclasses.replace(writes.context_of(request, resource), is_apply=True)
     config = configuration(request, registry.kind)
 
-    def applied(live: Obj | None) -> Obj:
-        made = apply.apply(
-            live,
-            meta.copy_of(config),
-            registry.kind.schema,
-            manager=context.manager,
-            now=times.to_rfc3339(server.clock.time()),
-            force=request.flag("force"),
-            subresource=context.subresource,
-            ignored=apply.ignored_fields(resource.has_status(), context.subresource),
-            zero=registry.kind.zero(),
-        )
-        try:
-            made = registry.kind.kept(made)
-        except MalformedError as error:
-            # Compat: a plain error of the original's, which its edge makes a 500 without a reason.
-            raise APIError(f"failed to convert new typed object to object: {error}") from None
-        uid = meta.uid(config)
-        if live is not None and uid and uid != meta.uid(live):
-            wrong = causes.immutable("metadata.uid", uid)
-            raise errors.Invalid.for_resource(resource, info.name, [wrong, wrong])
-        return made
+    force = request.flag("force")
 
-    async def merged(live: Obj) -> Obj:
+    def applied(live: Obj | None) -> Obj:
+        return merged(registry, live, config, context, now=server.clock.time(), force=force)
+
+    async def update(live: Obj) -> Obj:
         return applied(live)
 
     for _ in range(_APPLY_TRIES):
         try:
-            updated = await registry.update(info.namespace, info.name, merged, context)
+            updated = await registry.update(info.namespace, info.name, update, context)
             return render.one(request, registry.kind, updated, server.clock)
         except errors.NotFound:
             if info.subresource:
@@ -219,6 +203,40 @@ async def _apply(server: Server, request: Request, resource: Resource) -> Respon
             # Somebody else has created it in between: then it is an update after all.
             continue
     raise errors.Conflict.of(resource, info.name)
+
+
+def merged(
+    registry: Registry,
+    live: Obj | None,
+    config: Obj,
+    context: WriteContext,
+    *,
+    now: float,
+    force: bool,
+) -> Obj:
+    """A partial object merged into the live one, with the account of who owns what; None makes a new one."""
+    resource = registry.resource
+    made = apply.apply(
+        live,
+        meta.copy_of(config),
+        registry.kind.schema,
+        manager=context.manager,
+        now=times.to_rfc3339(now),
+        force=force,
+        subresource=context.subresource,
+        ignored=apply.ignored_fields(resource.has_status(), context.subresource),
+        zero=registry.kind.zero(),
+    )
+    try:
+        made = registry.kind.kept(made)
+    except MalformedError as error:
+        # Compat: a plain error of the original's, which its edge makes a 500 without a reason.
+        raise APIError(f"failed to convert new typed object to object: {error}") from None
+    uid = meta.uid(config)
+    if live is not None and uid and uid != meta.uid(live):
+        wrong = causes.immutable("metadata.uid", uid)
+        raise errors.Invalid.for_resource(resource, meta.name(config), [wrong, wrong])
+    return made
 
 
 def configuration(request: Request, kind: Kind) -> Obj:

@@ -16,6 +16,7 @@ from controlplane.apiserver.filters.deadline import Deadline
 from controlplane.apiserver.filters.failures import failures
 from controlplane.apiserver.filters.flow_control import FlowControl
 from controlplane.apiserver.filters.interface import Filter, Next
+from controlplane.apiserver.filters.long_running import LongRunning
 from controlplane.apiserver.filters.request_id import RequestId
 from controlplane.apiserver.filters.warnings import bounded, warnings
 from controlplane.apiserver.http import info
@@ -145,7 +146,7 @@ async def test_requests_above_the_limit_are_sent_away(method: str, limit: int) -
 
 async def test_watches_are_counted_while_they_last() -> None:
     metrics = Metrics()
-    flow = FlowControl(metrics, max_reads=1, max_writes=1)
+    flow = LongRunning(metrics)
 
     async def chunks() -> Any:
         yield b"a"
@@ -306,5 +307,5 @@ def test_filters_are_called_from_the_outside_in() -> None:
     server = build_server(ApiServerConfig(), MemoryStorage(), SystemClock(), random.Random(1))
     chain: list[Filter] = default_filters(server)
     names = [getattr(one, "__name__", type(one).__name__) for one in chain]
-    order = ["failures", "Authentication", "FlowControl", "Authorization", "Deadline", "body"]
+    order = ["failures", "Deadline", "Authentication", "Fairness", "Authorization", "body"]
     assert [name for name in names if name in order] == order
