@@ -19,6 +19,7 @@ from kvstore.base.durations import parse_duration
 _TEXT_FLAGS = {
     "--name": "name",
     "--bind-address": "bind_address",
+    "--advertise-address": "advertise_address",
     "--etcd-cafile": "etcd_ca_file",
     "--etcd-certfile": "etcd_cert_file",
     "--etcd-keyfile": "etcd_key_file",

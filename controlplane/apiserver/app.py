@@ -18,6 +18,7 @@ from controlplane.apiserver.authz.chain import build_authorizer
 from controlplane.apiserver.authz.rbac.grants import GrantIndex
 from controlplane.apiserver.bootstrap import flow_control
 from controlplane.apiserver.bootstrap import loop as bootstrap
+from controlplane.apiserver.bootstrap.masters import Masters, advertised
 from controlplane.apiserver.callouts.client import WebhookClient
 from controlplane.apiserver.callouts.reach import Reach
 from controlplane.apiserver.config import ApiServerConfig
@@ -145,6 +146,7 @@ class ApiServer:
         self._custom = CustomResources(self.server, self.server.scheme)
         self.server.refresh = self._custom.refresh
         self._supervisor = Supervisor("apiserver")
+        self._masters: Masters | None = None
         self.chain = build_chain(self.server)
         self._http = HttpServer(
             self.chain.handle,
@@ -184,6 +186,10 @@ class ApiServer:
         ranges = repair_for_ever(SERVICES, ledger, self.server.clock)
         self._supervisor.start(ranges, "ranges", eternal=True)
         self._supervisor.start(self._custom.run(), "custom resources", eternal=True)
+        address = advertised(config)
+        if address and listens:
+            self._masters = Masters(self.server, (address, self.port))
+            self._supervisor.start(self._masters.run(), "masters", eternal=True)
 
     async def _warm(self) -> None:
         """Load all caches, so that watches which come from another server find their place."""
@@ -203,6 +209,8 @@ class ApiServer:
         # Ends the watches: their cursors wake and see that the server stops.
         await self.server.caches.stop()
         await self._supervisor.stop(1.0)
+        if self._masters is not None:
+            await self._masters.leave()
         await self._http.stop()
         await self.server.webhooks.close()
         await self.server.kubelet.close()

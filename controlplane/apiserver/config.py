@@ -12,6 +12,8 @@ class ApiServerConfig:
 
     name: str = "apiserver"
     bind_address: str = "127.0.0.1"
+    # Where the rest of the cluster reaches this server; it stands in the Endpoints of the Service `kubernetes`.
+    advertise_address: str = ""
     secure_port: int = 6443
     etcd_servers: tuple[str, ...] = ("http://127.0.0.1:2379",)
     etcd_ca_file: str = ""

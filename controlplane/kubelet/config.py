@@ -51,6 +51,11 @@ class KubeletConfig:
     api_gateway: Address | None = option(
         None, "where pods with networks of their own reach the API servers, e.g. 10.96.0.1:443"
     )
+    api_endpoints: tuple[str, ...] = option(
+        (),
+        "addresses at which such pods reach each of the API servers, in the order of --master",
+        metavar="IP:PORT[,...]",
+    )
     node_dns: Address | None = option(
         None, "where the node answers its pods' names, where they have networks of their own"
     )
