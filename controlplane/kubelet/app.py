@@ -19,6 +19,7 @@ from controlplane.kubelet.images.store import ImageStore
 from controlplane.kubelet.network.addresses import AddressPool
 from controlplane.kubelet.network.addresses import own_network as pod_network
 from controlplane.kubelet.network.gateway import ApiGateway
+from controlplane.kubelet.network.namespaces import node_address
 from controlplane.kubelet.network.programs import NodePrograms, Program
 from controlplane.kubelet.network.resolv import Resolver, parse
 from controlplane.kubelet.node.heartbeat import Heartbeat
@@ -63,6 +64,10 @@ class App:
         self._has_pod_network = Feature.NETWORK in self._runtime.features and runtime is None
         self._addresses = AddressPool(
             pod_network(config.pod_cidr) if self._has_pod_network else config.pod_cidr
+        )
+        # Pods reach a node with a network of its own at an address of that network, the machine at another.
+        self._node_ip = (
+            node_address(self._addresses.cidr) if self._has_pod_network else config.node_ip
         )
         self._events = EventRecorder(client, "kubelet", clock, host=config.node_name)
         self._informer = Informer(
@@ -120,8 +125,13 @@ class App:
         """What pods with networks of their own find at the addresses of the cluster."""
         config = self._config
         if config.api_gateway is not None:
-            gateway = ApiGateway(self._runtime, config.api_gateway, self._api_servers())
+            servers = self._api_servers()
+            gateway = ApiGateway(self._runtime, config.api_gateway, servers)
             supervisor.start(gateway.run(), "gateway", eternal=True)
+            for text, server in zip(config.api_endpoints, servers, strict=False):
+                host, _, port = text.rpartition(":")
+                one = ApiGateway(self._runtime, (host, int(port)), [server])
+                supervisor.start(one.run(), f"gateway {text}", eternal=True)
         if not config.programs_kubeconfig or config.api_gateway is None:
             return
         programs = NodePrograms(self._runtime, Path(config.root_dir), self._clock, self._rng)
@@ -161,8 +171,9 @@ class App:
         config = self._config
         machine = Machine(
             name=config.node_name,
-            ip=config.node_ip,
+            ip=self._node_ip,
             port=self.port,
+            machine_address=config.listen_address,
             capacity=self._capacity,
             pod_cidr=self._addresses.cidr,
             labels=config.labels,
@@ -219,7 +230,7 @@ class App:
         )
         return Node(
             name=self._config.node_name,
-            ip=self._config.node_ip,
+            ip=self._node_ip,
             client=self._client,
             runtime=self._runtime,
             catalog=self._catalog,

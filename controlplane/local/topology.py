@@ -40,6 +40,8 @@ _MOST_TOLD = 3
 
 API_SERVICE = ("10.96.0.1", 443)
 """Where pods with networks of their own reach the API servers: the first address of Services."""
+MASTERS_NETWORK = ipaddress.ip_network("10.97.0.0/24")
+"""Where pods reach each API server by itself: an address a master beside those of Services, the server's own port."""
 DNS_SERVICE = ("10.96.0.10", 53)
 """Where such pods ask for names."""
 
@@ -279,6 +281,7 @@ class _Builder:
             hosts=(
                 *(*certificate_hosts(self.host), *names, f"{names[-1]}.cluster.local"),
                 API_SERVICE[0],
+                self._advertised(master),
             ),
             server=True,
             client=False,
@@ -292,6 +295,7 @@ class _Builder:
             sys.executable, "-m", "controlplane.apiserver",
             "--name", master.name,
             "--bind-address", self.host,
+            "--advertise-address", self._advertised(master),
             "--secure-port", str(master.apiserver_port),
             "--etcd-servers", ",".join(endpoints),
             "--tls-cert-file", str(serving.cert_file),
@@ -383,6 +387,10 @@ class _Builder:
             "--image-store", str(self.layout.state_dir / "images"),
             "--fabric-dir", str(fabric_folder(self.layout.state_dir)),
             "--api-gateway", "{}:{}".format(*API_SERVICE),
+            "--api-endpoints", ",".join(
+                f"{self._advertised(master)}:{master.apiserver_port}"
+                for master in self.settings.masters
+            ),
             "--node-dns", "{}:{}".format(*DNS_SERVICE),
             "--programs-kubeconfig", str(programs),
             "--address", ip,
@@ -415,6 +423,10 @@ class _Builder:
             },
             stop_seconds=10.0,
         )
+
+    def _advertised(self, master: MasterSettings) -> str:
+        """The master's address in the network of the pods, where each node carries what comes for it."""
+        return str(MASTERS_NETWORK[self.settings.masters.index(master) + 1])
 
     def _programs_kubeconfig(self) -> Path:
         """For proxies and name servers: they reach the API servers as pods do."""

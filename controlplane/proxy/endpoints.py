@@ -7,13 +7,15 @@ hints name this node, its zone, or all when a hint is missing anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from controlplane.api import meta
 from controlplane.api.meta import Obj
 
 SERVICE_LABEL = "kubernetes.io/service-name"
+_AFFINITY_SECONDS = 10800
 PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 
 
@@ -27,6 +29,7 @@ class Endpoint:
     is_ready: bool = True
     is_serving: bool = True
     is_terminating: bool = False
+    node: str = field(default="", compare=False)
     zone_hints: frozenset[str] = field(default=frozenset(), compare=False)
     node_hints: frozenset[str] = field(default=frozenset(), compare=False)
 
@@ -76,9 +79,15 @@ def _endpoint(row: Obj, address: str, port: int, node: NodeView) -> Endpoint:
         is_ready=ready,
         is_serving=ready if serving is None else bool(serving),
         is_terminating=bool(states.get("terminating")),
+        node=str(row.get("nodeName") or ""),
         zone_hints=frozenset(str(hint.get("name")) for hint in hints.get("forZones") or ()),
         node_hints=frozenset(str(hint.get("name")) for hint in hints.get("forNodes") or ()),
     )
+
+
+def seen_from(endpoint: Endpoint, node: NodeView) -> Endpoint:
+    """The same endpoint as another node sees it."""
+    return replace(endpoint, is_local=bool(node.name) and endpoint.node == node.name)
 
 
 def usable(endpoints: Sequence[Endpoint]) -> list[Endpoint]:
@@ -121,4 +130,19 @@ def is_proxied(service: Obj) -> bool:
         spec.get("type") != "ExternalName"
         and spec.get("clusterIP") not in (None, "", "None")
         and PROXY_NAME_LABEL not in labels
+    )
+
+
+def affinity_seconds(spec: Mapping[str, Any]) -> int:
+    """How long a client stays with its endpoint; 0 when it need not."""
+    if spec.get("sessionAffinity") != "ClientIP":
+        return 0
+    config = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
+    return int(config.get("timeoutSeconds") or _AFFINITY_SECONDS)
+
+
+def allowed_sources(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """loadBalancerSourceRanges, the IPv4 ones."""
+    return tuple(
+        str(one).strip() for one in spec.get("loadBalancerSourceRanges") or () if ":" not in one
     )

@@ -21,12 +21,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from controlplane.api import meta
 from controlplane.api.meta import Obj
 from controlplane.proxy import endpoints as eps
 from controlplane.proxy.endpoints import Endpoint, NodeView
+from controlplane.proxy.frontends import balancer_addresses
 
 TABLE = "quorate-proxy"
 MARK = 0x4000
@@ -36,7 +36,6 @@ _IP_MAP, _PORT_MAP, _EMPTY_IPS, _EMPTY_PORTS = (
     "no-endpoint-ips",
     "no-endpoint-ports",
 )
-_AFFINITY_SECONDS = 10800
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +142,7 @@ class _Builder:
         outside_is_local = spec.get("externalTrafficPolicy") == "Local"
         outside = here if outside_is_local else anywhere
         name, proto, number = _name(service, port), protocol.lower(), int(port["port"])
-        affinity = _affinity_seconds(spec)
+        affinity = eps.affinity_seconds(spec)
         addresses = [ip for ip in spec.get("clusterIPs") or [spec["clusterIP"]] if ":" not in ip]
         for address in addresses:
             key = f"{address} . {proto} . {number}"
@@ -151,12 +150,12 @@ class _Builder:
                 "svc", name, proto, inside, affinity, _from_outside_pods(self._settings, address)
             )
             self._element(_IP_MAP, _EMPTY_IPS, key, verdict, bool(all_of_them))
-        external = [*(spec.get("externalIPs") or ()), *_balancer_addresses(service)]
+        external = [*(spec.get("externalIPs") or ()), *balancer_addresses(service)]
         node_port = int(port.get("nodePort") or 0)
         if not external and not node_port:
             return
         marks = () if outside_is_local else ("jump mark-for-masquerade",)
-        sources = _allowed(spec)
+        sources = eps.allowed_sources(spec)
         verdict = self._chain("ext", name, proto, outside, affinity, marks)
         limited = self._limited(name, sources, verdict)
         for address in external:
@@ -237,22 +236,3 @@ def _name(service: Obj, port: Obj) -> str:
 
 def _from_outside_pods(settings: Settings, address: str) -> tuple[str, ...]:
     return (f"ip daddr {address} ip saddr != {settings.pod_cidr} jump mark-for-masquerade",)
-
-
-def _affinity_seconds(spec: Mapping[str, Any]) -> int:
-    if spec.get("sessionAffinity") != "ClientIP":
-        return 0
-    config = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
-    return int(config.get("timeoutSeconds") or _AFFINITY_SECONDS)
-
-
-def _balancer_addresses(service: Obj) -> list[str]:
-    rows = (meta.status(service).get("loadBalancer") or {}).get("ingress") or ()
-    return [str(row["ip"]) for row in rows if row.get("ip") and row.get("ipMode") != "Proxy"]
-
-
-def _allowed(spec: Mapping[str, Any]) -> tuple[str, ...]:
-    """loadBalancerSourceRanges, the IPv4 ones."""
-    return tuple(
-        str(one).strip() for one in spec.get("loadBalancerSourceRanges") or () if ":" not in one
-    )

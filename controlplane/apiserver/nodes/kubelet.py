@@ -13,6 +13,7 @@ from controlplane.api.errors import Cause
 from controlplane.api.meta import Obj
 from controlplane.api.streams import TUNNEL_PROTOCOL
 from controlplane.apiserver.http.messages import Socket
+from controlplane.kinds.core.node import MACHINE_ADDRESS
 
 _CONNECT_SECONDS = 5.0
 _PING_SECONDS = 30.0
@@ -184,10 +185,14 @@ def _refusal(code: int, text: str) -> errors.APIError:
 
 
 def node_address(node: Obj) -> tuple[str, int]:
-    """Where the node's agent listens: its internal address and the port it has reported. Raises APIError."""
+    """Where the node's agent listens: the address and the port it has reported. Raises APIError.
+
+    An agent whose node has a network of its own listens on the machine's, where it says so.
+    """
     status = meta.status(node)
     addresses = {one.get("type"): one.get("address") for one in status.get("addresses") or ()}
-    host = addresses.get("InternalIP") or addresses.get("Hostname") or ""
+    outside = meta.annotations(node).get(MACHINE_ADDRESS)
+    host = outside or addresses.get("InternalIP") or addresses.get("Hostname") or ""
     port = meta.get_path(status, "daemonEndpoints.kubeletEndpoint.Port", 10250)
     if not host:
         cause = Cause("status.addresses", "no preferred addresses found", "FieldValueRequired")

@@ -28,6 +28,8 @@ NODES = Resource(
     field_labels=("spec.unschedulable",),
 )
 
+MACHINE_ADDRESS = "quorate.dev/machine-address"
+"""Annotation of a node with a network of its own: its address on the machine, outside of that network."""
 
 _ROLE_PREFIX = "node-role.kubernetes.io/"
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")

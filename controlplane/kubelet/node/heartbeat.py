@@ -17,6 +17,7 @@ from controlplane.kinds.core.node import NODES
 from controlplane.kubelet.node.registration import (
     Machine,
     needs_repair,
+    node_annotations,
     node_labels,
     node_object,
     node_status,
@@ -99,8 +100,9 @@ class Heartbeat:
         try:
             return await self._client.create(nodes, node_object(self._machine, self._clock.time()))
         except AlreadyExists:
+            labels, notes = node_labels(self._machine), node_annotations(self._machine)
             return await self._client.patch(
-                nodes, name, {"metadata": {"labels": node_labels(self._machine)}}
+                nodes, name, {"metadata": {"labels": labels, "annotations": notes}}
             )
 
     def _seen(self, node: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controlplane.api.times import to_rfc3339
+from controlplane.kinds.core.node import MACHINE_ADDRESS
 
 KUBELET_VERSION = "v1.36.0"
 RUNTIME_VERSION = "0.1.0"
@@ -36,6 +37,8 @@ class Machine:
     port: int
     capacity: Mapping[str, str]
     pod_cidr: str = ""
+    machine_address: str = ""
+    """Where the node is reached from outside of the cluster's network, if that is not `ip`."""
     labels: Mapping[str, str] = field(default_factory=dict)
     images: tuple[str, ...] = ()
     info: Mapping[str, str] = field(default_factory=dict)
@@ -88,6 +91,12 @@ def _os_name() -> str:
         return f"{platform.system()} {platform.release()}"
 
 
+def node_annotations(machine: Machine) -> dict[str, str]:
+    """Where the machine itself reaches the node, if not at its address in the cluster's network."""
+    outside = machine.machine_address
+    return {MACHINE_ADDRESS: outside} if outside and outside != machine.ip else {}
+
+
 def node_labels(machine: Machine) -> dict[str, str]:
     """The labels every node has, and its own."""
     system, architecture = machine.info["operatingSystem"], machine.info["architecture"]
@@ -107,7 +116,11 @@ def node_object(machine: Machine, now: float) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": machine.name, "labels": node_labels(machine)},
+        "metadata": {
+            "name": machine.name,
+            "labels": node_labels(machine),
+            "annotations": node_annotations(machine),
+        },
         "spec": spec,
         "status": node_status(machine, {}, now),
     }
