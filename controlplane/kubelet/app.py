@@ -136,16 +136,21 @@ class App:
             return
         programs = NodePrograms(self._runtime, Path(config.root_dir), self._clock, self._rng)
         reach = ("--kubeconfig", config.programs_kubeconfig)
-        if shutil.which("nft"):
-            # The gateway and the name server answer at addresses of Services themselves.
-            local = ",".join(("default/kubernetes", "kube-system/kube-dns"))
-            proxy = (
-                *("-m", "controlplane.proxy", "--hostname-override", config.node_name, *reach),
-                *("--local-services", local),
+        # The gateway and the name server answer at addresses of Services themselves.
+        local = ",".join(("default/kubernetes", "kube-system/kube-dns"))
+        proxy = [
+            *("-m", "controlplane.proxy", "--hostname-override", config.node_name, *reach),
+            *("--local-services", local),
+        ]
+        taken = ""
+        if not shutil.which("nft"):
+            _log.warning(
+                "no nft on this machine: Services are proxied in user space; install nftables"
             )
-            supervisor.start(programs.keep(Program("proxy", proxy)), "proxy", eternal=True)
-        else:
-            _log.warning("no nft on this machine: pods reach no Services; install nftables")
+            proxy += ["--proxy-mode", "userspace"]
+            taken = config.service_range
+        kept = Program("proxy", proxy, addresses=taken)
+        supervisor.start(programs.keep(kept), "proxy", eternal=True)
         if config.node_dns is not None:
             address, port = config.node_dns
             argv = (

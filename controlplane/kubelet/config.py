@@ -63,6 +63,9 @@ class KubeletConfig:
         "",
         "for proxy and name server of such a node, which ask the gateway; without it neither runs",
     )
+    service_range: str = option(
+        "10.96.0.0/16", "the addresses of Services", flag="--service-cluster-ip-range"
+    )
     cluster_domain: str = option("cluster.local", "the domain of the cluster's names")
     max_pods: int = option(110, "")
     status_seconds: float = option(

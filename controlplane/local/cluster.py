@@ -52,7 +52,7 @@ _PRELOAD = {
     "apiserver": ("controlplane.apiserver.app", "controlplane.storage.kv"),
     "scheduler": ("controlplane.scheduler.app",),
     "controllers": ("controlplane.controllers.app",),
-    "nodes": ("controlplane.kubelet.app",),
+    "nodes": ("controlplane.kubelet.app", "controlplane.local.balancer.app"),
 }
 """What the programs of a kind import when they run; named here as text, for nothing here uses it."""
 

@@ -1,6 +1,8 @@
 """Nodes whose containers run in namespaces, seen from outside: the way to their pods, and their end."""
 
 import asyncio
+import contextlib
+import errno
 import socket
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,6 +37,16 @@ async def connect_to_pod(state_dir: Path, node: str, address: str, port: int) ->
         made.close()
         raise
     return made
+
+
+def socket_in_nodes(
+    state_dir: Path, nodes: Iterable[str], kind: socket.SocketKind = socket.SOCK_STREAM
+) -> socket.socket:
+    """A socket, non-blocking and not connected, of the network of the first of `nodes` that runs. Raises OSError."""
+    for name in nodes:
+        with contextlib.suppress(OSError):
+            return node_socket(node_folder(state_dir, name), kind)
+    raise OSError(errno.ENETUNREACH, "no node runs from which that is reached")
 
 
 def end_nodes(state_dir: Path, names: Iterable[str]) -> None:

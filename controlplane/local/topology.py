@@ -34,10 +34,13 @@ from kvstore.local.topology import (
 
 KINDS = ("store", "apiserver", "scheduler", "controllers", "nodes")
 
+BALANCER_USER = "quorate:balancer"
+
 _MOST_TOLD = 3
 """Taken ports that are named; the others are counted."""
 
 
+BALANCER_HEALTH_PORT = 10256
 API_SERVICE = ("10.96.0.1", 443)
 """Where pods with networks of their own reach the API servers: the first address of Services."""
 MASTERS_NETWORK = ipaddress.ip_network("10.97.0.0/24")
@@ -171,6 +174,20 @@ def node_ip(node: NodeSettings) -> str:
     return str(ipaddress.ip_network(node.pod_cidr)[1])
 
 
+def balancer_pool(settings: ClusterSettings) -> ipaddress.IPv4Network:
+    """The addresses of balancers: the last network beside the first node's that no node has. Needs a node."""
+    first = ipaddress.IPv4Network(settings.nodes[0].pod_cidr)
+    taken = {node.pod_cidr for node in settings.nodes}
+    base = int(first.network_address) & 0xFFFF0000
+    candidates = (ipaddress.IPv4Network((base | (low << 8), 24)) for low in range(255, -1, -1))
+    return next(one for one in candidates if str(one) not in taken)
+
+
+def balancer_health(settings: ClusterSettings) -> tuple[str, int]:
+    """Where the balancer says how it is: an address of its own, so that any port is free."""
+    return str(balancer_pool(settings)[1]), BALANCER_HEALTH_PORT
+
+
 def check_ports(settings: ClusterSettings, kinds: Sequence[str]) -> None:
     """Raise PortInUse if any port that the chosen kinds need is taken."""
     host, wanted = settings.cluster.host, []
@@ -180,7 +197,8 @@ def check_ports(settings: ClusterSettings, kinds: Sequence[str]) -> None:
                 wanted.append((f"{master.name}: {key}", host, getattr(master, key)))
     if "apiserver" in kinds:
         wanted.append(("kubernetes_port", host, settings.cluster.kubernetes_port))
-    if "nodes" in kinds:
+    if "nodes" in kinds and settings.nodes:
+        wanted.append(("balancer: health_port", *balancer_health(settings)))
         for node in settings.nodes:
             wanted.append((f"{node.name}: port", node_ip(node), node.port))
             wanted.append((f"{node.name}: health_port", node_ip(node), node.health_port))
@@ -207,8 +225,9 @@ def plan_cluster(
             last.append(builder.leading(master, "controllers", "system:kube-controller-manager"))
         if "scheduler" in kinds:
             last.append(builder.leading(master, "scheduler", "system:kube-scheduler"))
-    if "nodes" in kinds:
+    if "nodes" in kinds and settings.nodes:
         last += [builder.agent(node) for node in settings.nodes]
+        last.append(builder.balancer())
     stages.append(last)
     operator = builder.operator if settings.security.store_tls else None
     return ClusterPlan(
@@ -422,6 +441,29 @@ class _Builder:
                 "health": f"http://{ip}:{node.health_port}",
             },
             stop_seconds=10.0,
+        )
+
+    def balancer(self) -> ProcessSpec:
+        """What leads the machine to Services."""
+        host, port = balancer_health(self.settings)
+        kubeconfig = self._kubeconfig("balancer", BALANCER_USER)
+        argv = [
+            sys.executable, "-m", "controlplane.local.balancer",
+            "--kubeconfig", str(kubeconfig),
+            "--master", ",".join(self.api_urls),
+            "--state-dir", str(self.layout.state_dir),
+            "--pool", str(balancer_pool(self.settings)),
+            "--node-port-address", self.host,
+            "--healthz-bind-address", f"{host}:{port}",
+        ]  # fmt: skip
+        return ProcessSpec(
+            name="balancer",
+            group="balancer",
+            kind="balancer",
+            argv=tuple(argv),
+            log_file=self._log("balancer"),
+            ready=health_check(host, port, "/readyz"),
+            addresses={"health": f"http://{host}:{port}"},
         )
 
     def _advertised(self, master: MasterSettings) -> str:

@@ -15,10 +15,11 @@ from controlplane.kinds.core.node import NODES
 from controlplane.kinds.core.service import SERVICES
 from controlplane.kinds.discovery.endpoint_slice import ENDPOINT_SLICES
 from controlplane.program import health
-from controlplane.proxy import rules
+from controlplane.proxy import frontends, rules
 from controlplane.proxy.config import ProxyConfig
-from controlplane.proxy.endpoints import SERVICE_LABEL, NodeView
+from controlplane.proxy.endpoints import NodeView
 from controlplane.proxy.nft import Nft, NftError
+from controlplane.proxy.userspace import UserspaceProxy
 from kvstore.base.backoff import Backoff
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
@@ -41,6 +42,7 @@ class App:
         self._services = Informer(client, SERVICES, clock, rng=rng)
         self._slices = Informer(client, ENDPOINT_SLICES, clock, rng=rng)
         self._nft = Nft()
+        self._userspace = UserspaceProxy(clock, rng) if config.mode == "userspace" else None
         self._changed = asyncio.Event()
         self._is_synced = False
         self._backoff = Backoff(0.5, 30.0, rng=rng)
@@ -63,6 +65,8 @@ class App:
             await supervisor.wait()
         finally:
             await supervisor.stop()
+            if self._userspace is not None:
+                await self._userspace.stop()
             await self._client.close()
 
     def _not_synced(self) -> str | None:
@@ -81,7 +85,7 @@ class App:
             self._changed.clear()
             pause = self._config.sync_period_seconds
             try:
-                count = await self._nft.apply(self.table(), self.settings())
+                count = await self._write()
             except NftError as error:
                 pause = self._backoff.next()
                 log.warning("the rules could not be written", error=str(error), again_in=pause)
@@ -96,6 +100,18 @@ class App:
             except TimeoutError:
                 continue
             await self._clock.sleep(self._config.min_sync_period_seconds)
+
+    async def _write(self) -> int:
+        if self._userspace is None:
+            return await self._nft.apply(self.table(), self.settings())
+        settings = self.settings()
+        wanted = frontends.on_node(
+            self._proxied(), self._slices_of(), settings.node, settings.node_addresses
+        )
+        before = set(self._userspace.frontends)
+        for frontend, problem in (await self._userspace.update(wanted)).items():
+            log.warning("cannot listen", at=f"{frontend.address}:{frontend.port}", error=problem)
+        return len(before ^ set(self._userspace.frontends))
 
     def settings(self) -> rules.Settings:
         """What the rules depend on besides Services."""
@@ -112,15 +128,15 @@ class App:
 
     def table(self) -> rules.Table:
         """The table that the caches ask for."""
-        slices: dict[tuple[str, str], list[Obj]] = {}
-        for part in self._slices.indexer.list():
-            name = (meta.metadata(part).get("labels") or {}).get(SERVICE_LABEL)
-            if name and part.get("addressType", "IPv4") == "IPv4":
-                slices.setdefault((meta.namespace(part), str(name)), []).append(part)
+        return rules.build(self._proxied(), self._slices_of(), self.settings())
+
+    def _slices_of(self) -> frontends.SlicesOf:
+        return frontends.by_service(self._slices.indexer.list())
+
+    def _proxied(self) -> list[Obj]:
         local = self._config.local_services
-        services = [
+        return [
             one
             for one in self._services.indexer.list()
             if f"{meta.namespace(one)}/{meta.name(one)}" not in local
         ]
-        return rules.build(services, slices, self.settings())

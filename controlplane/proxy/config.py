@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from controlplane.program.options import Address, option, parse_options
 
@@ -14,6 +15,11 @@ class ProxyConfig:
     kubeconfig: str = option("", "How to reach the API servers; empty: as a pod does")
     servers: tuple[str, ...] = option((), "API servers, in place of the kubeconfig's one")
     cluster_cidr: str = option("10.244.0.0/16", "The network of all pods")
+    mode: Literal["nftables", "userspace"] = option(
+        "nftables",
+        "how traffic is led: by the kernel's rules, or by this process, which takes the clients' addresses from it",
+        flag="--proxy-mode",
+    )
     local_services: tuple[str, ...] = option(
         (), "NAMESPACE/NAME of Services whose addresses the node answers itself: no rules for them"
     )

@@ -64,6 +64,17 @@ def add_node_address(address: str) -> None:
                 raise
 
 
+def take_range(cidr: str) -> None:
+    """Let programs of the current network namespace, a node's, listen at every address of a range. Idempotent."""
+    network = ipaddress.ip_network(cidr)
+    with Netlink() as link:
+        try:
+            link.add_local(str(network.network_address), network.prefixlen)
+        except OSError as problem:
+            if problem.errno != errno.EEXIST:
+                raise
+
+
 def join_fabric(fabric: int, name: str, cidr: str) -> None:
     """Link the current network namespace, a node's, to the fabric's, which routes between nodes.
 

@@ -31,6 +31,8 @@ class Program:
     """After the interpreter: `-m`, module and flags."""
     address: str = ""
     """One the node is given for it."""
+    addresses: str = ""
+    """A whole range of them."""
 
 
 class NodePrograms:
@@ -56,13 +58,15 @@ class NodePrograms:
             await self._clock.sleep(backoff.next())
 
     async def _run(self, program: Program) -> int:
-        if program.address:
-            try:
-                # Anew each time: the node's network may have been made anew.
+        try:
+            # Anew each time: the node's network may have been made anew.
+            if program.address:
                 (await self._runtime.listen(program.address, 0)).close()
-            except ContainerRuntimeError as problem:
-                _log.debug("no address yet", address=program.address, error=str(problem))
-                return 1
+            if program.addresses:
+                await self._runtime.take_range(program.addresses)
+        except ContainerRuntimeError as problem:
+            _log.debug("no address yet", program=program.name, error=str(problem))
+            return 1
         enter = [sys.executable, "-m", "controlplane.kubelet.network.enter", str(self._root)]
         with open(self._root / f"{program.name}.log", "ab") as log:
             process = await asyncio.create_subprocess_exec(

@@ -19,8 +19,9 @@ _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC = 1, 4, 5, 7
 _UP = 1
 _NESTED = 0x8000
-_TABLE_MAIN, _PROTOCOL_BOOT, _SCOPE_UNIVERSE, _SCOPE_LINK = 254, 3, 0, 253
-_UNICAST, _UNREACHABLE = 1, 7
+_TABLE_MAIN, _TABLE_LOCAL, _PROTOCOL_BOOT = 254, 255, 3
+_SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_HOST = 0, 253, 254
+_UNICAST, _LOCAL, _UNREACHABLE = 1, 2, 7
 _ONLINK = 4
 
 
@@ -96,14 +97,28 @@ class Netlink:
             message += _attribute(_RTA_PREFSRC, socket.inet_aton(source))
         self._ask(_NEWROUTE, message)
 
+    def add_local(self, destination: str, prefix: int) -> None:
+        """Take a whole range for addresses of this namespace's own: programs may listen at each of them."""
+        message = self._route(destination, prefix, _SCOPE_HOST, _LOCAL, 0, table=_TABLE_LOCAL)
+        message += _attribute(_RTA_OIF, struct.pack("I", self.index("lo")))
+        self._ask(_NEWROUTE, message)
+
     def refuse(self, destination: str, prefix: int) -> None:
         """Answer at once that addresses without a better route cannot be reached."""
         self._ask(_NEWROUTE, self._route(destination, prefix, _SCOPE_UNIVERSE, _UNREACHABLE, 0))
 
-    def _route(self, destination: str, prefix: int, scope: int, kind: int, flags: int) -> bytes:
+    def _route(
+        self,
+        destination: str,
+        prefix: int,
+        scope: int,
+        kind: int,
+        flags: int,
+        table: int = _TABLE_MAIN,
+    ) -> bytes:
         head = struct.pack(
             "BBBBBBBBI",
-            socket.AF_INET, prefix, 0, 0, _TABLE_MAIN, _PROTOCOL_BOOT, scope, kind, flags,
+            socket.AF_INET, prefix, 0, 0, table, _PROTOCOL_BOOT, scope, kind, flags,
         )  # fmt: skip
         if not prefix:
             return head

@@ -288,6 +288,13 @@ class ContainerRuntime(Protocol):
         """
         ...
 
+    async def take_range(self, cidr: str) -> None:
+        """Let programs of the node listen at every address of a range, where pods have networks of their own.
+
+        Elsewhere it does nothing. Idempotent. Raises ContainerRuntimeError.
+        """
+        ...
+
     async def remove_tree(self, path: str) -> None:
         """Delete a folder of the node that containers could write, whoever owns what is in it. Idempotent."""
         ...

@@ -11,9 +11,9 @@ _DATA = "controlplane.apiserver.authz.rbac.data"
 
 @cache
 def defaults() -> tuple[Obj, ...]:
-    """All default roles, then bindings."""
-    text = resources.files(_DATA).joinpath("rbac.json").read_text(encoding="utf-8")
-    return tuple(json.loads(text))
+    """All default roles and bindings: those of Kubernetes, then those of programs that only this product has."""
+    files = [resources.files(_DATA).joinpath(name) for name in ("rbac.json", "own.json")]
+    return tuple(one for file in files for one in json.loads(file.read_text(encoding="utf-8")))
 
 
 @cache

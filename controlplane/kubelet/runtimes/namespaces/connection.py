@@ -173,10 +173,10 @@ def namespaces_of(root: Path) -> dict[str, int]:
     return dict(zip(message["kinds"], descriptors, strict=True))
 
 
-def node_socket(root: Path) -> socket.socket:
-    """A TCP socket, non-blocking, of a node's own network, from which all pods are reached. Raises OSError."""
+def node_socket(root: Path, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
+    """A socket, non-blocking, of a node's own network, from which all pods are reached. Raises OSError."""
     with wire.connect(root) as connected:
-        wire.send(connected, {"id": 0, "do": "node_socket"})
+        wire.send(connected, {"id": 0, "do": "node_socket", "udp": kind == socket.SOCK_DGRAM})
         message, descriptors = wire.receive(connected)
     if "error" in message:
         raise OSError(message["error"])

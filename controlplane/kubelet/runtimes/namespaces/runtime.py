@@ -354,6 +354,10 @@ class NamespaceRuntime:
         made.setblocking(False)
         return made
 
+    async def take_range(self, cidr: str) -> None:
+        """See `ContainerRuntime`."""
+        await self._ask("take_range", range=cidr)
+
     async def remove_tree(self, path: str) -> None:
         """See `ContainerRuntime`."""
         await self._remove_tree(Path(path))

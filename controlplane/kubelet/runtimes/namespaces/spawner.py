@@ -271,8 +271,9 @@ class Spawner:
             made.close()
 
     def _do_node_socket(self, message: Message, reply: Reply) -> None:
-        """A TCP socket of the node's own network, from which all pods are reached."""
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as made:
+        """A socket of the node's own network, from which all pods are reached: for TCP, or UDP where asked for."""
+        kind = socket.SOCK_DGRAM if message.get("udp") else socket.SOCK_STREAM
+        with socket.socket(socket.AF_INET, kind) as made:
             reply({}, (made.fileno(),))
 
     def _do_listen(self, message: Message, reply: Reply) -> None:
@@ -286,6 +287,10 @@ class Spawner:
 
     def _do_address(self, message: Message, reply: Reply) -> None:
         network.add_node_address(message["address"])
+        reply({}, ())
+
+    def _do_take_range(self, message: Message, reply: Reply) -> None:
+        network.take_range(message["range"])
         reply({}, ())
 
     def _do_namespaces(self, message: Message, reply: Reply) -> None:

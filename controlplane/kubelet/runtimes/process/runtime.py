@@ -310,6 +310,9 @@ class ProcessRuntime:
         """See `ContainerRuntime`. Pods share the node's network."""
         return node_network.listen(address, port)
 
+    async def take_range(self, cidr: str) -> None:
+        """See `ContainerRuntime`. The network is the machine's, and left as it is."""
+
     async def remove_tree(self, path: str) -> None:
         """See `ContainerRuntime`."""
         await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)

@@ -1,0 +1,186 @@
+"""The balancer program: addresses for Services, listeners on the machine, connections into the nodes' networks."""
+
+import asyncio
+import random
+import socket
+from pathlib import Path
+
+from controlplane.api import meta
+from controlplane.api.errors import APIError
+from controlplane.api.meta import Obj
+from controlplane.client.events import EventRecorder
+from controlplane.client.informer import Informer
+from controlplane.client.rest import MERGE_PATCH, RestClient
+from controlplane.kinds.core.node import MACHINE_ADDRESS, NODES
+from controlplane.kinds.core.service import SERVICES
+from controlplane.kinds.discovery.endpoint_slice import ENDPOINT_SLICES
+from controlplane.local.balancer.config import BalancerConfig
+from controlplane.local.balancer.plan import Assignment, plan
+from controlplane.local.nodes import socket_in_nodes
+from controlplane.program import health
+from controlplane.proxy import frontends
+from controlplane.proxy.frontends import Backend, Frontend
+from controlplane.proxy.userspace import UserspaceProxy, own_network
+from kvstore.base.clock import Clock
+from kvstore.base.log import get_logger
+from kvstore.base.tasks import Supervisor
+
+log = get_logger(__name__)
+
+_GATHER_SECONDS = 0.05
+"""How long changes are gathered."""
+_AGAIN_SECONDS = 2.0
+"""How often what could not be had (a port of others, a write) is tried again."""
+
+
+class App:
+    """All parts of the program."""
+
+    def __init__(
+        self, config: BalancerConfig, client: RestClient, clock: Clock, rng: random.Random
+    ) -> None:
+        self._config = config
+        self._client = client
+        self._clock = clock
+        self._nodes = Informer(client, NODES, clock, rng=rng)
+        self._services = Informer(client, SERVICES, clock, rng=rng)
+        self._slices = Informer(client, ENDPOINT_SLICES, clock, rng=rng)
+        self._events = EventRecorder(client, "service-controller", clock)
+        self._proxy = UserspaceProxy(clock, rng, self._open_socket)
+        self._changed = asyncio.Event()
+        self._is_synced = False
+        self._said: dict[Frontend, str] = {}
+
+    async def run(self) -> None:
+        """Run until cancelled or until a part fails."""
+        supervisor = Supervisor("balancer-app")
+        try:
+            if self._config.health_address is not None:
+                host, port = self._config.health_address
+                supervisor.start(
+                    health.serve(host, port, {"sync": self._not_synced}), "health", eternal=True
+                )
+            supervisor.start(self._events.run(), "events", eternal=True)
+            for informer in (self._nodes, self._services, self._slices):
+                informer.add_listener(self._on_change, self._on_update, self._on_change)
+                supervisor.start(informer.run(), informer.resource.plural, eternal=True)
+            for informer in (self._nodes, self._services, self._slices):
+                await informer.wait_synced()
+            supervisor.start(self._sync_for_ever(), "sync", eternal=True)
+            await supervisor.wait()
+        finally:
+            await self._proxy.stop()
+            await supervisor.stop()
+            await self._client.close()
+
+    def _not_synced(self) -> str | None:
+        return None if self._is_synced else "Services are not known yet"
+
+    def _on_change(self, obj: Obj) -> None:
+        del obj
+        self._changed.set()
+
+    def _on_update(self, old: Obj, new: Obj) -> None:
+        del old, new
+        self._changed.set()
+
+    async def _sync_for_ever(self) -> None:
+        while True:
+            self._changed.clear()
+            is_whole = await self._listen()
+            is_whole = await self._assign() and is_whole
+            self._is_synced = True
+            try:
+                async with asyncio.timeout(None if is_whole else _AGAIN_SECONDS):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+            await self._clock.sleep(_GATHER_SECONDS)
+
+    async def _listen(self) -> bool:
+        """Listen where Services ask for it; whether all could be had."""
+        nodes = {}
+        for node in self._nodes.indexer.list():
+            address = meta.annotations(node).get(MACHINE_ADDRESS) or _internal_address(node)
+            if address.startswith("127."):
+                nodes[meta.name(node)] = address
+        wanted = frontends.on_machine(
+            self._services.indexer.list(),
+            frontends.by_service(self._slices.indexer.list()),
+            nodes,
+            self._config.node_port_address,
+        )
+        problems = await self._proxy.update(wanted)
+        for frontend, problem in problems.items():
+            if self._said.get(frontend) != problem:
+                where = f"{frontend.address}:{frontend.port}"
+                log.warning(
+                    "cannot listen", at=where, service=wanted[frontend].service, error=problem
+                )
+                self._tell(wanted[frontend].service, f"cannot listen at {where}: {problem}")
+        self._said = problems
+        return not problems
+
+    def _tell(self, service: str, text: str) -> None:
+        namespace, _, rest = service.partition("/")
+        found = self._services.indexer.get(rest.rpartition(":")[0], namespace)
+        if found is not None:
+            self._events.event(found, "Warning", "SyncLoadBalancerFailed", text)
+
+    async def _assign(self) -> bool:
+        """Give Services their addresses; whether that went well."""
+        wanted = plan(self._services.indexer.list(), self._config.pool)
+        for service in wanted.without:
+            text = f"Error syncing load balancer: no such address, or none left, in {self._config.pool}"
+            self._events.event(service, "Warning", "SyncLoadBalancerFailed", text)
+        well = [await self._write(change) for change in wanted.changes]
+        return all(well) and not wanted.without
+
+    async def _write(self, change: Assignment) -> bool:
+        service = change.service
+        # Against the version that was seen: what changed meanwhile is looked at again.
+        patch = {
+            "metadata": {"resourceVersion": meta.resource_version(service)},
+            "status": {"loadBalancer": {"ingress": list(change.rows)} if change.rows else None},
+        }
+        try:
+            await self._client.patch(
+                SERVICES,
+                meta.name(service),
+                patch,
+                meta.namespace(service),
+                patch_type=MERGE_PATCH,
+                subresource="status",
+            )
+        except APIError as problem:
+            log.debug("balancer not written", service=meta.key_of(service), error=str(problem))
+            return False
+        if change.rows:
+            self._events.event(service, "Normal", "EnsuredLoadBalancer", "Ensured load balancer")
+        else:
+            self._events.event(service, "Normal", "DeletedLoadBalancer", "Deleted load balancer")
+        return True
+
+    async def _open_socket(
+        self, frontend: Frontend, backend: Backend, kind: socket.SocketKind
+    ) -> socket.socket:
+        preferred = frontend.via or backend.node
+        nodes = self._nodes.indexer.list()
+        names = [
+            meta.name(node)
+            for node in nodes
+            if MACHINE_ADDRESS in meta.annotations(node)
+            and (not preferred or meta.name(node) == preferred)
+        ]
+        known = not preferred or any(meta.name(node) == preferred for node in nodes)
+        if names or not known:
+            # Never from the machine's own network, where such an address may mean somebody else.
+            return socket_in_nodes(Path(self._config.state_dir), names, kind)
+        return await own_network(frontend, backend, kind)
+
+
+def _internal_address(node: Obj) -> str:
+    for row in meta.status(node).get("addresses") or ():
+        if row.get("type") == "InternalIP":
+            return str(row["address"])
+    return ""
