@@ -123,6 +123,10 @@ def command_tree(asked: str = "") -> "typer.Typer":
         from cli.image import app as image
 
         app.add_typer(image, name="image", help="Images for pods: load, build, ls, rm.")
+    if asked in ("service", "tunnel") or everything:
+        from cli.service import register as register_service
+
+        register_service(app)
     if asked == "demo" or everything:
         from cli.demo import register as register_demo
 

@@ -129,8 +129,8 @@ class App:
             gateway = ApiGateway(self._runtime, config.api_gateway, servers)
             supervisor.start(gateway.run(), "gateway", eternal=True)
             for text, server in zip(config.api_endpoints, servers, strict=False):
-                host, _, port = text.rpartition(":")
-                one = ApiGateway(self._runtime, (host, int(port)), [server])
+                host, _, number = text.rpartition(":")
+                one = ApiGateway(self._runtime, (host, int(number)), [server])
                 supervisor.start(one.run(), f"gateway {text}", eternal=True)
         if not config.programs_kubeconfig or config.api_gateway is None:
             return

@@ -6,7 +6,6 @@ member's identity comes from its peer address.
 """
 
 import hashlib
-import ipaddress
 import json
 import shlex
 import ssl
@@ -19,6 +18,15 @@ from typing import Any
 import msgspec
 
 from controlplane.local.kubeconfig import Server, write_kubeconfig
+from controlplane.local.networks import (
+    API_SERVICE,
+    BALANCER_USER,
+    DNS_SERVICE,
+    MASTERS_NETWORK,
+    balancer_health,
+    balancer_pool,
+    node_ip,
+)
 from controlplane.local.nodes import fabric_folder, node_folder
 from controlplane.local.settings import MASTER_PORTS, ClusterSettings, MasterSettings, NodeSettings
 from kvstore.base.ports import free_port, holder, is_free
@@ -34,19 +42,8 @@ from kvstore.local.topology import (
 
 KINDS = ("store", "apiserver", "scheduler", "controllers", "nodes")
 
-BALANCER_USER = "quorate:balancer"
-
 _MOST_TOLD = 3
 """Taken ports that are named; the others are counted."""
-
-
-BALANCER_HEALTH_PORT = 10256
-API_SERVICE = ("10.96.0.1", 443)
-"""Where pods with networks of their own reach the API servers: the first address of Services."""
-MASTERS_NETWORK = ipaddress.ip_network("10.97.0.0/24")
-"""Where pods reach each API server by itself: an address a master beside those of Services, the server's own port."""
-DNS_SERVICE = ("10.96.0.10", 53)
-"""Where such pods ask for names."""
 
 
 class PortInUse(Exception):
@@ -167,25 +164,6 @@ def resolve_ports(settings: ClusterSettings, layout: Layout) -> ClusterSettings:
         nodes=tuple(nodes),
         cluster=msgspec.structs.replace(settings.cluster, kubernetes_port=front),
     )
-
-
-def node_ip(node: NodeSettings) -> str:
-    """The node's own address: the first of its network."""
-    return str(ipaddress.ip_network(node.pod_cidr)[1])
-
-
-def balancer_pool(settings: ClusterSettings) -> ipaddress.IPv4Network:
-    """The addresses of balancers: the last network beside the first node's that no node has. Needs a node."""
-    first = ipaddress.IPv4Network(settings.nodes[0].pod_cidr)
-    taken = {node.pod_cidr for node in settings.nodes}
-    base = int(first.network_address) & 0xFFFF0000
-    candidates = (ipaddress.IPv4Network((base | (low << 8), 24)) for low in range(255, -1, -1))
-    return next(one for one in candidates if str(one) not in taken)
-
-
-def balancer_health(settings: ClusterSettings) -> tuple[str, int]:
-    """Where the balancer says how it is: an address of its own, so that any port is free."""
-    return str(balancer_pool(settings)[1]), BALANCER_HEALTH_PORT
 
 
 def check_ports(settings: ClusterSettings, kinds: Sequence[str]) -> None:

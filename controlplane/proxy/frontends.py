@@ -100,6 +100,14 @@ def on_machine(
     return made
 
 
+def to_service(service: Obj, slices_of: SlicesOf) -> dict[int, Pool]:
+    """All endpoints of one Service, by its ports: for one who stands at no place in particular. UDP ports, too."""
+    return {
+        int(port["port"]): _pool(service, port, eps.usable(found))
+        for _, port, _, found in _ports([service], slices_of, headless=True)
+    }
+
+
 def balancer_addresses(service: Obj, *, proxied: bool = False) -> list[str]:
     """The IPv4 addresses of the Service's balancer: those a node answers itself, or those another proxy does."""
     rows = (meta.status(service).get("loadBalancer") or {}).get("ingress") or ()
@@ -121,11 +129,11 @@ def by_service(slices: Iterable[Obj]) -> dict[tuple[str, str], list[Obj]]:
 
 
 def _ports(
-    services: Iterable[Obj], slices_of: SlicesOf
+    services: Iterable[Obj], slices_of: SlicesOf, *, headless: bool = False
 ) -> Iterable[tuple[Obj, Obj, str, list[Endpoint]]]:
     """Each port of each Service with its endpoints, as no node sees them."""
     for service in services:
-        if not eps.is_proxied(service):
+        if not (eps.is_proxied(service) or headless):
             continue
         slices = slices_of.get((meta.namespace(service), meta.name(service)), ())
         for port in meta.spec(service).get("ports") or ():

@@ -159,7 +159,7 @@ def apply(cluster: Cluster, name: str, replicas: int) -> None:
 
 def test_status_shows_one_leader_and_ready_nodes(cluster: Cluster) -> None:
     status = cluster.status()
-    assert len(status["processes"]) == 14
+    assert len(status["processes"]) == 15
     assert [m.get("leads") for m in status["members"]].count(True) == 1
     assert all(node["ready"] for node in status["nodes"])
     until(

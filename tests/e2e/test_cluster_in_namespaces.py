@@ -14,6 +14,7 @@ import pytest
 from controlplane.api.errors import APIError
 from controlplane.client.rest import RestClient
 from controlplane.kinds.core.config_map import CONFIG_MAPS
+from controlplane.kinds.core.endpoints import ENDPOINTS
 from controlplane.kinds.core.pod.resource import PODS
 from controlplane.kinds.core.service import SERVICES
 from controlplane.kubelet.runtimes.namespaces.trial import refusal
@@ -119,6 +120,37 @@ async def self_service(client: RestClient) -> None:
     assert phase == "Succeeded"
 
 
+async def from_the_machine(folder: Path, client: RestClient, addresses: set[str]) -> None:
+    """Node ports and a balancer, asked from outside of the pods' network, and what `kubectl get ep` says."""
+    selector = {"type": "LoadBalancer", "selector": {"app": "web"}}
+    spec = {**selector, "ports": [{"port": 80}], "externalTrafficPolicy": "Local"}
+    await client.create(
+        SERVICES, {"metadata": {"name": "out", "namespace": "default"}, "spec": spec}
+    )
+    places: list[str] = []
+    async with asyncio.timeout(SECONDS):
+        while not places:
+            await asyncio.sleep(0.1)
+            found = await client.get(SERVICES, "out", "default")
+            for row in found["status"].get("loadBalancer", {}).get("ingress", ()):
+                places = [f"{row['ip']}:80", f"127.0.0.1:{found['spec']['ports'][0]['nodePort']}"]
+        for place in places:
+            host, _, port = place.rpartition(":")
+            said = b""
+            while b"hi" not in said:
+                await asyncio.sleep(0.1)
+                try:
+                    reader, writer = await asyncio.open_connection(host, int(port))
+                    writer.write(b"GET / HTTP/1.0\r\n\r\n")
+                    said = await reader.read()
+                    writer.close()
+                except OSError:
+                    continue
+    assert await quorate(folder, "service", "url", "out") == f"http://{places[0]}\n"
+    masters = await client.get(ENDPOINTS, "kubernetes", "default")
+    assert [row["ip"] for row in masters["subsets"][0]["addresses"]] == ["10.97.0.1"]
+
+
 async def test_port_80_twice_on_a_node_and_across_nodes(folder: Path) -> None:
     client = RestClient.from_kubeconfig(folder / "state" / "kubeconfig")
     try:
@@ -152,6 +184,7 @@ async def test_port_80_twice_on_a_node_and_across_nodes(folder: Path) -> None:
             assert said == b"hi"
         if shutil.which("nft"):
             await self_service(client)
+        await from_the_machine(folder, client, set(addresses))
     finally:
         await client.close()
     spawners = [line for line in marked(folder) if "spawner" in line]

@@ -14,13 +14,13 @@ from controlplane.client.rest import MERGE_PATCH, RestClient
 from controlplane.kinds.core.node import MACHINE_ADDRESS, NODES
 from controlplane.kinds.core.service import SERVICES
 from controlplane.kinds.discovery.endpoint_slice import ENDPOINT_SLICES
+from controlplane.local.balancer import sockets
 from controlplane.local.balancer.config import BalancerConfig
 from controlplane.local.balancer.plan import Assignment, plan
-from controlplane.local.nodes import socket_in_nodes
 from controlplane.program import health
 from controlplane.proxy import frontends
 from controlplane.proxy.frontends import Backend, Frontend
-from controlplane.proxy.userspace import UserspaceProxy, own_network
+from controlplane.proxy.userspace import UserspaceProxy
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
 from kvstore.base.tasks import Supervisor
@@ -164,19 +164,8 @@ class App:
     async def _open_socket(
         self, frontend: Frontend, backend: Backend, kind: socket.SocketKind
     ) -> socket.socket:
-        preferred = frontend.via or backend.node
-        nodes = self._nodes.indexer.list()
-        names = [
-            meta.name(node)
-            for node in nodes
-            if MACHINE_ADDRESS in meta.annotations(node)
-            and (not preferred or meta.name(node) == preferred)
-        ]
-        known = not preferred or any(meta.name(node) == preferred for node in nodes)
-        if names or not known:
-            # Never from the machine's own network, where such an address may mean somebody else.
-            return socket_in_nodes(Path(self._config.state_dir), names, kind)
-        return await own_network(frontend, backend, kind)
+        nodes, folder = self._nodes.indexer.list(), Path(self._config.state_dir)
+        return await sockets.open_socket(folder, nodes, frontend, backend, kind)
 
 
 def _internal_address(node: Obj) -> str:

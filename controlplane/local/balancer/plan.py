@@ -64,13 +64,13 @@ def plan(services: Iterable[Obj], pool: str) -> Plan:
             continue
         if any(taken.get(one) == meta.key_of(service) for one in _held(service, network)):
             continue
-        address = _free(service, network, taken)
-        if address is None:
+        found = _free(service, network, taken)
+        if found is None:
             without.append(service)
             continue
-        taken[address] = meta.key_of(service)
+        taken[found] = meta.key_of(service)
         # "Proxy": nodes and pods cannot take a loopback address of the machine for the Service's own.
-        changes.append(Assignment(service, ({"ip": address, "ipMode": "Proxy"},)))
+        changes.append(Assignment(service, ({"ip": found, "ipMode": "Proxy"},)))
     return Plan(tuple(changes), tuple(without))
 
 

@@ -4,8 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from controlplane.local.settings import ClusterSettings, read_settings
-from controlplane.local.topology import Layout, PortInUse, check_ports, node_ip, resolve_ports
+from controlplane.local.networks import balancer_pool, node_ip
+from controlplane.local.settings import (
+    ClusterSettings,
+    MasterSettings,
+    NodeSettings,
+    read_settings,
+)
+from controlplane.local.topology import Layout, PortInUse, check_ports, resolve_ports
 from kvstore.base.settings import SettingsError, parse
 
 ZERO = '[cluster]\nkubernetes_port = 0\n[[masters]]\nname = "a"\n[[nodes]]\nname = "n"\n'
@@ -70,3 +76,16 @@ def test_a_port_in_use_names_the_port_and_its_holder(tmp_path: Path) -> None:
             check_ports(settings, ("store",))
         if os.path.exists("/proc/net/tcp"):
             assert f"pid {os.getpid()}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("networks", "expected"),
+    [
+        pytest.param(["127.64.1.0/24", "127.64.2.0/24"], "127.64.255.0/24", id="the last one"),
+        pytest.param(["127.64.255.0/24"], "127.64.254.0/24", id="that no node has"),
+    ],
+)
+def test_balancers_have_addresses_beside_the_nodes(networks: list[str], expected: str) -> None:
+    nodes = tuple(NodeSettings(f"n{at}", pod_cidr=cidr) for at, cidr in enumerate(networks))
+    settings = ClusterSettings(masters=(MasterSettings("m"),), nodes=nodes)
+    assert str(balancer_pool(settings)) == expected

@@ -1,0 +1,86 @@
+"""A way from this machine to one Service, for as long as somebody wants it: what `quorate tunnel` opens."""
+
+import random
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from controlplane.api import meta
+from controlplane.api.errors import NotFound
+from controlplane.api.meta import Obj
+from controlplane.client.informer import Informer
+from controlplane.client.rest import RestClient
+from controlplane.kinds.core.node import NODES
+from controlplane.kinds.core.service import SERVICES
+from controlplane.kinds.discovery.endpoint_slice import ENDPOINT_SLICES
+from controlplane.local.balancer import sockets
+from controlplane.proxy.endpoints import SERVICE_LABEL
+from controlplane.proxy.frontends import Backend, Frontend, by_service, to_service
+from controlplane.proxy.userspace import UserspaceProxy
+from kvstore.base.clock import Clock
+from kvstore.base.tasks import Supervisor
+
+
+class Tunnel:
+    """One Service's ports, each at a port of the machine."""
+
+    def __init__(
+        self, client: RestClient, state_dir: Path, service: Obj, clock: Clock, rng: random.Random
+    ) -> None:
+        self._state_dir = state_dir
+        self._service = service
+        selector = f"{SERVICE_LABEL}={meta.name(service)}"
+        self._nodes = Informer(client, NODES, clock, rng=rng)
+        self._slices = Informer(
+            client,
+            ENDPOINT_SLICES,
+            clock,
+            namespace=meta.namespace(service),
+            label_selector=selector,
+            rng=rng,
+        )
+        self._proxy = UserspaceProxy(clock, rng, self._open_socket)
+        self._clock = clock
+
+    @asynccontextmanager
+    async def opened(self, at: Mapping[int, Frontend]) -> AsyncIterator[None]:
+        """Lead `at`, by the Service's ports, to its endpoints until the block ends. Raises OSError."""
+        supervisor = Supervisor("tunnel")
+        try:
+            for informer in (self._nodes, self._slices):
+                supervisor.start(informer.run(), informer.resource.plural, eternal=True)
+            for informer in (self._nodes, self._slices):
+                await informer.wait_synced()
+            problems = await self._follow(at)
+            if problems:
+                frontend, problem = next(iter(problems.items()))
+                raise OSError(f"cannot listen at {frontend.address}:{frontend.port}: {problem}")
+            supervisor.start(self._follow_for_ever(at), "follow", eternal=True)
+            yield
+        finally:
+            await self._proxy.stop()
+            await supervisor.stop()
+
+    async def _follow_for_ever(self, at: Mapping[int, Frontend]) -> None:
+        while True:
+            await self._clock.sleep(0.1)
+            await self._follow(at)
+
+    async def _follow(self, at: Mapping[int, Frontend]) -> dict[Frontend, str]:
+        pools = to_service(self._service, by_service(self._slices.indexer.list()))
+        return await self._proxy.update({at[port]: pools[port] for port in at})
+
+    async def _open_socket(
+        self, frontend: Frontend, backend: Backend, kind: socket.SocketKind
+    ) -> socket.socket:
+        nodes = self._nodes.indexer.list()
+        return await sockets.open_socket(self._state_dir, nodes, frontend, backend, kind)
+
+
+async def find(client: RestClient, namespace: str, name: str) -> Obj | None:
+    """The Service; None where there is none."""
+    try:
+        return await client.get(SERVICES, name, namespace)
+    except NotFound:
+        return None
