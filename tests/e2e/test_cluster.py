@@ -344,7 +344,7 @@ def test_a_second_up_on_the_same_folder_is_refused(cluster: Cluster) -> None:
 def test_an_unknown_name_says_what_there_is(cluster: Cluster) -> None:
     done = cluster.run(sys.executable, "-m", "cli", "kill", "master-9", check=False)
     assert done.returncode == 1
-    assert "there is no 'master-9'; there are master-1" in done.stderr
+    assert "there is no 'master-9'; there are balancer, master-1" in done.stderr
 
 
 def test_the_demo_loses_nothing(cluster: Cluster) -> None:
