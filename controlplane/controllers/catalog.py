@@ -19,6 +19,7 @@ from controlplane.controllers.job import reconciler as job
 from controlplane.controllers.namespace import reconciler as namespace
 from controlplane.controllers.nodelifecycle import reconciler as nodelifecycle
 from controlplane.controllers.podgc import reconciler as podgc
+from controlplane.controllers.pvbinder import reconciler as pvbinder
 from controlplane.controllers.pvcprotection import reconciler as pvcprotection
 from controlplane.controllers.pvprotection import reconciler as pvprotection
 from controlplane.controllers.replicaset import reconciler as replicaset
@@ -45,6 +46,7 @@ CONTROLLERS: tuple[Descriptor[Any], ...] = (
     namespace.DESCRIPTOR,
     nodelifecycle.DESCRIPTOR,
     podgc.DESCRIPTOR,
+    pvbinder.DESCRIPTOR,
     pvcprotection.DESCRIPTOR,
     pvprotection.DESCRIPTOR,
     replicaset.DESCRIPTOR,

@@ -15,21 +15,10 @@ from controlplane.controllers.framework.reconciler import Key, Result
 from controlplane.controllers.framework.sources import Change, to_itself
 from controlplane.kinds.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from controlplane.kinds.core.pod.resource import PODS
+from controlplane.kinds.core.pod.views import claims_of
 
 FINALIZER = "kubernetes.io/pvc-protection"
 _NAME = "persistentvolumeclaim-protection-controller"
-
-
-def claims_of(pod: Obj) -> list[str]:
-    """The names of the claims that a pod uses: those it names, and those made for its ephemeral volumes."""
-    found = []
-    for volume in meta.spec(pod).get("volumes") or ():
-        claim = volume.get("persistentVolumeClaim")
-        if claim is not None:
-            found.append(str(claim.get("claimName") or ""))
-        elif volume.get("ephemeral") is not None:
-            found.append(f"{meta.name(pod)}-{volume.get('name') or ''}")
-    return found
 
 
 def uses(pod: Obj, claim: str) -> bool:

@@ -5,6 +5,8 @@ Sources: pkg/apis/storage/validation/validation.go, pkg/apis/storage/v1/defaults
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from controlplane.api import meta, names
 from controlplane.api.errors import Cause
 from controlplane.api.kind import Kind
@@ -113,6 +115,13 @@ def is_default(obj: Obj) -> bool:
     """Whether claims without a class get this one."""
     noted = meta.annotations(obj)
     return "true" in (noted.get(DEFAULT_ANNOTATION), noted.get(BETA_DEFAULT_ANNOTATION))
+
+
+def default_of(classes: Iterable[Obj]) -> Obj | None:
+    """The class of claims that name none: of several defaults the newest, then the first by name."""
+    found = sorted((one for one in classes if is_default(one)), key=meta.name)
+    found.sort(key=meta.creation_timestamp, reverse=True)
+    return found[0] if found else None
 
 
 def _name(obj: Obj, now: float) -> str:

@@ -8,12 +8,8 @@ from controlplane.api.resource import Resource
 from controlplane.apiserver.admission.interface import CREATE, Attributes
 from controlplane.apiserver.lookup import Lookup
 from controlplane.kinds.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
-from controlplane.kinds.storage.storage_class import STORAGE_CLASSES
+from controlplane.kinds.storage.storage_class import STORAGE_CLASSES, default_of
 
-_MARKS = (
-    "storageclass.kubernetes.io/is-default-class",
-    "storageclass.beta.kubernetes.io/is-default-class",
-)
 _OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
 
 
@@ -33,13 +29,6 @@ class DefaultStorageClass:
         spec = claim.setdefault("spec", {})
         if spec.get("storageClassName") is not None or _OLD_CLASS in meta.annotations(claim):
             return
-        marked = [
-            one
-            for one in await self._lookup.all(STORAGE_CLASSES)
-            if any(meta.annotations(one).get(mark) == "true" for mark in _MARKS)
-        ]
-        if marked:
-            # The newest, and of those made in one second the first by name.
-            marked.sort(key=meta.name)
-            marked.sort(key=meta.creation_timestamp, reverse=True)
-            spec["storageClassName"] = meta.name(marked[0])
+        found = default_of(await self._lookup.all(STORAGE_CLASSES))
+        if found is not None:
+            spec["storageClassName"] = meta.name(found)

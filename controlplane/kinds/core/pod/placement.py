@@ -20,7 +20,12 @@ def fits(spec: View, node: Obj) -> bool:
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
     if required is None:
         return True
-    return any(_holds(term, node) for term in required.get("nodeSelectorTerms") or ())
+    return selects(required, node)
+
+
+def selects(selector: View, node: Obj) -> bool:
+    """Whether a NodeSelector selects the node: one of its terms holds."""
+    return any(_holds(term, node) for term in selector.get("nodeSelectorTerms") or ())
 
 
 def _holds(term: View, node: Obj) -> bool:

@@ -15,6 +15,18 @@ def is_ended(pod: View) -> bool:
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
+def claims_of(pod: View) -> list[str]:
+    """The names of the claims that a pod uses: those it names, and those made for its ephemeral volumes."""
+    found = []
+    for volume in (pod.get("spec") or {}).get("volumes") or ():
+        claim = volume.get("persistentVolumeClaim")
+        if claim is not None:
+            found.append(str(claim.get("claimName") or ""))
+        elif volume.get("ephemeral") is not None:
+            found.append(f"{pod['metadata']['name']}-{volume.get('name') or ''}")
+    return found
+
+
 def is_ready(pod: View) -> bool:
     """Whether the condition Ready is True."""
     return conditions.is_true(pod, "Ready")
