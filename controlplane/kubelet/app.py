@@ -225,6 +225,7 @@ class App:
             references,
             self._clock,
             self._runtime.remove_tree,
+            shared=Path(config.fabric_dir) if config.fabric_dir else None,
         )
         servers = config.cluster_dns
         if self._has_pod_network and config.node_dns is not None and config.programs_kubeconfig:

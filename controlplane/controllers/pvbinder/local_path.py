@@ -13,13 +13,12 @@ from controlplane.api import conditions, meta
 from controlplane.api.meta import Obj
 from controlplane.kinds.core.persistent_volume.binding import (
     BOUND_BY_CONTROLLER,
+    LOCAL_PATH,
     PROVISIONED_BY,
     reference_to,
 )
 from controlplane.kinds.core.persistent_volume_claim import storage_class_of
 
-LOCAL_PATH = "quorate/local-path"
-"""The provisioner's name."""
 FINALIZER = "kubernetes.io/pv-controller"
 """Keeps a volume that is deleted until its folder is gone."""
 HOSTNAME = "kubernetes.io/hostname"

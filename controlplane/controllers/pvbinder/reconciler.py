@@ -9,8 +9,8 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from controlplane.api import meta, times
-from controlplane.api.errors import AlreadyExists, APIError, NotFound
+from controlplane.api import meta
+from controlplane.api.errors import AlreadyExists, NotFound
 from controlplane.api.meta import Obj
 from controlplane.controllers.framework.context import Context
 from controlplane.controllers.framework.controller import Controller, Watch
@@ -26,17 +26,18 @@ from controlplane.controllers.pvbinder.plan import (
     Step,
     claim_bound_to,
     claim_status,
-    is_released,
     mismatch_notes,
     plan_claim,
     plan_volume,
     unbound,
 )
+from controlplane.controllers.pvbinder.reclaim import Reclaimer
+from controlplane.controllers.pvbinder.states import States
 from controlplane.kinds.core.node import NODES
 from controlplane.kinds.core.persistent_volume.binding import (
     BETA_PROVISIONER,
     BIND_COMPLETED,
-    PROVISIONED_BY,
+    LOCAL_PATH,
     PROVISIONER,
     SELECTED_NODE,
     bound_to,
@@ -76,8 +77,6 @@ class Binder:
     def __init__(self, context: Context, options: BinderOptions) -> None:
         self._client = context.client
         self._reader = context.reader
-        self._recorder = context.recorder
-        self._clock = context.clock
         self._volumes = context.informers.of(PERSISTENT_VOLUMES).indexer
         self._claims = context.informers.of(PERSISTENT_VOLUME_CLAIMS).indexer
         self._classes = context.informers.of(STORAGE_CLASSES).indexer
@@ -87,6 +86,8 @@ class Binder:
         self._local: LocalPath | None = None
         if options.local_path_directory:
             self._local = LocalPath(options.local_path_directory, options.local_path_image)
+        self._states = States(context)
+        self._reclaimer = Reclaimer(context, self._states, self._local, self._again)
 
     # What wakes whom
 
@@ -146,7 +147,7 @@ class Binder:
             return await self._volume(volume)
         remover = self._pods.get(f"remove-{key.name}", local_path.NAMESPACE)
         if remover is not None and is_ended(remover):
-            await self._end(remover)
+            await self._reclaimer.end(remover)
         return Result.done()
 
     # Claims
@@ -171,7 +172,7 @@ class Binder:
                 await self._provision(claim)
                 return self._again
             case Step.PENDING:
-                self._tell(claim, plan.note)
+                self._states.tell(claim, plan.note)
                 await self._write_claim_status(claim, "Pending", None)
                 return self._again
         return await self._lose(claim, plan)
@@ -183,7 +184,7 @@ class Binder:
         if name and self._volumes.get(name) is None and await self._is_there(name):
             return Result.after(1.0)  # the cache is late
         await self._write_claim_status(claim, "Lost", None)
-        self._tell(claim, plan.note)
+        self._states.tell(claim, plan.note)
         return Result.done()
 
     async def _is_there(self, volume: str) -> bool:
@@ -198,7 +199,7 @@ class Binder:
         changed = bound_to(volume, claim)
         if changed is not volume:
             changed = await self._client.update(PERSISTENT_VOLUMES, changed)
-        changed = await self._write_phase(changed, "Bound")
+        changed = await self._states.write(changed, "Bound")
         fresh = claim_bound_to(claim, changed)
         if fresh is not claim:
             fresh = await self._client.update(PERSISTENT_VOLUME_CLAIMS, fresh)
@@ -216,7 +217,7 @@ class Binder:
             self._fail(claim, f'storageclass.storage.k8s.io "{name}" not found')
             return
         provisioner = str(storage_class.get("provisioner") or "")
-        is_local = provisioner == local_path.LOCAL_PATH and self._local is not None
+        is_local = provisioner == LOCAL_PATH and self._local is not None
         if not is_local and provisioner.startswith("kubernetes.io/"):
             self._fail(claim, "no volume plugin matched")
             return
@@ -236,7 +237,7 @@ class Binder:
             "or manually by the system administrator. If volume creation is delayed, please verify "
             "that the provisioner is running and correctly registered."
         )
-        self._tell(claim, Note("Normal", "ExternalProvisioning", message))
+        self._states.tell(claim, Note("Normal", "ExternalProvisioning", message))
 
     async def _name_provisioner(self, claim: Obj, provisioner: str) -> Obj:
         if meta.annotations(claim).get(PROVISIONER) == provisioner:
@@ -270,10 +271,8 @@ class Binder:
             return
         with contextlib.suppress(AlreadyExists):
             await self._client.create(PERSISTENT_VOLUMES, volume)
-        message = (
-            f"Successfully provisioned volume {meta.name(volume)} using {local_path.LOCAL_PATH}"
-        )
-        self._tell(claim, Note("Normal", "ProvisioningSucceeded", message))
+        message = f"Successfully provisioned volume {meta.name(volume)} using {LOCAL_PATH}"
+        self._states.tell(claim, Note("Normal", "ProvisioningSucceeded", message))
 
     async def _let_schedule_again(self, claim: Obj) -> None:
         """Take the node off a claim that could not be had there: the scheduler chooses anew."""
@@ -291,25 +290,25 @@ class Binder:
         claim = await self._claim_of(volume)
         match plan_volume(volume, claim):
             case Fate.AVAILABLE:
-                await self._write_phase(volume, "Available")
+                await self._states.write(volume, "Available")
             case Fate.BOUND:
-                await self._write_phase(volume, "Bound")
+                await self._states.write(volume, "Bound")
             case Fate.WAIT_FOR_CLAIM:
                 assert claim is not None
                 return await self._claim(claim)
             case Fate.MISMATCH:
                 assert claim is not None
                 on_volume, on_claim = mismatch_notes(volume, claim)
-                self._tell(volume, on_volume)
-                self._tell(claim, on_claim)
+                self._states.tell(volume, on_volume)
+                self._states.tell(claim, on_claim)
                 return self._again
             case Fate.UNBIND:
                 freed = await self._client.update(PERSISTENT_VOLUMES, unbound(volume))
-                await self._write_phase(freed, "Available")
+                await self._states.write(freed, "Available")
             case Fate.RELEASE:
                 if meta.status(volume).get("phase") not in _SETTLED:
-                    volume = await self._write_phase(volume, "Released")
-                return await self._reclaim(volume)
+                    volume = await self._states.write(volume, "Released")
+                return await self._reclaimer.reclaim(volume)
         return Result.done()
 
     async def _claim_of(self, volume: Obj) -> Obj | None:
@@ -329,125 +328,8 @@ class Binder:
         except NotFound:
             return None
 
-    async def _write_phase(self, volume: Obj, phase: str, message: str = "") -> Obj:
-        if meta.status(volume).get("phase") == phase:
-            return volume
-        now = times.to_rfc3339(self._clock.time())
-        status = {**meta.status(volume), "phase": phase, "lastPhaseTransitionTime": now}
-        status.pop("message", None)
-        if message:
-            status["message"] = message
-        return await self._client.update_status(PERSISTENT_VOLUMES, {**volume, "status": status})
-
-    async def _reclaim(self, volume: Obj) -> Result:
-        policy = meta.spec(volume).get("persistentVolumeReclaimPolicy")
-        if policy == "Recycle":
-            return await self._refuse_recycling(volume)
-        if policy != "Delete":
-            if local_path.FINALIZER in meta.finalizers(volume):
-                await self._client.update(PERSISTENT_VOLUMES, local_path.unguarded(volume))
-            return Result.done()
-        if self._local is not None and local_path.is_ours(volume):
-            return await self._delete_here(volume, self._local)
-        maker = meta.annotations(volume).get(PROVISIONED_BY) or ""
-        is_external = (maker and not maker.startswith("kubernetes.io/")) or (
-            meta.spec(volume).get("csi") is not None and not maker
-        )
-        if not is_external:
-            why = "no deletable volume plugin matched"
-            await self._fail_volume(
-                volume,
-                "VolumeFailedDelete",
-                why
-                if maker
-                else f'error getting deleter volume plugin for volume "{meta.name(volume)}": {why}',
-            )
-        return Result.done()
-
-    async def _refuse_recycling(self, volume: Obj) -> Result:
-        reference = meta.spec(volume).get("claimRef") or {}
-        namespace, name = str(reference.get("namespace") or ""), str(reference.get("name") or "")
-        users = sorted(
-            f"{namespace}/{meta.name(pod)}"
-            for pod in self._pods.list(namespace)
-            if name in claims_of(pod) and not is_ended(pod)
-        )
-        if users and self._claims.get(name, namespace) is None:
-            message = f"Volume is used by pods: {','.join(users)}"
-            self._tell(volume, Note("Normal", "VolumeFailedRecycle", message))
-            return self._again
-        await self._fail_volume(
-            volume, "VolumeFailedRecycle", "No recycler plugin found for the volume!"
-        )
-        return Result.done()
-
-    async def _fail_volume(self, volume: Obj, reason: str, message: str) -> None:
-        if meta.status(volume).get("phase") == "Failed":
-            return
-        written = await self._write_phase(volume, "Failed", message)
-        self._tell(written, Note("Warning", reason, message))
-
-    async def _delete_here(self, volume: Obj, local: LocalPath) -> Result:
-        """Have the folder removed by a pod on its node, then let the volume go."""
-        node = local_path.node_of(volume, self._nodes.list())
-        name = local_path.removal_name(volume)
-        pod = self._pods.get(name, local_path.NAMESPACE)
-        if node is not None and not _has_succeeded(pod):
-            if not await self._may_go(volume):
-                return Result.done()
-            if pod is not None and is_ended(pod):
-                message = f"the pod {local_path.NAMESPACE}/{name} could not remove the folder"
-                await self._fail_volume(volume, "VolumeFailedDelete", message)
-                await self._end(pod)
-            elif pod is None:
-                with contextlib.suppress(AlreadyExists):
-                    await self._client.create(PODS, local.removal(volume, meta.name(node)))
-            return self._again
-        if await self._may_go(volume):
-            await self._let_go(volume)
-        return Result.done()
-
-    async def _let_go(self, volume: Obj) -> None:
-        """Delete the volume, then its finalizer: the other way round it would be put on again."""
-        with contextlib.suppress(NotFound):
-            await self._client.delete(PERSISTENT_VOLUMES, meta.name(volume), uid=meta.uid(volume))
-            fresh = await self._client.get(PERSISTENT_VOLUMES, meta.name(volume))
-            if local_path.FINALIZER in meta.finalizers(fresh):
-                await self._client.update(PERSISTENT_VOLUMES, local_path.unguarded(fresh))
-
-    async def _may_go(self, volume: Obj) -> bool:
-        """Whether the volume is released by the server's own word: data are not lost for a late cache."""
-        try:
-            fresh = await self._client.get(PERSISTENT_VOLUMES, meta.name(volume))
-        except NotFound:
-            return False
-        reference = meta.spec(fresh).get("claimRef") or {}
-        try:
-            claim: Obj | None = await self._client.get(
-                PERSISTENT_VOLUME_CLAIMS,
-                str(reference.get("name")),
-                str(reference.get("namespace") or ""),
-            )
-        except NotFound:
-            claim = None
-        return is_released(fresh, claim)
-
-    async def _end(self, pod: Obj) -> None:
-        with contextlib.suppress(APIError):
-            await self._client.delete(
-                PODS, meta.name(pod), meta.namespace(pod), uid=meta.uid(pod), grace_period_seconds=0
-            )
-
     def _fail(self, claim: Obj, message: str) -> None:
-        self._tell(claim, Note("Warning", "ProvisioningFailed", message))
-
-    def _tell(self, obj: Obj, note: Note | None) -> None:
-        if note is not None:
-            self._recorder.event(obj, note.type, note.reason, note.message)
-
-
-def _has_succeeded(pod: Obj | None) -> bool:
-    return pod is not None and meta.status(pod).get("phase") == "Succeeded"
+        self._states.tell(claim, Note("Warning", "ProvisioningFailed", message))
 
 
 def _build(context: Context, options: BinderOptions) -> Controller[Key]:

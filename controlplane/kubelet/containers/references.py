@@ -37,7 +37,7 @@ class References(Protocol):
     """Reads what pods refer to. Raises APIError when no API server answers."""
 
     async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-        """A ConfigMap or Secret; None if it does not exist."""
+        """A ConfigMap, Secret, PersistentVolumeClaim or PersistentVolume; None if it does not exist."""
         ...
 
     async def token(self, request: TokenRequest) -> Token | None:

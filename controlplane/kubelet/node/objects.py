@@ -1,4 +1,4 @@
-"""What pods on this node refer to: ConfigMaps, Secrets and tokens, read with the node's own credentials."""
+"""What pods on this node refer to: configuration, claims with their volumes, tokens; read as the node itself."""
 
 from typing import Any
 
@@ -7,11 +7,18 @@ from controlplane.api.errors import APIError, MethodNotAllowed, NotFound
 from controlplane.api.resource import Resource
 from controlplane.client.rest import RestClient
 from controlplane.kinds.core.config_map import CONFIG_MAPS
+from controlplane.kinds.core.persistent_volume.kind import PERSISTENT_VOLUMES
+from controlplane.kinds.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
 from controlplane.kinds.core.secret import SECRETS
 from controlplane.kinds.core.service_account import SERVICE_ACCOUNTS
 from controlplane.kubelet.containers.references import Token, TokenRequest
 
-_RESOURCES: dict[str, Resource] = {"ConfigMap": CONFIG_MAPS, "Secret": SECRETS}
+_RESOURCES: dict[str, Resource] = {
+    "ConfigMap": CONFIG_MAPS,
+    "PersistentVolume": PERSISTENT_VOLUMES,
+    "PersistentVolumeClaim": PERSISTENT_VOLUME_CLAIMS,
+    "Secret": SECRETS,
+}
 
 
 class ApiObjects:

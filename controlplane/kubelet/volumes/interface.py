@@ -32,6 +32,10 @@ class Request:
     facts: Mapping[str, str] = field(default_factory=dict)
     """What the pod's status does not show yet: POD_IP, HOST_IP, the node's allocatable."""
     now: float = 0.0
+    host_root: Path | None = None
+    """Where host paths lie that the machine does not have: this node's own."""
+    shared_root: Path | None = None
+    """The same for host paths of PersistentVolumes, which are those of all nodes of this machine."""
 
     @property
     def namespace(self) -> str:

@@ -26,7 +26,11 @@ class VolumeManager:
         clock: Clock,
         remove: Callable[[str], Awaitable[None]],
         node_facts: Mapping[str, str] | None = None,
+        shared: Path | None = None,
     ) -> None:
+        """`shared` is a folder that all nodes of this machine have."""
+        self._host_root = root / "host"
+        self._shared_root = (shared or root) / "host"
         self._pods = root / "pods"
         self._plugins = plugins
         self._references = references
@@ -91,6 +95,8 @@ class VolumeManager:
             references=self._references,
             facts={**self._node_facts, **facts},
             now=self._clock.time(),
+            host_root=self._host_root,
+            shared_root=self._shared_root,
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from controlplane.kubelet.volumes.interface import VolumePlugin
 from controlplane.kubelet.volumes.payload import FilesVolume
+from controlplane.kubelet.volumes.plugins.claim import Claim
 from controlplane.kubelet.volumes.plugins.config_map import ConfigMapFiles
 from controlplane.kubelet.volumes.plugins.downward import DownwardFiles
 from controlplane.kubelet.volumes.plugins.empty_dir import EmptyDir
@@ -19,6 +20,7 @@ def volume_plugins() -> Sequence[VolumePlugin]:
     return (
         EmptyDir(),
         HostPath(),
+        Claim(),
         FilesVolume(config_map),
         FilesVolume(secret),
         FilesVolume(downward),

@@ -28,22 +28,33 @@ class HostPath:
 
     async def set_up(self, request: Request) -> Path:
         """See `VolumePlugin`."""
-        source = request.volume["hostPath"]
-        path, kind = Path(str(source.get("path", ""))), source.get("type") or ""
-        if not path.exists():
-            if kind == "DirectoryOrCreate":
-                path.mkdir(mode=0o755, parents=True, exist_ok=True)
-            elif kind == "FileOrCreate":
-                # The folder must exist: upstream makes the file alone.
-                os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
-        if kind in _CHECKS:
-            is_kind, words = _CHECKS[kind]
-            if not path.exists() or not is_kind(path.stat().st_mode):
-                raise VolumeError(f"hostPath type check failed: {path} is not {words}")
-        return path
+        return place(request.volume["hostPath"], request.host_root)
 
     async def refresh(self, request: Request) -> None:
         """See `VolumePlugin`."""
 
     async def tear_down(self, directory: Path) -> None:
         """See `VolumePlugin`. What the path holds is not the pod's."""
+
+
+def place(source: Object, root: Path | None) -> Path:
+    """Where a host path is, made if need be. Raises VolumeError, OSError.
+
+    A path in a folder that this machine does not have, or that is not ours to write to, lies below `root`: several
+    nodes of one machine do not share what pods make there, and an ordinary user can run the node.
+    """
+    asked, kind = Path(str(source.get("path", ""))), source.get("type") or ""
+    is_moved = root is not None and not asked.exists() and not os.access(asked.parent, os.W_OK)
+    path = root / str(asked).lstrip("/") if is_moved and root is not None else asked
+    if not path.exists():
+        if kind == "DirectoryOrCreate" or (not kind and is_moved):
+            # Without a type the runtime makes it, as upstream's do.
+            path.mkdir(mode=0o755, parents=True, exist_ok=True)
+        elif kind == "FileOrCreate":
+            # The folder must exist: upstream makes the file alone.
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+    if kind in _CHECKS:
+        is_kind, words = _CHECKS[kind]
+        if not path.exists() or not is_kind(path.stat().st_mode):
+            raise VolumeError(f"hostPath type check failed: {asked} is not {words}")
+    return path

@@ -1,8 +1,8 @@
 """Claims and volumes over the real API server."""
 
-from controlplane.controllers.pvbinder.local_path import FINALIZER, LOCAL_PATH
+from controlplane.controllers.pvbinder.local_path import FINALIZER
 from controlplane.kinds.core.node import NODES
-from controlplane.kinds.core.persistent_volume.binding import PROVISIONER, SELECTED_NODE
+from controlplane.kinds.core.persistent_volume.binding import LOCAL_PATH, PROVISIONER, SELECTED_NODE
 from controlplane.kinds.core.persistent_volume.kind import PERSISTENT_VOLUMES as VOLUMES
 from controlplane.kinds.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS as CLAIMS
 from controlplane.kinds.core.pod.resource import PODS

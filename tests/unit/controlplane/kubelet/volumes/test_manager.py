@@ -25,7 +25,7 @@ class Objects:
         self.clock = ManualClock()
 
     async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-        assert namespace == "ns"
+        assert namespace == ("" if kind == "PersistentVolume" else "ns")
         return self.objects.get((kind, name))
 
     async def token(self, request: TokenRequest) -> Token | None:
@@ -166,3 +166,98 @@ async def test_what_vanished_stays_as_it_was(node: Node) -> None:
     del node.objects.objects["ConfigMap", "settings"]
     await node.manager.refresh(pod(volume), {})
     assert (place / "a").read_text() == "1"
+
+
+def bound_claim(source: dict[str, Any], **metadata: Any) -> dict[tuple[str, str], dict[str, Any]]:
+    """A claim `c` and its volume `v`."""
+    reference = {"namespace": "ns", "name": "c", "uid": "claim-1"}
+    return {
+        ("PersistentVolumeClaim", "c"): {
+            "metadata": {"name": "c", "namespace": "ns", "uid": "claim-1"},
+            "spec": {"volumeName": "v"},
+            "status": {"phase": "Bound"},
+        },
+        ("PersistentVolume", "v"): {
+            "metadata": {"name": "v", **metadata},
+            "spec": {"claimRef": reference, "accessModes": ["ReadWriteOnce"], **source},
+        },
+    }
+
+
+CLAIM = {"name": "data", "persistentVolumeClaim": {"claimName": "c"}}
+
+
+async def test_a_claims_data_stay_when_the_pod_goes(node: Node, tmp_path: Path) -> None:
+    folder = tmp_path / "volumes" / "v"
+    node.objects.objects |= bound_claim(
+        {"hostPath": {"path": str(folder), "type": "DirectoryOrCreate"}},
+        annotations={"pv.kubernetes.io/provisioned-by": "quorate/local-path"},
+    )
+    made = await node.set_up(CLAIM)
+    assert made == folder
+    assert made.stat().st_mode & 0o777 == 0o777
+    (made / "index.html").write_text("Hello Students")
+    await node.manager.tear_down("u1")
+    assert (await node.set_up(CLAIM) / "index.html").read_text() == "Hello Students"
+
+
+async def test_row_138_host_paths_that_the_machine_lacks_are_the_nodes_own(node: Node) -> None:
+    volume = {"name": "v", "hostPath": {"path": "/no-such-folder/demo"}}
+    made = await node.set_up(volume)
+    assert made == node.root / "host/no-such-folder/demo"
+    assert made.is_dir()
+
+
+async def test_a_local_volume_must_be_there(node: Node, tmp_path: Path) -> None:
+    node.objects.objects |= bound_claim({"local": {"path": str(tmp_path / "disk")}})
+    with pytest.raises(VolumeError, match="does not exist"):
+        await node.set_up(CLAIM)
+    (tmp_path / "disk").mkdir()
+    assert await node.set_up(CLAIM) == tmp_path / "disk"
+
+
+async def test_an_ephemeral_volume_is_the_pods_own_claim(node: Node, tmp_path: Path) -> None:
+    made = bound_claim({"hostPath": {"path": str(tmp_path)}})
+    claim = made.pop(("PersistentVolumeClaim", "c"))
+    node.objects.objects |= made | {("PersistentVolumeClaim", "p-data"): claim}
+    volume = {"name": "data", "ephemeral": {"volumeClaimTemplate": {}}}
+    with pytest.raises(VolumeError, match="was not created for pod"):
+        await node.set_up(volume)
+    claim["metadata"]["ownerReferences"] = [{"uid": "u1", "controller": True}]
+    assert await node.set_up(volume) == tmp_path
+
+
+UNUSABLE = {
+    "no_claim": (lambda objects: objects.pop(("PersistentVolumeClaim", "c")), "not found"),
+    "not_bound": (
+        lambda objects: objects[("PersistentVolumeClaim", "c")].update(status={"phase": "Pending"}),
+        "PVC is not bound",
+    ),
+    "no_volume": (lambda objects: objects.pop(("PersistentVolume", "v")), "failed to get PV v"),
+    "ending": (
+        lambda objects: objects[("PersistentVolumeClaim", "c")]["metadata"].update(
+            deletionTimestamp="2024-01-01T00:00:00Z"
+        ),
+        "PVC is being deleted",
+    ),
+    "anothers": (
+        lambda objects: objects[("PersistentVolume", "v")]["spec"]["claimRef"].update(uid="x"),
+        "bound to another claim",
+    ),
+    "a_driver_that_is_not_there": (
+        lambda objects: objects[("PersistentVolume", "v")]["spec"].update(
+            hostPath=None, nfs={"server": "s"}
+        ),
+        "volume type .*nfs is not supported",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spoil", "words"), UNUSABLE.values(), ids=UNUSABLE)
+async def test_claims_that_cannot_be_had(
+    node: Node, tmp_path: Path, spoil: Any, words: str
+) -> None:
+    node.objects.objects |= bound_claim({"hostPath": {"path": str(tmp_path)}})
+    spoil(node.objects.objects)
+    with pytest.raises(VolumeError, match=words):
+        await node.set_up(CLAIM)
