@@ -205,6 +205,7 @@ class Scheduler:
         if result is not None:
             diagnosis.preemption = ", ".join(result.status.reasons)
             if result.nominated_node:
+                diagnosis.has_room_made = True
                 self._cache.nominate(pod, result.nominated_node)
         message = diagnosis.text()
         self._queue.failed(cycle.queued, diagnosis.plugins)

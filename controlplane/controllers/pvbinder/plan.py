@@ -80,6 +80,8 @@ def plan_claim(
         return ClaimPlan(Step.BIND, found)
     default = None if has_class(claim) else default_of(classes)
     if default is not None:
+        if best_match(claim, _as_available(volumes), waits=False) is not None:
+            return ClaimPlan(Step.PENDING)  # a volume without a class has just come
         return ClaimPlan(Step.TAKE_CLASS, name=meta.name(default))
     if waits and SELECTED_NODE not in meta.annotations(claim):
         return ClaimPlan(Step.PENDING, note=_waiting(pods))
@@ -95,6 +97,15 @@ def has_class(claim: Obj) -> bool:
         BETA_CLASS in meta.annotations(claim)
         or meta.spec(claim).get("storageClassName") is not None
     )
+
+
+def _as_available(volumes: Iterable[Obj]) -> list[Obj]:
+    """Volumes so new that nobody has looked at them, as they will be in a moment."""
+    return [
+        {**volume, "status": {"phase": "Available"}}
+        for volume in volumes
+        if meta.status(volume).get("phase") in (None, "Pending")
+    ]
 
 
 def _waiting(pods: Iterable[Obj]) -> Note:

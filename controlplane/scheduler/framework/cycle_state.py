@@ -48,3 +48,7 @@ class CycleState:
     def get(self, key: StateKey[T]) -> T:
         """The value put before; KeyError means the plugin's PreFilter did not run."""
         return cast("T", self._values[key.name])
+
+    def has(self, key: StateKey[T]) -> bool:
+        """Whether a value was put."""
+        return key.name in self._values

@@ -69,6 +69,9 @@ class Diagnosis:
     preemption: str = ""
     """What a PostFilter plugin said; in its absence the message says that nothing can be gained by preemption."""
 
+    has_room_made: bool = False
+    """Whether a PostFilter plugin makes room; then nothing is said of preemption."""
+
     @property
     def plugins(self) -> frozenset[str]:
         """Names of the plugins whose verdict may change by an event."""
@@ -95,4 +98,8 @@ class Diagnosis:
         # Both lists are sorted as whole texts, which is what upstream does with its counts.
         reasons = ", ".join(sorted(f"{count} {reason}" for reason, count in histogram.items()))
         said = self.preemption or f"{head}: {', '.join(sorted(preemption))}."
-        return f"{head}: {self.message or reasons}. preemption: {said}"
+        # Compat: upstream's plugin of devices speaks first, and finds nothing of pods that were refused whole.
+        tail = f"no new claims to deallocate, preemption: {said}"
+        if self.message:
+            tail = "not found"
+        return f"{head}: {self.message or reasons}.{'' if self.has_room_made else f' {tail}'}"

@@ -7,7 +7,7 @@ from controlplane.scheduler.framework import events as cluster
 from controlplane.scheduler.framework.cycle_state import CycleState
 from controlplane.scheduler.framework.interface import MAX_SCORE, as_they_are
 from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
-from controlplane.scheduler.framework.status import SUCCESS, Status, unschedulable
+from controlplane.scheduler.framework.status import SUCCESS, Status, unresolvable, unschedulable
 
 DEFAULT_MAX_PODS = 110
 
@@ -60,9 +60,15 @@ class NodeResourcesFit:
         return resource not in self._ignored and not resource.startswith(self._ignored_groups)
 
     def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status:
-        """Refuse a node that has too little of anything the pod asks for."""
+        """Refuse a node that has too little of anything the pod asks for; an empty one may not be enough."""
         reasons = insufficient(pod, node, self._counts)
-        return unschedulable(*reasons) if reasons else SUCCESS
+        if not reasons:
+            return SUCCESS
+        never = any(
+            amount > node.allocatable.get(resource, 0) and self._counts(resource)
+            for resource, amount in pod.requests.items()
+        )
+        return unresolvable(*reasons) if never else unschedulable(*reasons)
 
     def score(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> int:
         """Weighted mean over the resources of the share left free (or taken, or by the shape)."""

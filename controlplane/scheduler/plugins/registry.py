@@ -19,10 +19,14 @@ from controlplane.scheduler.plugins.node_name import NodeName
 from controlplane.scheduler.plugins.node_ports import NodePorts
 from controlplane.scheduler.plugins.node_resources_fit import NodeResourcesFit
 from controlplane.scheduler.plugins.node_unschedulable import NodeUnschedulable
+from controlplane.scheduler.plugins.node_volume_limits import NodeVolumeLimits
 from controlplane.scheduler.plugins.priority_sort import PrioritySort
 from controlplane.scheduler.plugins.scheduling_gates import SchedulingGates
 from controlplane.scheduler.plugins.taint_toleration import TaintToleration
 from controlplane.scheduler.plugins.topology_spread import PodTopologySpread
+from controlplane.scheduler.plugins.volume_binding import VolumeBinding
+from controlplane.scheduler.plugins.volume_restrictions import VolumeRestrictions
+from controlplane.scheduler.plugins.volume_zone import VolumeZone
 
 Factory = Callable[[Handle, View], Plugin]
 
@@ -47,6 +51,10 @@ REGISTRY: Mapping[str, Registered] = {
     "NodeAffinity": Registered(lambda handle, args: NodeAffinity(args), 2),
     "NodePorts": Registered(lambda handle, args: NodePorts()),
     "NodeResourcesFit": Registered(lambda handle, args: NodeResourcesFit(args)),
+    "VolumeRestrictions": Registered(lambda handle, args: VolumeRestrictions(handle)),
+    "NodeVolumeLimits": Registered(lambda handle, args: NodeVolumeLimits(handle)),
+    "VolumeBinding": Registered(lambda handle, args: VolumeBinding(handle, args)),
+    "VolumeZone": Registered(lambda handle, args: VolumeZone(handle)),
     "PodTopologySpread": Registered(lambda handle, args: PodTopologySpread(args), 2),
     "InterPodAffinity": Registered(lambda handle, args: InterPodAffinity(handle, args), 2),
     "DefaultPreemption": Registered(lambda handle, args: DefaultPreemption(handle, args)),

@@ -7,6 +7,8 @@ from controlplane.scheduler.framework.interface import to_hundred
 from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
 from controlplane.scheduler.framework.status import SUCCESS, Status, unresolvable
 
+REASON = "node(s) had untolerated taint(s)"
+
 
 class TaintToleration:
     """Filter and score on taints."""
@@ -15,14 +17,12 @@ class TaintToleration:
     events = cluster.on(cluster.NODE_ADDED, cluster.NODE_TAINTS)
 
     def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status:
-        """Refuse on the first hard taint that is not tolerated, and name it."""
+        """Refuse on the first hard taint that is not tolerated."""
         tolerations = pod.spec.get("tolerations")
         for taint in node.taints:
             hard = taint.get("effect") in ("NoSchedule", "NoExecute")
             if hard and not tolerated(taint, tolerations):
-                return unresolvable(
-                    f"node(s) had untolerated taint {{{taint.get('key')}: {taint.get('value') or ''}}}"
-                )
+                return unresolvable(REASON)
         return SUCCESS
 
     def score(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> int:

@@ -194,7 +194,7 @@ async def test_post_filter_is_asked_when_no_node_fits_and_its_words_end_the_mess
     assert world.plugin.asked[-1] == "post_filter"
     condition = world.api.object(PODS, "p", "default")["status"]["conditions"][0]
     assert condition["message"] == (
-        "0/2 nodes are available: 2 too small. preemption: no room can be made"
+        "0/2 nodes are available: 2 too small. no new claims to deallocate, preemption: no room can be made"
     )
 
 

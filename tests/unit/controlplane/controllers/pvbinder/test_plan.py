@@ -131,6 +131,10 @@ STEPS = {
         claim(storageClassName=None), (), (storage_class("gold", default=True),),
         Step.TAKE_CLASS, None,
     ),
+    "a_volume_that_has_just_come_goes_before_the_default_class": (
+        claim(storageClassName=None), (volume(phase="Pending"),),
+        (storage_class("gold", default=True),), Step.PENDING, None,
+    ),
     "the_empty_class_stays_empty": (
         claim(), (), (storage_class("gold", default=True),), Step.PENDING,
         "no persistent volumes available for this claim and no storage class is set",

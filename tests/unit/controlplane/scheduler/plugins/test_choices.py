@@ -133,38 +133,59 @@ def test_choice(subject: dict[str, Any], nodes: list[NodeInfo], expected: str) -
     assert decide(subject, *nodes)[0] == expected
 
 
-HELPFUL = "No preemption victims found for incoming pod."
-USELESS = "Preemption is not helpful for scheduling."
+HELPFUL = "No preemption victims found for incoming pod"
+USELESS = "Preemption is not helpful for scheduling"
+
+
+def refusal(nodes: int, reasons: str, preemption: str) -> str:
+    """What users read."""
+    head = f"0/{nodes} nodes are available"
+    return f"{head}: {reasons}. no new claims to deallocate, preemption: {head}: {preemption}."
+
+
+BUSY = [{"requests": {"cpu": "4"}}]
 
 WORDS = [
     pytest.param(pod(), [], "no nodes available to schedule pods", id="no_nodes"),
     pytest.param(
-        pod(requests={"cpu": "9"}), [node("a"), node("b")],
-        "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: "
-        f"2 {HELPFUL}", id="cpu",
+        pod(requests={"cpu": "3"}), [node("a", pods=BUSY), node("b", pods=BUSY)],
+        refusal(2, "2 Insufficient cpu", f"2 {HELPFUL}"), id="cpu",
     ),
     pytest.param(
-        pod(requests={"cpu": "9"}), [node("a"), node("b", spec=TAINTED)],
-        "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint {k: v}. "
-        f"preemption: 0/2 nodes are available: 1 No preemption victims found for incoming pod, 1 {USELESS}",
+        pod(requests={"cpu": "9"}), [node("a"), node("b")],
+        refusal(2, "2 Insufficient cpu", f"2 {USELESS}"), id="more_cpu_than_any_node_has",
+    ),
+    pytest.param(
+        pod(requests={"cpu": "3"}), [node("a", pods=BUSY), node("b", spec=TAINTED)],
+        refusal(
+            2, "1 Insufficient cpu, 1 node(s) had untolerated taint(s)",
+            f"1 {HELPFUL}, 1 {USELESS}",
+        ),
         id="cpu_and_taint",
     ),
     pytest.param(
         pod(), [node("a", allocatable={"pods": "0"})],
-        f"0/1 nodes are available: 1 Too many pods. preemption: 0/1 nodes are available: 1 {HELPFUL}",
-        id="pods",
+        refusal(1, "1 Too many pods", f"1 {HELPFUL}"), id="pods",
     ),
     pytest.param(
         pod(nodeSelector={"d": "s"}), [node("a")],
-        "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. "
-        f"preemption: 0/1 nodes are available: 1 {USELESS}", id="selector",
+        refusal(1, "1 node(s) didn't match Pod's node affinity/selector", f"1 {USELESS}"),
+        id="selector",
     ),
     pytest.param(
         pod(labels=X, topologySpreadConstraints=SPREAD),
         [node("a", pods=[{"labels": X}]), node("b", spec={"unschedulable": True})],
-        "0/2 nodes are available: 1 node(s) didn't match pod topology spread constraints, "
-        "1 node(s) were unschedulable. preemption: 0/2 nodes are available: "
-        f"1 No preemption victims found for incoming pod, 1 {USELESS}", id="spread",
+        refusal(
+            2,
+            "1 node(s) didn't match pod topology spread constraints, 1 node(s) were unschedulable",
+            f"1 {HELPFUL}, 1 {USELESS}",
+        ),
+        id="spread",
+    ),
+    pytest.param(
+        pod(volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "nope"}}]), [node("a")],
+        '0/1 nodes are available: persistentvolumeclaim "nope" not found. not found',
+        id="claim_that_is_not_there",
     ),
 ]  # fmt: skip
 

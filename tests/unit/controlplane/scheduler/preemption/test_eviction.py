@@ -125,7 +125,7 @@ async def test_a_pod_that_must_not_evicts_nobody(world: World) -> None:
     assert "deletionTimestamp" not in low["metadata"]
     (scheduled,) = high["status"]["conditions"]
     assert scheduled["message"] == (
-        "0/1 nodes are available: 1 Insufficient cpu. preemption: "
+        "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: "
         "not eligible due to preemptionPolicy=Never."
     )
 
