@@ -257,8 +257,8 @@ async def test_too_large_pod_says_why(cluster: Cluster) -> None:
         condition = cluster.status("big")["conditions"][0]
         assert condition["reason"] == "Unschedulable"
         assert condition["message"] == (
-            "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are available: "
-            "1 No preemption victims found for incoming pod."
+            "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: "
+            "0/1 nodes are available: 1 Preemption is not helpful for scheduling."
         )
 
 
