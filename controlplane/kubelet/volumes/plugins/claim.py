@@ -10,7 +10,7 @@ from typing import Any
 
 from controlplane.kinds.core.persistent_volume.binding import LOCAL_PATH, PROVISIONED_BY
 from controlplane.kubelet.volumes.interface import Object, Request, VolumeError
-from controlplane.kubelet.volumes.plugins.host_path import place
+from controlplane.kubelet.volumes.paths import place
 
 _KIND = "PersistentVolumeClaim"
 _DATA_OF_ALL = 0o777
