@@ -67,6 +67,7 @@ def settle(config: MemberConfig) -> MemberConfig:
         peer_addresses={one: address_of(urls[0]) for one, urls in found.peer_urls.items()},
         peer_names=names,
         is_joined=found.joined,
+        is_emptied=found.emptied,
     )
 
 
@@ -172,6 +173,7 @@ def _identity_of(config: MemberConfig) -> Identity:
         config.name,
         dict(config.peer_urls),
         config.is_joined,
+        config.is_emptied,
     )
 
 

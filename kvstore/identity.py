@@ -20,6 +20,7 @@ class _Form(msgspec.Struct, forbid_unknown_fields=False):
     name: str
     peer_urls: dict[str, list[str]]
     joined: bool = False
+    emptied: bool = False
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -31,6 +32,8 @@ class Identity(msgspec.Struct, frozen=True):
     peer_urls: dict[MemberId, tuple[str, ...]]
     joined: bool = False
     """It was added to a cluster that was there before it, and learns from the log who is in it."""
+    emptied: bool = False
+    """It counted already when it was started with this directory, which was empty."""
 
     def save(self, data_dir: Path, files: Files | None = None) -> None:
         """Write it durably; a crash leaves the old or the new."""
@@ -40,6 +43,7 @@ class Identity(msgspec.Struct, frozen=True):
             self.name,
             {f"{one:x}": list(urls) for one, urls in sorted(self.peer_urls.items())},
             self.joined,
+            self.emptied,
         )
         data = msgspec.json.format(msgspec.json.encode(form), indent=2) + b"\n"
         (files or Files()).write_whole(data_dir / FILE_NAME, data)
@@ -61,6 +65,7 @@ def load(data_dir: Path) -> Identity | None:
             form.name,
             peer_urls,
             form.joined,
+            form.emptied,
         )
     except (msgspec.DecodeError, ValueError) as error:
         raise DamagedData(path, 0, f"it cannot be read ({error})") from error

@@ -92,7 +92,14 @@ class Upkeep:
         if config.member_id not in urls:
             # Removed: what it was is what its folder says.
             return
-        wanted = Identity(config.member_id, config.cluster_id, config.name, urls, config.is_joined)
+        wanted = Identity(
+            config.member_id,
+            config.cluster_id,
+            config.name,
+            urls,
+            config.is_joined,
+            config.is_emptied,
+        )
         try:
             if identities.load(config.data_dir) != wanted:
                 wanted.save(config.data_dir)

@@ -90,7 +90,7 @@ class Client:
 
     async def frame(self) -> tuple[int, int, int, bytes]:
         """The next frame: type, flags, stream, payload."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             high, low, kind, flags, stream_id = frames.FRAME_HEADER.unpack(
                 await self.reader.readexactly(9)
             )
@@ -108,7 +108,7 @@ class Client:
 
     async def ended(self) -> bytes:
         """All that comes until the server closes."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             try:
                 return await self.reader.read()
             except ConnectionError:
@@ -175,7 +175,7 @@ def tick(front: Http2Front, seconds: float) -> bool:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -187,7 +187,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_http_1_is_served_beside_grpc() -> None:
     async with served() as (_, port):
         async with connected(port, hello=b"GET /health?x=1 HTTP/1.1\r\nHost: a\r\n\r\n") as client:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 assert b"200 OK" in await client.reader.readuntil(b"\r\n\r\n")
                 assert await client.reader.readexactly(17) == b"GET /health?x=1 0"
         async with connected(port, hello=HELLO + call(1, "Echo", b"both")) as client:
@@ -206,7 +206,7 @@ async def test_the_first_bytes_may_come_one_by_one() -> None:
                     client.write(words[position : position + 1])
                     await client.writer.drain()
                     await asyncio.sleep(0)
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     await client.reader.readuntil(wanted)
 
 
@@ -591,7 +591,7 @@ async def test_draining_says_goodbye_twice() -> None:
         connected(port, hello=HELLO + call(1, "Chat", b"a", more=True)) as client,
     ):
         assert await client.message() == b"a"
-        stopping = asyncio.ensure_future(front.stop(5))
+        stopping = asyncio.ensure_future(front.stop(60))
         goodbye = await client.until(frames.GOAWAY)
         assert goodbye[3][:4] == b"\x7f\xff\xff\xff"
         ping = await client.until(frames.PING)
@@ -604,7 +604,7 @@ async def test_draining_says_goodbye_twice() -> None:
         assert await client.until(frames.RST_STREAM) == (3, 0, 5, b"\0\0\0\7")
         client.write(frames.pack_frame(frames.DATA, 1, 1, b""))
         await client.ended()
-        await asyncio.wait_for(stopping, 2)
+        await asyncio.wait_for(stopping, 60)
 
 
 @on_both_loops
@@ -612,7 +612,7 @@ async def test_idle_connections_do_not_hold_up_the_end() -> None:
     async with served() as (front, port), connected(port) as one, connected(port, hello=b"") as two:
         await one.until(frames.SETTINGS)
         await until(lambda: len(front._protocols()) == 2)
-        await asyncio.wait_for(front.stop(5), 1)
+        await asyncio.wait_for(front.stop(600), 60)
         await one.ended()
         await two.ended()
         with pytest.raises(OSError):

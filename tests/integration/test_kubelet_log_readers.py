@@ -49,7 +49,7 @@ async def test_a_reader_who_leaves_ends_the_following(
             answer = await session.get(url)
             assert await answer.content.readline() == b"hello\n"
             answer.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await runtime.ended.wait()
     finally:
         await runner.cleanup()

@@ -105,7 +105,7 @@ async def test_mirrors_copy_what_is_there_and_what_changes(url: str, tmp_path: P
             for mirror in mirrors:
                 mirror.terminate()
             for mirror in mirrors:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     await mirror.wait()
 
 

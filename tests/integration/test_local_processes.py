@@ -207,7 +207,7 @@ async def test_a_process_that_is_ended_while_it_is_spawned_does_not_come_up(
     wanted = spec(tmp_path, "ready(); time.sleep(60)")
     supervisor = ProcessSupervisor([[wanted]], SystemClock(), spawner)
     [process] = supervisor.match("m")
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         started = group.create_task(supervisor.start([process], 10.0))
         await spawner.asked.wait()
         ended = group.create_task(getattr(supervisor, how)([process]))

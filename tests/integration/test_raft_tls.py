@@ -113,7 +113,7 @@ def stranger_context(trusted: Path, identity: Identity | None) -> ssl.SSLContext
 async def heard(address: tuple[str, int], context: ssl.SSLContext | None) -> bytes:
     """What a stranger who claims to be a member is told before it is cut off."""
     try:
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(60):
             reader, writer = await asyncio.open_connection(*address, ssl=context)
             try:
                 writer.write(HELLO)

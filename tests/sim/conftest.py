@@ -59,12 +59,15 @@ class NoShell:
 def core_in() -> Callable[..., tuple[Core, NoShell]]:
     """Member 1 of three with its data in a folder, loaded."""
 
-    def make(directory: Path, clock: Clock | None = None) -> tuple[Core, NoShell]:
+    def make(
+        directory: Path, clock: Clock | None = None, *, is_joined: bool = False
+    ) -> tuple[Core, NoShell]:
         shell = NoShell()
         settings = RaftSettings(
             member_id=MemberId(1),
             peers={MemberId(number): ("host", number) for number in (1, 2, 3)},
             data_dir=directory,
+            voters=() if is_joined else None,
         )
         chosen = clock or SimClock(SimLoop())
         core = Core(settings, StateMachine(), chosen, random.Random(1), shell)

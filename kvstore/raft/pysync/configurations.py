@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from kvstore.raft.configuration import Configuration, decode_entered, is_configuration
 from kvstore.raft.journal import Journal
+from kvstore.raft.replicator import MemberId
 
 
 class Configurations:
@@ -31,6 +32,10 @@ class Configurations:
     def latest_index(self) -> int:
         """The entry that brought it; what a snapshot held counts as its last entry."""
         return self._known[-1][0]
+
+    def voters(self) -> set[MemberId]:
+        """Whoever votes by one that may be committed, or was when all that is applied here was the log."""
+        return {member for _, one in self._known for member in one.voters}
 
     def at(self, index: int) -> Configuration:
         """The one that was in force when all up to `index` was the log."""

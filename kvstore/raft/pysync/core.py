@@ -181,7 +181,17 @@ class Core:
         self._remote_reads = RemoteReads(
             self.reads, sync, self.journal, self._rejoin, self._contact, shell, self._names
         )
-        self._recovery = Recovery(sync, self.journal, self._rejoin, self._origin, shell, self.send)
+        self._recovery = Recovery(
+            sync,
+            self.journal,
+            self._rejoin,
+            self._origin,
+            shell,
+            self.send,
+            self._configurations,
+            settings.member_id,
+            is_joined=settings.voters == (),
+        )
         self._leadership = Leadership(
             sync,
             self._members,
@@ -470,6 +480,10 @@ class Core:
         self._shell.wake()
 
     # For callers
+
+    def voters(self) -> set[MemberId]:
+        """Who counts by any configuration that may be in force, once loaded."""
+        return self._configurations.voters()
 
     def status(self) -> RaftStatus:
         """This member's view."""

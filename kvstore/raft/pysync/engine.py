@@ -364,10 +364,10 @@ class PySyncReplicator:
         return self._core.hello()
 
     def members(self) -> list[tuple[int, list[str], bool]]:
-        """Id and peer URLs of all members, and whether they count."""
-        known = self._settings.peer_urls
+        """Id and peer URLs of all members, and whether they count, or will if a change is committed."""
+        known, voters = self._settings.peer_urls, self._core.voters()
         return [
-            (int(seat.id), list(known.get(seat.id) or seat.peer_urls), seat.counts)
+            (int(seat.id), list(known.get(seat.id) or seat.peer_urls), seat.id in voters)
             for seat in self.configuration()
         ]
 

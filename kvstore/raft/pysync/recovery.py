@@ -5,6 +5,7 @@ from collections.abc import Callable
 import structlog
 
 from kvstore.raft.journal import Journal
+from kvstore.raft.pysync.configurations import Configurations
 from kvstore.raft.pysync.messages import CaughtUp, UnknownStore
 from kvstore.raft.pysync.origin import Origin
 from kvstore.raft.pysync.overrides import GuardedSyncObj
@@ -19,7 +20,7 @@ log = structlog.get_logger(__name__)
 class Recovery:
     """Facts of the journal about stores: "store" is this member's, "peer:…" another's, "caught_up" that it counts.
 
-    `send` sends to a member by name.
+    `send` sends to a member by name; `is_joined`: this member was added to a cluster that was there before it.
     """
 
     def __init__(
@@ -30,10 +31,15 @@ class Recovery:
         origin: Origin,
         shell: Shell,
         send: Callable[[str, CaughtUp], bool],
+        configurations: Configurations,
+        own: MemberId,
+        *,
+        is_joined: bool,
     ) -> None:
         self._sync, self._journal, self._rejoin = sync, journal, rejoin
         self._origin = origin
         self._shell, self._send = shell, send
+        self._configurations, self._is_joined, self._own = configurations, is_joined, own
 
     def begin(self, *, is_emptied: bool) -> None:
         """At a start: a member that is known to have lost what it promised does not vote, also after the next start."""
@@ -57,10 +63,15 @@ class Recovery:
         """Another member, newly connected, is `store`."""
         fact = f"peer:{member:x}"
         known = self._journal.facts.get(fact)
-        is_emptied = known not in (None, store) and not is_caught_up
+        is_new = known is None
+        # Who was there before this one held everything once. If it does not now, it lost its disk unseen from here.
+        is_doubtful = is_new and self._is_joined and not is_caught_up
+        is_emptied = not is_new and known != store and not is_caught_up
         name = node_name(member)
-        self._sync.peers[name].is_emptied = is_emptied
-        if is_emptied:
+        self._sync.peers[name].is_emptied = is_emptied or is_doubtful
+        if is_doubtful:
+            log.info("member is not counted before it says that it holds everything", member=name)
+        elif is_emptied:
             # It lost what it had promised: it must not vote before it holds it again.
             log.warning("member came back with an empty store", member=name)
             self._shell.send(member, UnknownStore())
@@ -89,7 +100,9 @@ class Recovery:
         if rejoin.is_emptied:
             target = rejoin.index
             holds = min(sync.last_applied(), self._journal.durable_index)
-            lost_until = rejoin.lost_votes_until(one.name for one in sync.voters)
+            # Also by what may not come to be: whoever was a voter may have got the forgotten vote.
+            others = self._configurations.voters() - {self._own}
+            lost_until = rejoin.lost_votes_until(node_name(one) for one in others)
         else:
             target = sync.commit_index() if sync.is_leader() else sync.leader_commit
             holds = sync.last_applied()
@@ -97,7 +110,7 @@ class Recovery:
         if 1 < target <= holds and lost_until is not None and self._origin.known:
             sync.forgo_votes(lost_until)
             self._journal.set_fact("caught_up", "yes")
-            rejoin.must_tell = rejoin.is_emptied
+            rejoin.must_tell = True
             rejoin.is_emptied = False
             sync.may_vote = True
             self._shell.wake()

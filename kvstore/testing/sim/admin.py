@@ -7,13 +7,16 @@ it is told, and some are started again after that.
 
 import asyncio
 import random
+from typing import get_args
 
-from kvstore.raft.configuration import Change, ChangeRefused, Configuration, Kind
+from kvstore.raft.configuration import Change, ChangeRefused, Configuration, Kind, Reason
 from kvstore.raft.replicator import MemberId, ReplicationError
 from kvstore.testing.sim.host import SimMember
 from kvstore.testing.sim.stage import Stage
 
 _TIMEOUT_SECONDS = 5.0
+_FORGOTTEN_SECONDS = 10.0
+"""So long after nobody knew what became of a change it may be asked for at a leader."""
 _MOST_VOTERS = 5
 
 
@@ -24,6 +27,7 @@ class Admin:
         self._world, self._rng, self._gap_seconds = world, rng, gap_seconds
         self.is_over = False
         self.changes = 0
+        self._busy_until = 0.0
 
     async def run(self) -> None:
         """One change after the other."""
@@ -57,7 +61,11 @@ class Admin:
         members = {seat.id for seat in newest}
         for host in self._world.members:
             core, member_id = host.core(), MemberId(host.number)
-            if core is None or member_id in members:
+            if member_id in members:
+                continue
+            if core is None:
+                # Started without its disk it is told that it is no member, and ends.
+                host.is_removed = host.is_removed or (host.must_ask and member_id in newest.removed)
                 continue
             if member_id not in newest.removed:
                 if host.is_joiner:
@@ -66,6 +74,13 @@ class Admin:
             elif not {seat.id for seat in core.membership.latest} & members:
                 host.is_removed = True
                 host.kill(is_power_loss=False, lasts=0.0)
+
+    def is_changing(self) -> bool:
+        """Whether a change that was asked for may still come to be."""
+        if self._world.loop.time() < self._busy_until:
+            return True
+        found = self._configurations()
+        return any(one != found[0] for one in found)
 
     def _has_leader(self) -> bool:
         cores = [host.core() for host in self._world.members]
@@ -108,7 +123,8 @@ class Admin:
             kinds += ["add", "add", "add-learner"]
         if now.learners:
             kinds += ["promote", "promote"]
-        if len(now.voters) > 1:
+        may_go = [seat.id for seat in now if self._can_spare(hosts, now, seat.id)]
+        if may_go:
             kinds += ["remove", "remove"]
         if len(now.voters) > 2 and spares:
             kinds += ["lose"]
@@ -119,22 +135,26 @@ class Admin:
             self._lose(hosts, now)
             return None
         if kind == "remove":
-            return Change("remove", self._rng.choice([seat.id for seat in now]))
+            return Change("remove", self._rng.choice(may_go))
         if kind == "promote":
             return Change("promote", self._rng.choice(now.learners))
         spare = spares[0]
         url = f"http://{spare.name}:2380"
         return Change("add" if kind == "add" else "add-learner", MemberId(spare.number), (url,))
 
+    def _can_spare(
+        self, hosts: dict[MemberId, SimMember], now: Configuration, victim: MemberId
+    ) -> bool:
+        """Whether a majority without `victim` holds what it promised: what etcd's strict check is for."""
+        left = [one for one in now.voters if one != victim]
+        whole = [one for one in left if hosts[one].is_whole]
+        return len(whole) > len(left) // 2
+
     def _lose(self, hosts: dict[MemberId, SimMember], now: Configuration) -> None:
         """One machine is gone for good, if the rest can go on, by whatever configuration is in force anywhere."""
         victim = self._rng.choice(now.voters)
         for one in self._configurations():
-            left = [
-                voter
-                for voter in one.voters
-                if voter != victim and not hosts[voter].is_lost and not hosts[voter].is_spare
-            ]
+            left = [voter for voter in one.voters if voter != victim and hosts[voter].is_whole]
             if len(left) <= len(one.voters) // 2:
                 return
         hosts[victim].lose()
@@ -161,10 +181,13 @@ class Admin:
                 outcome.set_result(said)
 
         self._world.loop.spawn(process, ask(), "change-members")
+        self._busy_until = float("inf")
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS + 1.0):
                 said = await outcome
         except TimeoutError:
             said = "no answer"
+        is_known = said in ("done", "NoLeader") or said in get_args(Reason)
+        self._busy_until = 0.0 if is_known else self._world.loop.time() + _FORGOTTEN_SECONDS
         self.changes += said == "done"
         self._world.trace(f"change {change.kind} {change.member_id} by {host.name}: {said}")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from kvstore.machine.machine import StateMachine
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.pysync.messages import KIND, Message, RequestVote, Vote
 from kvstore.raft.replicator import DamagedData, MemberId, RaftSettings, RaftStatus, Removed
 from kvstore.testing.sim.disk import SimDisk, SimFiles
@@ -73,6 +74,10 @@ class Surroundings(Protocol):
         """Entry `index`, a configuration, was applied."""
         ...
 
+    def is_changing(self) -> bool:
+        """Whether a change of the members may be under way."""
+        ...
+
     def leads(self, member: str, term: int) -> None:
         """`member` says that it leads in `term`."""
         ...
@@ -117,13 +122,22 @@ class SimMember:
         self.is_spare = number > world.plan.members
         """Not started yet; it may join."""
         self.is_joiner = self.is_spare
-        """It was no member at first."""
+        """It was no member at first; or its operator says that the cluster is there, as its disk is lost."""
         self.is_lost = False
         """The machine is gone for good."""
         self.is_removed = False
         """It was told that it is no member any more."""
+        self._came_emptied: bool | None = False
+        """A joiner counted already when it was started with this disk; None = it has to ask when it starts."""
+        self._left_with: list[Configuration] = []
+        """The configurations that it knew when it ended."""
 
     # Life
+
+    @property
+    def must_ask(self) -> bool:
+        """Whether it has to be told by the others who it is before it can start."""
+        return self._came_emptied is None
 
     @property
     def is_in(self) -> bool:
@@ -156,6 +170,9 @@ class SimMember:
             self._start_later(1.0)
             return
         self._must_wipe = False
+        if self._came_emptied is None and not self._ask_members():
+            self._start_later(1.0)
+            return
         self.world.network.powered_on(self.name)
         self.boots += 1
         self.world.counts["restarts"] += self.boots > 1
@@ -169,6 +186,20 @@ class SimMember:
         except Killed:
             return
         self.world.loop.spawn(process, self._main(process, self.booted), self.name)
+
+    def _ask_members(self) -> bool:
+        """Whether somebody could say if this one counts, as its program asks when its directory is empty."""
+        running = [one for one in self.world.members if one.core() is not None]
+        for one in running:
+            counts = [
+                counts
+                for member, _, counts in one.booted.replicator.members()  # type: ignore[union-attr]
+                if member == self.number
+            ]
+            if counts:
+                self._came_emptied = counts[0]
+                return True
+        return False
 
     def _start_later(self, seconds: float) -> None:
         if not self._start_due:
@@ -245,6 +276,7 @@ class SimMember:
             election_timeout_seconds=settings.election_seconds,
             snapshot_count=settings.snapshot_count,
             voters=() if self.is_joiner else None,
+            is_emptied=bool(self._came_emptied),
             peer_urls={one: (f"http://{member_name(one)}:2380",) for one in peers},
             address_of=lambda url: (url.split("/")[2].partition(":")[0], PEER_PORT),
         )
@@ -293,6 +325,7 @@ class SimMember:
 
     def _end(self, process: Process, *, is_power_loss: bool, lasts: float) -> None:
         self.note_caught_up()
+        self._left_with = self.configurations()
         process.is_dead = True
         process.is_paused = False
         process.parked.clear()
@@ -324,12 +357,38 @@ class SimMember:
         """Whether the cluster survives the loss of this disk."""
         for member in self.world.members:
             member.note_caught_up()
+        if self.world.plan.spares:
+            return self._may_lose_data_while_members_change()
         others = [
             member
             for member in self.world.members
             if (member.is_amnesic or member.is_damaged) and member is not self
         ]
         return len(others) + 1 <= (len(self.world.members) - 1) // 2
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds, or may hold, what it promised."""
+        return self.is_in and not (self.is_amnesic or self.is_damaged)
+
+    def configurations(self) -> list[Configuration]:
+        """What it has in force and has applied; what it had, if it does not run."""
+        core = self.core()
+        return (
+            self._left_with if core is None else [core.membership.latest, core.membership.applied]
+        )
+
+    def _may_lose_data_while_members_change(self) -> bool:
+        """Also if another voter goes before this one is back, as long as a change may be under way."""
+        spared = 1 if self.world.is_changing() else 0
+        whole = {MemberId(member.number) for member in self.world.members if member.is_whole}
+        own = MemberId(self.number)
+        for member in self.world.members:
+            for one in member.configurations():
+                left = len(whole & {*one.voters} - {own})
+                if own in one.voters and left <= len(one.voters) // 2 + spared:
+                    return False
+        return self.is_in
 
     def wipe(self) -> bool:
         """Empty the disk, if that may be."""
@@ -339,6 +398,9 @@ class SimMember:
         self.world.counts["wipes"] += 1
         self.disk.wipe()
         self.is_amnesic, self.is_damaged = True, False
+        if self.world.plan.spares:
+            # By its first flags alone it would begin another cluster.
+            self.is_joiner, self._came_emptied = True, None
         return True
 
     # What it knows

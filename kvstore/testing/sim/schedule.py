@@ -149,8 +149,8 @@ def make_plan(seed: int, *, seconds: float = 24.0, members: int = 0) -> Plan:
     )
 
 
-_WITHOUT_CHANGES = ("wipe", "bit-flip", "old-leader-fills", "voted-twice")
-"""Faults that empty a disk: while the members change, what is lost is replaced by a new member instead."""
+_WITHOUT_CHANGES = ("old-leader-fills", "voted-twice")
+"""Scenes that empty a disk of a cluster whose size they know."""
 
 
 def make_change_plan(seed: int, *, seconds: float = 24.0, members: int = 0) -> Plan:
@@ -159,6 +159,9 @@ def make_change_plan(seed: int, *, seconds: float = 24.0, members: int = 0) -> P
     rng = random.Random(f"{seed}/changes")
     kinds = [one for one in KINDS if one not in _WITHOUT_CHANGES]
     chosen = rng.sample(kinds, rng.choice((1, 2, 3, 4)))
+    if rng.random() < 0.4 and "wipe" not in chosen:
+        # Seldom allowed, and the more worth trying.
+        chosen.append("wipe")
     size = members or rng.choice((1, 3, 3, 3, 5))
     gap = rng.choice((0.8, 1.5, 3.0, 5.0))
     return msgspec.structs.replace(

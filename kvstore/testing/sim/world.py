@@ -216,6 +216,10 @@ class World:
         if len(before ^ voters) > 1:
             self.violate("one-step", f"entry {index}: voters {before} became {voters}")
 
+    def is_changing(self) -> bool:
+        """Whether a change of the members may be under way."""
+        return self.admin.is_changing()
+
     def leads(self, member: str, term: int) -> None:
         """`member` says that it leads in `term`."""
         self.trace(f"leads {member} {term}")
