@@ -136,8 +136,8 @@ class SimMember:
 
     @property
     def must_ask(self) -> bool:
-        """Whether it has to be told by the others who it is before it can start."""
-        return self._came_emptied is None
+        """Whether it has to be told by the others who it is before it can start, as its disk is empty or damaged."""
+        return self._came_emptied is None or self._must_wipe
 
     @property
     def is_in(self) -> bool:
