@@ -43,7 +43,9 @@ class Cause:
 
     def to_dict(self) -> dict[str, str]:
         """The cause as it stands in a Status."""
-        cause = {"reason": self.reason, "message": self.message}
+        cause = {"message": self.message}
+        if self.reason:
+            cause = {"reason": self.reason, **cause}
         if self.field:
             cause["field"] = self.field
         return cause

@@ -78,6 +78,7 @@ def build_server(
                     authorizer,
                     has_tokens=authentication.issuer is not None,
                     caches=caches,
+                    scheme=lambda: server.scheme,
                     views=Views(lambda: server.scheme, converted),
                     webhooks=webhooks,
                     metrics=metrics.admission,

@@ -82,6 +82,12 @@ class AdmissionMetrics:
             ("name", "type"),
             registry=registry,
         )
+        self._checks = Counter(
+            "apiserver_validating_admission_policy_check",
+            "Validations of policies that failed, by what was done.",
+            ("policy", "policy_binding", "error_type", "enforcement_action"),
+            registry=registry,
+        )
         self._excluded = Counter(
             f"{prefix}match_condition_exclusions",
             "Requests that match conditions have kept from a webhook or a policy.",
@@ -104,6 +110,10 @@ class AdmissionMetrics:
     def failed_open(self, name: str, sort: str) -> None:
         """A failed call was overlooked."""
         self._failed_open.labels(name, sort).inc()
+
+    def checked(self, policy: str, binding: str, action: str) -> None:
+        """A validation of a policy failed; `action` is what the binding does then."""
+        self._checks.labels(policy, binding, "no_error", action).inc()
 
     def excluded(self, name: str, kind: str, sort: str, operation: str) -> None:
         """A match condition was false; `kind` is `webhook` or the kind of policy."""

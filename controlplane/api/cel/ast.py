@@ -103,3 +103,24 @@ def _outside(expr: Any) -> list[Any]:
     if expr.HasField("comprehension_expr"):
         return [expr.comprehension_expr.iter_range, expr.comprehension_expr.accu_init]
     return []
+
+
+def fields_of(serialized: bytes, variable: str) -> frozenset[str] | None:
+    """The fields of a variable that an expression selects; None when it uses the variable as a whole."""
+    found: set[str] = set()
+    return frozenset(found) if _select(parse(serialized), variable, found) else None
+
+
+def _select(expr: Any, variable: str, found: set[str]) -> bool:
+    if expr.HasField("ident_expr"):
+        return bool(expr.ident_expr.name != variable)
+    if expr.HasField("select_expr"):
+        operand = expr.select_expr.operand
+        if operand.HasField("ident_expr") and operand.ident_expr.name == variable:
+            found.add(expr.select_expr.field)
+            return True
+    inner = _outside(expr)
+    if expr.HasField("comprehension_expr"):
+        loop = expr.comprehension_expr
+        inner = [*inner, loop.loop_condition, loop.loop_step, loop.result]
+    return all(_select(part, variable, found) for part in inner)

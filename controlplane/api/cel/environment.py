@@ -234,6 +234,10 @@ class Program:
         """The names of the variables that the expression reads."""
         return ast.variables(self._compiled.serialize())
 
+    def fields_of(self, variable: str) -> frozenset[str] | None:
+        """The fields of a variable that the expression selects; None when it uses the variable as a whole."""
+        return ast.fields_of(self._compiled.serialize(), variable)
+
     def evaluate(self, values: Mapping[str, Any]) -> Any:
         """The value for these variables; EvaluationError when there is none."""
         token = _refusal.set("")

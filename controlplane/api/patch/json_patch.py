@@ -27,6 +27,10 @@ class _InapplicableError(Exception):
     """The operation has no place to be done at, or a test failed."""
 
 
+class _FailedTestError(_InapplicableError):
+    """A `test` found something else."""
+
+
 def parse(body: bytes) -> list[Obj]:
     """The operations of a request body."""
     try:
@@ -45,8 +49,25 @@ def parse(body: bytes) -> list[Obj]:
     return operations
 
 
+def apply_if_tests_hold(live: Obj, operations: list[Obj]) -> Obj:
+    """Same as `apply`, but for a test that fails: then `live` is what comes out."""
+    try:
+        return _applied(live, operations)
+    except _FailedTestError:
+        return live
+    except (_InapplicableError, RecursionError):
+        raise _rejected() from None
+
+
 def apply(live: Obj, operations: list[Obj]) -> Obj:
     """A new object with the operations done in order; `live` is not changed."""
+    try:
+        return _applied(live, operations)
+    except (_InapplicableError, RecursionError):
+        raise _rejected() from None
+
+
+def _applied(live: Obj, operations: list[Obj]) -> Obj:
     if len(operations) > MAX_OPERATIONS:
         raise RequestEntityTooLarge(
             f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, "
@@ -54,18 +75,15 @@ def apply(live: Obj, operations: list[Obj]) -> Obj:
         )
     document: Any = _copied(live)
     copied = 0
-    try:
-        for operation in operations:
-            if operation.get("op") == "copy":
-                source = _find(document, _steps(operation.get("from")))
-                copied += 0 if source is _MISSING else len(msgspec.json.encode(source))
-                if copied > MAX_COPIED_BYTES:
-                    raise _InapplicableError
-            document = _done(document, operation)
-    except (_InapplicableError, RecursionError):
-        raise _rejected() from None
+    for operation in operations:
+        if operation.get("op") == "copy":
+            source = _find(document, _steps(operation.get("from")))
+            copied += 0 if source is _MISSING else len(msgspec.json.encode(source))
+            if copied > MAX_COPIED_BYTES:
+                raise _InapplicableError
+        document = _done(document, operation)
     if not isinstance(document, dict):
-        raise _rejected()
+        raise _InapplicableError
     return document
 
 
@@ -80,7 +98,7 @@ def _done(document: Any, operation: Obj) -> Any:
     if kind == "test":
         found = _find(document, path)
         if not _equal(None if found is _MISSING else found, operation.get("value")):
-            raise _InapplicableError
+            raise _FailedTestError
         return document
     if kind == "remove":
         return _remove(document, path)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from controlplane.api.resource import Resource
+from controlplane.api.scheme import Scheme
 from controlplane.apiserver.admission.interface import Plugin
 from controlplane.apiserver.admission.plugins.always_pull_images import AlwaysPullImages
 from controlplane.apiserver.admission.plugins.certificate_approval import CertificateApproval
@@ -41,6 +42,10 @@ from controlplane.apiserver.admission.plugins.priority import Priority
 from controlplane.apiserver.admission.plugins.runtime_class import RuntimeClass
 from controlplane.apiserver.admission.plugins.service_account import ServiceAccount
 from controlplane.apiserver.admission.plugins.storage_object_in_use import StorageObjectInUse
+from controlplane.apiserver.admission.policies.bound import Policies
+from controlplane.apiserver.admission.policies.invocations import Finder
+from controlplane.apiserver.admission.policies.mutating import MutatingPolicies
+from controlplane.apiserver.admission.policies.validating import ValidatingPolicies
 from controlplane.apiserver.admission.selection.views import Views
 from controlplane.apiserver.admission.webhooks.call import Caller
 from controlplane.apiserver.admission.webhooks.hooks import Hooks
@@ -52,8 +57,20 @@ from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.followed import Followed
 from controlplane.apiserver.lookup import Lookup
 from controlplane.apiserver.metrics import AdmissionMetrics
+from controlplane.kinds.admissionregistration.mutating_admission_policy import (
+    MUTATING_ADMISSION_POLICIES,
+)
+from controlplane.kinds.admissionregistration.mutating_admission_policy_binding import (
+    MUTATING_ADMISSION_POLICY_BINDINGS,
+)
 from controlplane.kinds.admissionregistration.mutating_webhook_configuration import (
     MUTATING_WEBHOOK_CONFIGURATIONS,
+)
+from controlplane.kinds.admissionregistration.validating_admission_policy import (
+    VALIDATING_ADMISSION_POLICIES,
+)
+from controlplane.kinds.admissionregistration.validating_admission_policy_binding import (
+    VALIDATING_ADMISSION_POLICY_BINDINGS,
 )
 from controlplane.kinds.admissionregistration.validating_webhook_configuration import (
     VALIDATING_WEBHOOK_CONFIGURATIONS,
@@ -74,6 +91,8 @@ class Surroundings:
     # Whether the server can issue tokens.
     has_tokens: bool
     caches: WatchCache
+    # The kinds that are served now.
+    scheme: Callable[[], Scheme]
     views: Views
     webhooks: WebhookClient
     metrics: AdmissionMetrics
@@ -81,6 +100,15 @@ class Surroundings:
     def hooks(self, configurations: Resource) -> Hooks:
         """The webhooks of configurations of one kind."""
         return Hooks(Followed(configurations, self.caches))
+
+    def policies(self, policies: Resource, bindings: Resource) -> Policies:
+        """The policies of one sort."""
+        return Policies(Followed(policies, self.caches), Followed(bindings, self.caches))
+
+    @property
+    def finder(self) -> Finder:
+        """What finds the policies that are for a request."""
+        return Finder(self.views, self.lookup, self.scheme)
 
     @property
     def caller(self) -> Caller:
@@ -138,8 +166,30 @@ PLUGINS = (
     Entry("DefaultIngressClass", lambda at: DefaultIngressClass(at.lookup)),
     Entry("DenyServiceExternalIPs", lambda at: DenyServiceExternalIPs(), is_default=False),
     Entry(
+        "MutatingAdmissionPolicy",
+        lambda at: MutatingPolicies(
+            at.policies(MUTATING_ADMISSION_POLICIES, MUTATING_ADMISSION_POLICY_BINDINGS),
+            at.finder,
+            at.views,
+            at.lookup,
+            at.authorizer,
+            at.metrics,
+        ),
+    ),
+    Entry(
         "MutatingAdmissionWebhook",
         lambda at: MutatingWebhooks(at.hooks(MUTATING_WEBHOOK_CONFIGURATIONS), at.caller),
+    ),
+    Entry(
+        "ValidatingAdmissionPolicy",
+        lambda at: ValidatingPolicies(
+            at.policies(VALIDATING_ADMISSION_POLICIES, VALIDATING_ADMISSION_POLICY_BINDINGS),
+            at.finder,
+            at.views,
+            at.lookup,
+            at.authorizer,
+            at.metrics,
+        ),
     ),
     Entry(
         "ValidatingAdmissionWebhook",

@@ -78,6 +78,12 @@ def program(expression: str) -> Program | CompileError:
         return error
 
 
+def selected_variables(expression: str) -> frozenset[str] | None:
+    """The fields of `variables` that an expression reads; None when it may read all of them."""
+    compiled = program(expression)
+    return None if isinstance(compiled, CompileError) else compiled.fields_of("variables")
+
+
 def request_value(attributes: Attributes, view: View) -> Obj:
     """The variable `request`: the review's request without its objects."""
     user = attributes.user
@@ -174,8 +180,8 @@ class Evaluator:
         self._user = user
         self._answers = authorization.Answers()
 
-    async def evaluate(self, expression: str, values: Mapping[str, Any]) -> Any:
-        """The value. ExpressionError when there is none."""
+    async def evaluate(self, expression: str, values: Mapping[str, Any], *, shown: str = "") -> Any:
+        """The value. ExpressionError, which shows the expression, or `shown` in its place, when there is none."""
         compiled = program(expression)
         if isinstance(compiled, CompileError):
             raise ExpressionError(f"compilation error: {compiled}")
@@ -186,7 +192,7 @@ class Evaluator:
                     return compiled.evaluate(values)
             except EvaluationError as error:
                 if not self._answers.missing:
-                    text = f"expression '{expression}' resulted in error: {error}"
+                    text = f"expression '{shown or expression}' resulted in error: {error}"
                     raise ExpressionError(text) from error
             for check in self._answers.missing:
                 self._answers.known[check] = await self._decide(check)

@@ -116,6 +116,17 @@ class Views:
             return attributes.kind
         return self._scheme().kind_of(resource)
 
+    async def stored(self, obj: Obj, kind: Kind) -> Obj:
+        """An object of the store, of a kind that is served, as one of `kind`."""
+        if kind.from_storage is not None:
+            obj = kind.from_storage(obj)
+        row = self._scheme().storage_row(kind.resource)
+        source = self._scheme().kind_of(row) if row in set(self._scheme()) else kind
+        if source is kind:
+            row = kind.resource
+            return {**obj, "apiVersion": row.group_version, "kind": row.kind}
+        return await self._convert(obj, source, kind)
+
     async def back(self, obj: Obj, kind: Kind, attributes: Attributes) -> Obj:
         """An object of a view's kind as the request has it."""
         return obj if kind is attributes.kind else await self._convert(obj, kind, attributes.kind)
