@@ -1,7 +1,7 @@
-"""The proxy program: follows Services, EndpointSlices and its Node, and keeps the node's nftables table.
+"""The proxy program: follows Services, EndpointSlices, its Node and its pods, and keeps the node's nftables tables.
 
 Changes are gathered for a moment, so that a rollout of many pods is one change. What nft refuses is tried again from
-nothing, with back-off; the last good table works on meanwhile.
+nothing, with back-off; the last good table works on meanwhile. Network policies are kept beside (`enforcer.py`).
 """
 
 import asyncio
@@ -9,16 +9,21 @@ import random
 
 from controlplane.api import meta
 from controlplane.api.meta import Obj
+from controlplane.client.events import EventRecorder
 from controlplane.client.informer import Informer
 from controlplane.client.rest import RestClient
 from controlplane.kinds.core.node import NODES
+from controlplane.kinds.core.pod.resource import PODS
 from controlplane.kinds.core.service import SERVICES
 from controlplane.kinds.discovery.endpoint_slice import ENDPOINT_SLICES
 from controlplane.program import health
-from controlplane.proxy import frontends, rules
+from controlplane.proxy import frontends, health_ports, rules
 from controlplane.proxy.config import ProxyConfig
 from controlplane.proxy.endpoints import NodeView
+from controlplane.proxy.enforcer import PolicyEnforcer
+from controlplane.proxy.health_ports import HealthPorts
 from controlplane.proxy.nft import Nft, NftError
+from controlplane.proxy.policies import Member
 from controlplane.proxy.userspace import UserspaceProxy
 from kvstore.base.backoff import Backoff
 from kvstore.base.clock import Clock
@@ -37,12 +42,27 @@ class App:
         self._config = config
         self._client = client
         self._clock = clock
-        name = f"metadata.name={config.hostname_override}"
-        self._nodes = Informer(client, NODES, clock, field_selector=name, rng=rng)
+        node = config.hostname_override
+        self._nodes = Informer(
+            client, NODES, clock, field_selector=f"metadata.name={node}", rng=rng
+        )
+        # For their host ports alone: Services do without them.
+        self._pods = Informer(client, PODS, clock, field_selector=f"spec.nodeName={node}", rng=rng)
         self._services = Informer(client, SERVICES, clock, rng=rng)
         self._slices = Informer(client, ENDPOINT_SLICES, clock, rng=rng)
         self._nft = Nft()
         self._userspace = UserspaceProxy(clock, rng) if config.mode == "userspace" else None
+        self._health_ports = HealthPorts()
+        self._events = EventRecorder(client, "kube-proxy", clock, host=node)
+        self._enforcer = PolicyEnforcer(
+            node,
+            client,
+            None if config.mode == "userspace" else Nft(),
+            self._events,
+            clock,
+            rng,
+            self._answered_here,
+        )
         self._changed = asyncio.Event()
         self._is_synced = False
         self._backoff = Backoff(0.5, 30.0, rng=rng)
@@ -55,7 +75,9 @@ class App:
                 host, port = self._config.health_address
                 checks = {"sync": self._not_synced}
                 supervisor.start(health.serve(host, port, checks), "health", eternal=True)
-            for informer in (self._nodes, self._services, self._slices):
+            supervisor.start(self._events.run(), "events", eternal=True)
+            supervisor.start(self._enforcer.run(), "policies", eternal=True)
+            for informer in (self._nodes, self._services, self._slices, self._pods):
                 informer.add_listener(self._on_change, self._on_update, self._on_change)
                 name = informer.resource.plural
                 supervisor.start(informer.run(), name, eternal=True)
@@ -67,6 +89,7 @@ class App:
             await supervisor.stop()
             if self._userspace is not None:
                 await self._userspace.stop()
+            await self._health_ports.stop()
             await self._client.close()
 
     def _not_synced(self) -> str | None:
@@ -102,9 +125,11 @@ class App:
             await self._clock.sleep(self._config.min_sync_period_seconds)
 
     async def _write(self) -> int:
-        if self._userspace is None:
-            return await self._nft.apply(self.table(), self.settings())
         settings = self.settings()
+        said = health_ports.wanted(self._proxied(), self._slices_of(), settings.node)
+        await self._health_ports.update(said)
+        if self._userspace is None:
+            return await self._nft.apply(self.table(), rules.preamble(settings))
         wanted = frontends.on_node(
             self._proxied(), self._slices_of(), settings.node, settings.node_addresses
         )
@@ -128,7 +153,22 @@ class App:
 
     def table(self) -> rules.Table:
         """The table that the caches ask for."""
-        return rules.build(self._proxied(), self._slices_of(), self.settings())
+        return rules.build(
+            self._proxied(), self._slices_of(), self.settings(), self._pods.indexer.list()
+        )
+
+    def _answered_here(self) -> list[Member]:
+        """Services that the node answers itself, for policies that let pods reach what stands behind them."""
+        return [
+            Member(
+                meta.namespace(one),
+                meta.spec(one).get("selector") or {},
+                (meta.spec(one)["clusterIP"],),
+            )
+            for one in self._services.indexer.list()
+            if f"{meta.namespace(one)}/{meta.name(one)}" in self._config.local_services
+            and meta.spec(one).get("clusterIP") not in (None, "", "None")
+        ]
 
     def _slices_of(self) -> frontends.SlicesOf:
         return frontends.by_service(self._slices.indexer.list())

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Sequence
 
 from controlplane.proxy import diff
-from controlplane.proxy.rules import Settings, Table, preamble
+from controlplane.proxy.rules import Table
 
 _SECONDS = 30.0
 
@@ -26,18 +26,16 @@ class Nft:
         """Whether the program can be found."""
         return shutil.which(self._program) is not None
 
-    async def apply(self, table: Table, settings: Settings) -> int:
+    async def apply(self, table: Table, preamble: Sequence[str]) -> int:
         """Make the kernel's table equal to `table`; the number of commands it took. NftError when it did not work.
 
-        The first call, and the one after a failure, makes the table anew, whatever was there.
+        The first call, and the one after a failure, makes the table anew by `preamble`, whatever was there.
         """
-        commands: list[str] = []
         before, self._present = self._present, None
         if before is None:
-            commands, before = preamble(settings), Table()
-            await self._run("\n".join(commands) + "\n")
-            commands = []
-        commands += diff.commands(before, table)
+            before = Table(table.name)
+            await self._run("\n".join(preamble) + "\n")
+        commands = diff.commands(before, table)
         for text in diff.transactions(commands):
             await self._run(text)
         self._present = table

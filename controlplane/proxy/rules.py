@@ -4,7 +4,8 @@ The table has fixed chains at the kernel's hooks, one chain a Service port, one 
 addresses and ports to Service chains, so that a packet costs one look-up however many Services there are:
 
     prerouting, output -> services -> @service-ips (address . protocol . port) -> svc-... -> ep-... -> dnat
-                                   -> @node-ports  (protocol . port), for the node's own addresses
+                                   -> @node-ports  (protocol . port), for the node's own addresses, as are
+                                      host ports of its pods
     postrouting        -> masquerade what is marked
     input, forward, output (filter) -> @no-endpoints -> reject, so that a client is told at once
 
@@ -19,11 +20,12 @@ Kubernetes' documentation of virtual IPs, and pkg/proxy/nftables.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from controlplane.api import meta
 from controlplane.api.meta import Obj
+from controlplane.kinds.core.pod import views
 from controlplane.proxy import endpoints as eps
 from controlplane.proxy.endpoints import Endpoint, NodeView
 from controlplane.proxy.frontends import balancer_addresses
@@ -40,8 +42,12 @@ _IP_MAP, _PORT_MAP, _EMPTY_IPS, _EMPTY_PORTS = (
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A whole table: chains with their rules, sets by their declaration, map elements by map and key."""
+    """A whole table: chains with their rules, sets by their declaration, elements of maps and sets by their key.
 
+    What an element of a map leads to is its verdict; an element of a set has "".
+    """
+
+    name: str = TABLE
     chains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sets: Mapping[str, str] = field(default_factory=dict)
     elements: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -109,15 +115,24 @@ def _is_local(settings: Settings) -> str:
 
 
 def build(
-    services: Iterable[Obj], slices_of: Mapping[tuple[str, str], Iterable[Obj]], settings: Settings
+    services: Iterable[Obj],
+    slices_of: Mapping[tuple[str, str], Iterable[Obj]],
+    settings: Settings,
+    pods: Iterable[Obj] = (),
 ) -> Table:
-    """The changing part of the table. `slices_of` has the EndpointSlices by (namespace, name) of their Service."""
+    """The changing part of the table.
+
+    `slices_of` has the EndpointSlices by (namespace, name) of their Service, `pods` are those of the node, for their
+    host ports.
+    """
     made = _Builder(settings)
     for service in sorted(services, key=meta.key_of):
         if eps.is_proxied(service):
             key = (meta.namespace(service), meta.name(service))
             made.service(service, list(slices_of.get(key, ())))
-    return Table(made.chains, made.sets, made.elements)
+    for pod in sorted(pods, key=meta.key_of):
+        made.host_ports(pod)
+    return Table(TABLE, made.chains, made.sets, made.elements)
 
 
 class _Builder:
@@ -133,6 +148,28 @@ class _Builder:
             protocol = str(port.get("protocol") or "TCP")
             if protocol in ("TCP", "UDP"):
                 self._port(service, port, protocol, slices)
+
+    def host_ports(self, pod: Obj) -> None:
+        """The ports of the node that lead to one pod; they come before node ports of the same number."""
+        spec, address = meta.spec(pod), str(meta.status(pod).get("podIP") or "")
+        if spec.get("hostNetwork") or views.is_ended(pod) or not address or ":" in address:
+            return
+        for port in pod_ports(pod):
+            host, protocol = port.get("hostPort"), str(port.get("protocol") or "TCP").lower()
+            at = str(port.get("hostIP") or "0.0.0.0")
+            if not host or ":" in at or protocol not in ("tcp", "udp"):
+                continue
+            whole = f"{meta.key_of(pod)}:{at}:{host}/{protocol}>{address}:{port['containerPort']}"
+            chain = f"hp-{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
+            self.chains[chain] = (
+                f"ip saddr {{ 127.0.0.0/8, {address} }} jump mark-for-masquerade",
+                f"meta l4proto {protocol} dnat to {address}:{port['containerPort']}",
+            )
+            if at == "0.0.0.0":
+                self.elements[_PORT_MAP, f"{protocol} . {host}"] = f"goto {chain}"
+                self.elements[_IP_MAP, f"127.0.0.1 . {protocol} . {host}"] = f"goto {chain}"
+            else:
+                self.elements[_IP_MAP, f"{at} . {protocol} . {host}"] = f"goto {chain}"
 
     def _port(self, service: Obj, port: Obj, protocol: str, slices: list[Obj]) -> None:
         spec, node = meta.spec(service), self._settings.node
@@ -218,6 +255,16 @@ class _Builder:
         rules.append(f"meta l4proto {proto} dnat to {one.address}:{one.port}")
         self.chains[chain] = tuple(rules)
         return chain
+
+
+def pod_ports(pod: Obj) -> Iterator[Obj]:
+    """The ports of all containers that run beside each other."""
+    spec = meta.spec(pod)
+    sidecars = [
+        one for one in spec.get("initContainers") or () if one.get("restartPolicy") == "Always"
+    ]
+    for container in (*(spec.get("containers") or ()), *sidecars):
+        yield from container.get("ports") or ()
 
 
 def _set_of(chain: str) -> str:

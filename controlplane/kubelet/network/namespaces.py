@@ -52,6 +52,8 @@ def set_up_node(cidr: str) -> None:
         link.refuse(str(network.network_address), network.prefixlen)
     _set("net/ipv4/ip_forward", "1")
     _set("net/ipv4/ip_unprivileged_port_start", "0")
+    # What asks for a host port of a pod at 127.0.0.1 leaves loopback on its way there.
+    _set("net/ipv4/conf/all/route_localnet", "1")
 
 
 def add_node_address(address: str) -> None:

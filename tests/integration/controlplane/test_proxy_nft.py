@@ -93,7 +93,7 @@ SCRIPT = textwrap.dedent(
     nft = Nft()
 
     def apply(one, found):
-        asyncio.run(nft.apply(rules.build([one] if one else [], found, settings), settings))
+        asyncio.run(nft.apply(rules.build([one] if one else [], found, settings), rules.preamble(settings)))
 
     try:
         both = ("10.244.0.2", "10.244.0.3")
@@ -154,8 +154,8 @@ def test_many_services_fit_into_transactions() -> None:
             name = {"name": f"s{n}", "namespace": "d"}
             slices["d", f"s{n}"] = [{"metadata": name, "ports": [{"port": 8080}], "endpoints": rows}]
         nft = Nft()
-        asyncio.run(nft.apply(rules.build(services, slices, settings), settings))
-        print(asyncio.run(nft.apply(rules.build(services[1:], slices, settings), settings)))
+        asyncio.run(nft.apply(rules.build(services, slices, settings), rules.preamble(settings)))
+        print(asyncio.run(nft.apply(rules.build(services[1:], slices, settings), rules.preamble(settings))))
         """
     )
     done = subprocess.run(
