@@ -14,6 +14,7 @@ from controlplane.client.rest import MERGE_PATCH, RestClient
 from controlplane.kinds.core.node import MACHINE_ADDRESS, NODES
 from controlplane.kinds.core.service import SERVICES
 from controlplane.kinds.discovery.endpoint_slice import ENDPOINT_SLICES
+from controlplane.kinds.networking.network_policy import NETWORK_POLICIES
 from controlplane.local.balancer import sockets
 from controlplane.local.balancer.config import BalancerConfig
 from controlplane.local.balancer.plan import Assignment, plan
@@ -45,11 +46,13 @@ class App:
         self._nodes = Informer(client, NODES, clock, rng=rng)
         self._services = Informer(client, SERVICES, clock, rng=rng)
         self._slices = Informer(client, ENDPOINT_SLICES, clock, rng=rng)
+        self._policies = Informer(client, NETWORK_POLICIES, clock, rng=rng)
         self._events = EventRecorder(client, "service-controller", clock)
         self._proxy = UserspaceProxy(clock, rng, self._open_socket)
         self._changed = asyncio.Event()
         self._is_synced = False
         self._said: dict[Frontend, str] = {}
+        self._unenforced: set[str] = set()
 
     async def run(self) -> None:
         """Run until cancelled or until a part fails."""
@@ -61,7 +64,7 @@ class App:
                     health.serve(host, port, {"sync": self._not_synced}), "health", eternal=True
                 )
             supervisor.start(self._events.run(), "events", eternal=True)
-            for informer in (self._nodes, self._services, self._slices):
+            for informer in (self._nodes, self._services, self._slices, self._policies):
                 informer.add_listener(self._on_change, self._on_update, self._on_change)
                 supervisor.start(informer.run(), informer.resource.plural, eternal=True)
             for informer in (self._nodes, self._services, self._slices):
@@ -89,6 +92,7 @@ class App:
             self._changed.clear()
             is_whole = await self._listen()
             is_whole = await self._assign() and is_whole
+            self._say_not_enforced()
             self._is_synced = True
             try:
                 async with asyncio.timeout(None if is_whole else _AGAIN_SECONDS):
@@ -126,6 +130,19 @@ class App:
         found = self._services.indexer.get(rest.rpartition(":")[0], namespace)
         if found is not None:
             self._events.event(found, "Warning", "SyncLoadBalancerFailed", text)
+
+    def _say_not_enforced(self) -> None:
+        """Nodes whose pods are child processes have nothing that could enforce a policy, or say so."""
+        nodes = [
+            meta.name(node)
+            for node in self._nodes.indexer.list()
+            if MACHINE_ADDRESS not in meta.annotations(node)
+        ]
+        text = f"Not enforced for pods of {', '.join(sorted(nodes))}: pods there share the machine's network"
+        for policy in self._policies.indexer.list() if nodes else ():
+            if meta.uid(policy) not in self._unenforced:
+                self._unenforced.add(meta.uid(policy))
+                self._events.event(policy, "Warning", "NotEnforced", text)
 
     async def _assign(self) -> bool:
         """Give Services their addresses; whether that went well."""
