@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from controlplane.api import names, selectors
 from controlplane.api.errors import Cause
@@ -66,6 +67,18 @@ class Conversion:
     from_stored: Callable[[Obj], Obj]
 
 
+class Converter(Protocol):
+    """Somebody outside who converts objects of one kind between its versions, as a definition's webhook does."""
+
+    async def stored(self, objects: Sequence[Obj], api_version: str) -> list[Obj]:
+        """Objects of the store in that version, in order; new ones. APIError when they cannot be converted."""
+        ...
+
+    async def convert(self, objects: Sequence[Obj], api_version: str) -> list[Obj]:
+        """Any objects in that version, in order; those that have it are returned as they are. APIError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ScalePaths:
     """Where the numbers of an autoscaling/v1 Scale stand in an object: dotted paths. `selector` may be empty.
@@ -110,6 +123,8 @@ class Kind:
     `from_storage(obj)` makes a new object of a stored one, which an earlier schema may have let in; None keeps it.
     `parts` are the subresources, by name, that change a part of the object.
     `scale` says where the subresource of that name finds its numbers.
+    `converter`, where there is one, converts objects whose apiVersion is not the one wanted; `conversion` then says no
+    more than where they are stored.
     `own_schema` is the schema of a custom resource; None takes the built-in one by group, version and kind.
     """
 
@@ -134,6 +149,7 @@ class Kind:
     scale: ScalePaths = ScalePaths()
     own_schema: Schema | None = None
     conversion: Conversion | None = None
+    converter: Converter | None = None
 
     @property
     def field_labels(self) -> tuple[str, ...]:

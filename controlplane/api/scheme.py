@@ -7,6 +7,7 @@ and replaces it when custom resources come and go; tests may build their own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from controlplane.api.kind import Kind
 from controlplane.api.resource import ALL_VERBS, Resource, Subresource
@@ -79,7 +80,11 @@ class Scheme:
     def storage_row(self, resource: Resource) -> Resource:
         """The row under which the objects are stored (differs for second spellings only)."""
         conversion = self._kinds[resource].conversion
-        return resource if conversion is None else self._by_plural[conversion.stored_as]
+        if conversion is None:
+            return resource
+        stored = self._by_plural.get(conversion.stored_as)
+        # A version that is not served may be the one that is stored all the same.
+        return stored or replace(resource, version=conversion.stored_as[1])
 
     def groups(self) -> list[str]:
         """Group names in order of appearance; the legacy group is the empty string."""

@@ -20,7 +20,6 @@ from controlplane.apiserver.bootstrap import flow_control
 from controlplane.apiserver.bootstrap import loop as bootstrap
 from controlplane.apiserver.bootstrap.masters import Masters, advertised
 from controlplane.apiserver.callouts.client import WebhookClient
-from controlplane.apiserver.callouts.reach import Reach
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.crd.serving import CustomResources
 from controlplane.apiserver.filters.chain import Chain, default_filters
@@ -64,7 +63,7 @@ def build_server(
         config.kubelet_client_cert_file, config.kubelet_client_key_file, config.kubelet_ca_file
     )
     metrics = Metrics()
-    webhooks = WebhookClient(Reach(kubelet, lookup), lookup, rng)
+    webhooks = WebhookClient(kubelet, lookup, rng)
     admission = AdmissionChain(
         [
             # The first and the last are no plugins: nothing switches them off.
@@ -213,6 +212,5 @@ class ApiServer:
         if self._masters is not None:
             await self._masters.leave()
         await self._http.stop()
-        await self.server.webhooks.close()
         await self.server.kubelet.close()
         await self.server.storage.close()

@@ -1,29 +1,31 @@
 """POSTs of reviews to webhooks, over TLS, with bounds on time and size. Errors are told in the words of Go's client.
 
-Connections are kept per target, as long as it is called. Redirects are not followed. A Service's name is what the
-certificate must be for, wherever the endpoint is.
+A connection serves one call. Redirects are not followed. A Service's name is what the certificate must be for, wherever
+the endpoint is.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import random
-import socket
 import ssl
-from collections import OrderedDict
+from collections.abc import AsyncIterator
 from typing import Any
 
-import aiohttp
-from aiohttp.client_proto import ResponseHandler
-
-from controlplane.apiserver.callouts.endpoints import Endpoint, UnresolvedError, resolve
-from controlplane.apiserver.callouts.reach import Link, Reach, dial_address
+from controlplane.apiserver.backends import dial
+from controlplane.apiserver.backends.exchange import BadAnswerError, Exchange
+from controlplane.apiserver.backends.names import host_and_port
+from controlplane.apiserver.callouts.endpoints import UnresolvedError, resolve
 from controlplane.apiserver.callouts.target import Target
 from controlplane.apiserver.lookup import Lookup
+from controlplane.apiserver.nodes.kubelet import KubeletClient, UnreachableError
+from controlplane.kinds.core.node import NODES
+from controlplane.kinds.core.pod.resource import PODS
 
 # Upstream keeps as many clients.
-_MAX_TARGETS = 200
+_MAX_CONTEXTS = 200
 # A review answers with a patch at most; requests are bounded by 3 MiB, and base64 takes a third more.
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 _UNTRUSTED = (18, 19, 20, 21)
@@ -52,105 +54,69 @@ class CallError(Exception):
 
 
 class WebhookClient:
-    """Calls webhooks; `close` it."""
+    """Calls webhooks."""
 
-    def __init__(self, reach: Reach, lookup: Lookup, rng: random.Random) -> None:
-        self._reach = reach
+    def __init__(self, kubelet: KubeletClient, lookup: Lookup, rng: random.Random) -> None:
+        self._kubelet = kubelet
         self._lookup = lookup
         self._rng = rng
-        self._sessions: OrderedDict[Target, aiohttp.ClientSession] = OrderedDict()
-        self._closing: set[asyncio.Task[Any]] = set()
 
     async def post(self, target: Target, body: bytes, timeout_seconds: float) -> Any:
         """The JSON that the webhook answers with 200. CallError for everything else."""
-        shown = f"{target.url}?timeout={timeout_seconds:g}s"
+        query = f"?timeout={timeout_seconds:g}s"
+        shown = target.url + query
         try:
             async with asyncio.timeout(timeout_seconds):
-                async with self._session(target).post(
-                    shown,
-                    data=body,
-                    headers={"Content-Type": "application/json", "Accept": "application/json, */*"},
-                    allow_redirects=False,
-                ) as response:
-                    data = await _bounded(response)
+                status, data = await self._exchange(target, query, body)
         except TimeoutError:
             raise CallError(f'Post "{shown}": context deadline exceeded') from None
-        except (aiohttp.ClientError, OSError, UnresolvedError) as error:
+        except (OSError, BadAnswerError, UnreachableError, UnresolvedError) as error:
             raise CallError(f'Post "{shown}": {_told(error)}') from error
-        if response.status != 200:
-            raise CallError(refusal(response.status, data), response.status)
+        if status != 200:
+            raise CallError(refusal(status, data), status)
         try:
             return json.loads(data)
         except (ValueError, RecursionError) as error:
             raise CallError(
-                f"couldn't get version/kind; json parse error: {error}", response.status
+                f"couldn't get version/kind; json parse error: {error}", status
             ) from error
 
-    def _session(self, target: Target) -> aiohttp.ClientSession:
-        session = self._sessions.get(target)
-        if session is None:
-            connector = _Connector(target, self, tls_context(target.ca_bundle))
-            session = aiohttp.ClientSession(
-                connector=connector, timeout=aiohttp.ClientTimeout(total=None), trust_env=False
-            )
-            self._sessions[target] = session
-            if len(self._sessions) > _MAX_TARGETS:
-                _, oldest = self._sessions.popitem(last=False)
-                task = asyncio.ensure_future(oldest.close())
-                self._closing.add(task)
-                task.add_done_callback(self._closing.discard)
-        self._sessions.move_to_end(target)
-        return session
-
-    async def dial(self, target: Target) -> Link:
-        """An open connection to the target. UnresolvedError, OSError."""
-        if target.service is None:
-            return await dial_address(Endpoint(target.host, target.port))
-        namespace, name = target.service
-        endpoint = await resolve(self._lookup, namespace, name, target.port, self._rng)
-        return await self._reach.dial(endpoint)
-
-    async def close(self) -> None:
-        """Close all connections."""
-        while self._sessions:
-            _, session = self._sessions.popitem()
-            await session.close()
-        await asyncio.gather(*self._closing, return_exceptions=True)
-        await self._reach.close()
-
-
-class _Connector(aiohttp.BaseConnector):
-    """Connections of the HTTP library that are opened by the client's own dialing."""
-
-    allowed_protocol_schema_set = frozenset({"https"})
-
-    def __init__(self, target: Target, client: WebhookClient, tls: ssl.SSLContext) -> None:
-        super().__init__(limit=0)
-        self._target = target
-        self._client = client
-        self._tls = tls
-
-    async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:
-        link = await self._client.dial(self._target)
-        loop, host = asyncio.get_running_loop(), self._target.host
-        is_local = link.socket.family == socket.AF_UNIX
-        connect: Any = loop.create_unix_connection if is_local else loop.create_connection
+    async def _exchange(self, target: Target, query: str, body: bytes) -> tuple[int, bytes]:
+        headers = (
+            ("Host", host_and_port(target.host, target.port)),
+            ("User-Agent", "kube-apiserver-admission"),
+            ("Accept", "application/json, */*"),
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(body))),
+            ("Connection", "close"),
+        )
+        exchange = Exchange(await dial.dial(self._kubelet, await self._place(target)))
         try:
-            _, protocol = await connect(
-                self._factory, sock=link.socket, ssl=self._tls, server_hostname=host
-            )
-        except (OSError, EOFError) as error:
-            link.socket.close()
-            if link.problem:
-                raise OSError(link.problem[0]) from error
-            raise
-        except BaseException:
-            link.socket.close()
-            raise
-        made: ResponseHandler = protocol
-        return made
+            exchange.send("POST", target.path + query, headers, _once(body))
+            head = await exchange.head()
+            return head.status, await _bounded(exchange.body(head))
+        finally:
+            await exchange.close()
+
+    async def _place(self, target: Target) -> dial.Target:
+        """Where to connect to. UnresolvedError."""
+        tls = tls_context(target.ca_bundle)
+        if target.service is None:
+            return dial.Target(target.host, target.port, tls, target.host)
+        namespace, name = target.service
+        found = await resolve(self._lookup, namespace, name, target.port, self._rng)
+        pod = node = None
+        if found.pod is not None and found.node:
+            pod = await self._lookup.find(PODS, *found.pod)
+            node = await self._lookup.find(NODES, "", found.node)
+        return dial.Target(found.address, found.port, tls, target.host, pod, node)
 
 
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+@functools.lru_cache(maxsize=_MAX_CONTEXTS)
 def tls_context(ca_bundle: bytes) -> ssl.SSLContext:
     """What is believed: the bundle alone, as Go reads it; without one what the machine trusts."""
     context = ssl.create_default_context(cadata=ca_bundle.decode(errors="replace") or None)
@@ -161,12 +127,11 @@ def tls_context(ca_bundle: bytes) -> ssl.SSLContext:
     return context
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+async def _bounded(body: AsyncIterator[bytes]) -> bytes:
     chunks, total = [], 0
-    async for chunk in response.content.iter_any():
+    async for chunk in body:
         total += len(chunk)
         if total > MAX_RESPONSE_BYTES:
-            response.close()
             raise CallError(f"the response is larger than {MAX_RESPONSE_BYTES} bytes")
         chunks.append(chunk)
     return b"".join(chunks)
@@ -198,10 +163,8 @@ def _told(error: Exception) -> str:
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"tls: failed to verify certificate: x509: {_certificate(cause)}"
-        cause = cause.__cause__ or getattr(cause, "os_error", None)
-    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError):
-        return "EOF"
-    return str(error)
+        cause = cause.__cause__
+    return "EOF" if isinstance(error, ConnectionResetError) else str(error)
 
 
 def _certificate(error: ssl.SSLCertVerificationError) -> str:

@@ -41,10 +41,10 @@ def target_of(client: Obj) -> Target:
     service = client.get("service")
     if service:
         namespace, name = str(service.get("namespace")), str(service.get("name"))
-        path = str(service.get("path") or "")
-        if path and not path.startswith("/"):
+        path = str(service.get("path") or "/")
+        if not path.startswith("/"):
             path = f"/{path}"
         port = int(service.get("port") or PORT)
         return Target(f"{name}.{namespace}.svc", port, path, (namespace, name), bundle)
     parts = urlsplit(str(client.get("url") or ""))
-    return Target(parts.hostname or "", parts.port or PORT, parts.path, None, bundle)
+    return Target(parts.hostname or "", parts.port or PORT, parts.path or "/", None, bundle)

@@ -1,8 +1,8 @@
 """A version of a CustomResourceDefinition as a `Kind`. Pure.
 
 Objects are read by the structural schema: unknown fields are dropped, nulls that may not be are, defaults fill in. They
-are kept under the storage version and answered in the version that is asked for; without a conversion webhook the
-versions differ by their name only.
+are kept under the storage version and answered in the version that is asked for; without a conversion webhook
+(`conversion.py`) the versions differ by their name only.
 
 Source: apiextensions-apiserver/pkg/registry/customresource and pkg/apiserver/customresource_handler.go.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 from controlplane.api import meta, names
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Conversion, Kind, ScalePaths
+from controlplane.api.kind import Conversion, Converter, Kind, ScalePaths
 from controlplane.api.meta import Obj
 from controlplane.api.resource import ALL_VERBS, SCALE, STATUS, Resource, Subresource
 from controlplane.api.schema import builtin
@@ -34,11 +34,11 @@ from controlplane.kinds.apiextensions.custom_resource_definition import storage_
 _OBJECT_META = {"$ref": "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}
 
 
-def kinds_of(crd: Obj) -> list[Kind]:
+def kinds_of(crd: Obj, converter: Converter | None = None) -> list[Kind]:
     """The kinds of all served versions; names are those that the definition's status has accepted."""
     spec = meta.spec(crd)
     return [
-        _kind(crd, version)
+        _kind(crd, version, converter)
         for version in spec.get("versions") or ()
         if version.get("served") and version.get("name")
     ]
@@ -74,7 +74,7 @@ def row_of(crd: Obj, version: Mapping[str, Any]) -> Resource:
     )
 
 
-def _kind(crd: Obj, version: Mapping[str, Any]) -> Kind:
+def _kind(crd: Obj, version: Mapping[str, Any], converter: Converter | None) -> Kind:
     row = row_of(crd, version)
     raw = (version.get("schema") or {}).get("openAPIV3Schema") or {}
     checks = _Checks(node.parse(raw))
@@ -101,6 +101,7 @@ def _kind(crd: Obj, version: Mapping[str, Any]) -> Kind:
             else Conversion((row.group, stored, row.plural), same, same)
         ),
         scale=_scale_paths(scale) if scale else ScalePaths(),
+        converter=converter,
     )
 
 

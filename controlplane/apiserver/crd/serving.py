@@ -17,11 +17,13 @@ from controlplane.api.scheme import Scheme
 from controlplane.api.strategy import DeleteOptions
 from controlplane.apiserver.crd import kind as kinds
 from controlplane.apiserver.crd import names
+from controlplane.apiserver.crd.conversion import WebhookConverter
 from controlplane.apiserver.requests.context import LOOPBACK, WriteContext
 from controlplane.apiserver.served import Server
 from controlplane.kinds.apiextensions.custom_resource_definition import (
     CUSTOM_RESOURCE_DEFINITIONS,
     FINALIZER,
+    storage_version,
 )
 from controlplane.storage.errors import StorageError, TooOldError
 from controlplane.storage.watch_cache import ResourceCache
@@ -98,7 +100,9 @@ class CustomResources:
             mark = f"{meta.uid(crd)}/{_content(crd)}"
             found = self._known.get(meta.name(crd))
             known[meta.name(crd)] = (
-                found if found is not None and found[0] == mark else (mark, kinds.kinds_of(crd))
+                found
+                if found is not None and found[0] == mark
+                else (mark, kinds.kinds_of(crd, self._converter(crd)))
             )
         if {name: mark for name, (mark, _) in known.items()} == {
             name: mark for name, (mark, _) in self._known.items()
@@ -109,6 +113,11 @@ class CustomResources:
         self._known = known
         custom = [kind for _, made in known.values() for kind in made]
         self._server.serve(self._built_in.with_kinds(*custom))
+
+    def _converter(self, crd: Obj) -> WebhookConverter | None:
+        if (meta.spec(crd).get("conversion") or {}).get("strategy") != "Webhook":
+            return None
+        return WebhookConverter(crd, self._server.webhooks.post, self._server.rng)
 
     async def _settle(self, cache: ResourceCache) -> bool:
         """Write what statuses should say, end what goes; whether there is more to do soon."""
@@ -180,6 +189,8 @@ class CustomResources:
         served = [row for row in rows if row in self._server.registries]
         if not served:
             return True
+        # The version that is stored, if it is served: then nobody is asked to convert what goes.
+        served.sort(key=lambda row: row.version != storage_version(crd))
         registry = self._server.registries[served[0]]
         page = await self._server.storage.list(registry.row.key_prefix + "/")
         for obj in page.items:

@@ -115,7 +115,7 @@ async def _store(registry: Registry, namespace: str, obj: Obj, context: WriteCon
     key = registry.row.key(namespace, name)
     with translating(resource, name):
         try:
-            return registry.served(await _put(registry, key, obj, context))
+            return await _put(registry, key, obj, context)
         except KeyExistsError:
             if await _is_ending(registry, key):
                 raise errors.AlreadyExists.of(resource, name, _ENDING) from None
@@ -125,8 +125,8 @@ async def _store(registry: Registry, namespace: str, obj: Obj, context: WriteCon
 async def _put(registry: Registry, key: str, obj: Obj, context: WriteContext) -> Obj:
     if context.is_dry_run:
         return await _pretend(registry, key, obj)
-    ttl = registry.strategy.ttl_seconds
-    return await registry.storage.create(key, registry.as_stored(obj), ttl_seconds=ttl)
+    ttl, stored = registry.strategy.ttl_seconds, await registry.as_stored(obj)
+    return await registry.served(await registry.storage.create(key, stored, ttl_seconds=ttl))
 
 
 async def _is_ending(registry: Registry, key: str) -> bool:

@@ -32,7 +32,7 @@ async def delete(
                 admission.DELETE,
                 context,
                 None,
-                registry.served(live),
+                await registry.served(live),
                 namespace=namespace,
                 name=name,
             )
@@ -46,11 +46,11 @@ async def delete(
         if options.is_dry_run:
             result = await mark(await registry.storage.get(key))
             obj = result.obj if isinstance(result, Removal) else result
-            return registry.served(obj), isinstance(result, Removal)
+            return await registry.served(obj), isinstance(result, Removal)
         obj = await registry.storage.guaranteed_update(key, mark)
         if removed:
             await registry.allocator.release(removed[0])
-    return registry.served(obj), bool(removed)
+    return await registry.served(obj), bool(removed)
 
 
 def _check(registry: Registry, name: str, options: DeleteOptions, live: Obj) -> None:

@@ -4,7 +4,7 @@ How each write goes is told in create.py, update.py and delete.py.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from controlplane.api import errors, times
 from controlplane.api.errors import Cause
@@ -62,8 +62,19 @@ class Registry:
         """The time as objects carry it."""
         return times.to_rfc3339(self.clock.time())
 
-    def served(self, obj: Obj) -> Obj:
-        """`obj` with the apiVersion of this resource's URL."""
+    async def served(self, obj: Obj) -> Obj:
+        """A stored object as this resource's URL shows it. APIError when it cannot be converted."""
+        if self.kind.converter is not None:
+            [obj] = await self.kind.converter.stored([obj], self.resource.group_version)
+        return self._shown(obj)
+
+    async def all_served(self, objects: Sequence[Obj]) -> list[Obj]:
+        """Same, for many objects at once."""
+        if self.kind.converter is not None:
+            objects = await self.kind.converter.stored(objects, self.resource.group_version)
+        return [self._shown(obj) for obj in objects]
+
+    def _shown(self, obj: Obj) -> Obj:
         version, conversion = self.resource.group_version, self.kind.conversion
         if self.kind.from_storage is not None:
             obj = self.kind.from_storage(obj)
@@ -73,8 +84,10 @@ class Registry:
             return obj
         return {**obj, "apiVersion": version, "kind": self.resource.kind}
 
-    def as_stored(self, obj: Obj) -> Obj:
-        """`obj` as the store keeps it."""
+    async def as_stored(self, obj: Obj) -> Obj:
+        """`obj` as the store keeps it. APIError when it cannot be converted."""
+        if self.kind.converter is not None:
+            [obj] = await self.kind.converter.convert([obj], self.row.group_version)
         if self.kind.conversion is None:
             return obj
         obj = self.kind.conversion.to_stored(obj)
@@ -116,7 +129,7 @@ class Registry:
     async def get(self, namespace: str, name: str) -> Obj:
         """The object, by a linearizable read."""
         with translating(self.resource, name):
-            return self.served(await self.storage.get(self.row.key(namespace, name)))
+            return await self.served(await self.storage.get(self.row.key(namespace, name)))
 
     async def create(self, namespace: str, obj: Obj, context: WriteContext) -> Obj:
         """See `create.create`."""

@@ -44,6 +44,8 @@ async def update(
     """Replace the object by what `transform` makes of it."""
     key = registry.row.key(namespace, name)
     removed: list[Obj] = []
+    # The live object as the client sees it.
+    seen: list[Obj] = []
     taken: list[Allocation] = []
     # As the original does, begin with what the cache has: a write compares, and a refusal is tried on the newest state.
     known = None if context.is_dry_run else registry.peek(key)
@@ -54,7 +56,8 @@ async def update(
             # Another writer was first: this try begins anew.
             await taken.pop().revert()
         del context.warnings[warned:]
-        served = registry.served(live)
+        served = await registry.served(live)
+        seen[:] = [served]
         wanted = await transform(meta.copy_of(served))
         return await _changed(registry, wanted, served, name, context, taken)
 
@@ -63,14 +66,17 @@ async def update(
         removed[:] = [live] if isinstance(result, Removal) else []
         if isinstance(result, Removal) or result == live:
             return result
-        return registry.as_stored(result)
+        if result is seen[0] and live.get("apiVersion") == registry.row.group_version:
+            # Nothing has changed, in whatever version it was looked at.
+            return live
+        return await registry.as_stored(result)
 
     with translating(registry.resource, name):
         if context.is_dry_run:
             live = await registry.storage.get(key)
             preconditions.check(key, live)
             result = await change(live)
-            return registry.served(result.obj if isinstance(result, Removal) else result)
+            return result.obj if isinstance(result, Removal) else result
         try:
             written = await registry.storage.guaranteed_update(
                 key,
@@ -87,7 +93,7 @@ async def update(
             await registry.allocator.release(removed[0])
         if taken:
             await taken.pop().commit()
-    return registry.served(written)
+    return await registry.served(written)
 
 
 # Compat: upstream writes these past the strategy, so that a pod that was put on a node is still of generation 1.

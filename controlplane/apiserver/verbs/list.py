@@ -39,7 +39,7 @@ async def handle(server: Server, request: Request, resource: Resource) -> Respon
         if chosen.is_all:
             list_meta["remainingItemCount"] = page.remaining_count
     if not registry.serves_as_stored:
-        objects = [registry.served(obj) for obj in page.items]
+        objects = await registry.all_served(page.items)
         return render.many(request, registry.kind, objects, list_meta, server.clock)
     texts = server.item_texts if page.is_shared else None
     return render.many(request, registry.kind, page.items, list_meta, server.clock, texts)

@@ -4,11 +4,12 @@ An object that begins to match the selectors is ADDED, one that ceases is DELETE
 Whole events of unselected form are encoded once and shared by all watches of the resource.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from controlplane.api import errors
 from controlplane.api.kind import Kind
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
@@ -74,17 +75,26 @@ class _Stream:
             return protobuf.watch_frame(kind, protobuf.encode(obj))
         return msgspec.json.encode({"type": kind, "object": obj}) + b"\n"
 
-    def change(self, event: CacheEvent) -> bytes:
-        """The line for a change, empty when the client is not to see it."""
+    async def changes(self, events: Sequence[CacheEvent]) -> bytes:
+        """The lines for those of the changes that the client is to see. APIError when one cannot be converted."""
+        seen = [(event, *found) for event in events if (found := self._seen(event)) is not None]
+        served = await self.registry.all_served([obj for _, _, obj in seen])
+        lines = zip(seen, served, strict=True)
+        return b"".join([self._change(event, kind, obj) for (event, kind, _), obj in lines])
+
+    def _seen(self, event: CacheEvent) -> tuple[str, Obj] | None:
+        """What a change is to the client, and the stored object; None when he is not to see it."""
         if not event.key.startswith(self.chosen.prefix):
-            return b""
+            return None
         was = event.previous is not None and self.chosen.matches(event.previous)
         now = event.obj is not None and self.chosen.matches(event.obj)
         if not was and not now:
-            return b""
-        kind = "DELETED" if not now else "MODIFIED" if was else "ADDED"
-        obj = event.obj if now else with_revision(event.previous or {}, event.revision)
-        served = self.registry.served(obj or {})
+            return None
+        if now and event.obj is not None:
+            return ("MODIFIED" if was else "ADDED"), event.obj
+        return "DELETED", with_revision(event.previous or {}, event.revision)
+
+    def _change(self, event: CacheEvent, kind: str, served: Obj) -> bytes:
         if self.form.transform:
             return self.line(kind, served)
         shared = f"{self.form.media_type} {kind} {self.resource.group_version}"
@@ -165,12 +175,17 @@ async def _run(
     server, request = stream.server, stream.request
     bookmarks = request.flag("allowWatchBookmarks")
     ends_at = server.clock.monotonic() + _length(server, request)
-    lines = [stream.line("ADDED", stream.registry.served(obj)) for obj in initial]
+    try:
+        served = await stream.registry.all_served(initial)
+    except errors.APIError as error:
+        yield _last_words(stream, error)
+        return
+    lines = [stream.line("ADDED", obj) for obj in served]
     if end_revision:
         lines.append(stream.bookmark(end_revision, ends_initial=True))
     # An empty chunk sends the headers: the client knows that the watch stands.
     yield b"".join(lines)
-    del lines, initial
+    del lines, initial, served
     sent_last = False
     next_bookmark = server.clock.monotonic() + server.config.bookmark_seconds
     while not server.stopping.is_set():
@@ -185,21 +200,22 @@ async def _run(
                 wait = min(wait - _LAST_BOOKMARK_SECONDS, next_bookmark - now)
         try:
             events = await cursor.next(wait)
-        except StorageError as error:
+            text = await stream.changes(events) if events else b""
+        except (StorageError, errors.APIError) as error:
             if not server.stopping.is_set():
                 yield _last_words(stream, error)
             return
-        if events:
-            text = b"".join([stream.change(event) for event in events])
-            if text:
-                yield text
+        if text:
+            yield text
         now = server.clock.monotonic()
         if bookmarks and not events and now >= next_bookmark:
             next_bookmark = now + server.config.bookmark_seconds
             yield stream.bookmark(server.caches.revision_of(cache))
 
 
-def _last_words(stream: _Stream, error: StorageError) -> bytes:
+def _last_words(stream: _Stream, error: StorageError | errors.APIError) -> bytes:
+    if isinstance(error, errors.APIError):
+        return stream.frame("ERROR", error.status())
     status = translated(error, stream.resource, "").status()
     if isinstance(error, TooOldError):
         status["code"] = 410

@@ -118,8 +118,12 @@ class Views:
 
     async def stored(self, obj: Obj, kind: Kind) -> Obj:
         """An object of the store, of a kind that is served, as one of `kind`."""
+        if kind.converter is not None:
+            [obj] = await kind.converter.stored([obj], kind.resource.group_version)
         if kind.from_storage is not None:
             obj = kind.from_storage(obj)
+        if kind.converter is not None:
+            return obj
         row = self._scheme().storage_row(kind.resource)
         source = self._scheme().kind_of(row) if row in set(self._scheme()) else kind
         if source is kind:
@@ -134,9 +138,13 @@ class Views:
 
 async def converted(obj: Obj, source: Kind, target: Kind) -> Obj:
     """`obj` of one version in another, by way of the stored one."""
+    version = target.resource.group_version
+    if target.converter is not None:
+        [made] = await target.converter.convert([obj], version)
+        return meta.copy_of(made)
     made = meta.copy_of(obj)
     if source.conversion is not None:
         made = source.conversion.to_stored(made)
     if target.conversion is not None:
         made = target.conversion.from_stored(made)
-    return {**made, "apiVersion": target.resource.group_version, "kind": target.resource.kind}
+    return {**made, "apiVersion": version, "kind": target.resource.kind}

@@ -21,11 +21,11 @@ from controlplane.apiserver.callouts.target import target_of
             {"url": "https://h.example/p"}, "https://h.example/p", "h.example", 443, id="url"
         ),
         pytest.param(
-            {"url": "https://[::1]:8443"}, "https://[::1]:8443", "::1", 8443, id="address and port"
+            {"url": "https://[::1]:8443"}, "https://[::1]:8443/", "::1", 8443, id="address and port"
         ),
         pytest.param(
             {"service": {"namespace": "n", "name": "s"}},
-            "https://s.n.svc:443",
+            "https://s.n.svc:443/",
             "s.n.svc",
             443,
             id="service",
