@@ -101,6 +101,10 @@ def command_tree(asked: str = "") -> "typer.Typer":
     everything = asked in ("", "--help", "-h", "--show-completion", "--install-completion")
     if everything:
         app.command("kv", help="The store's client, in etcdctl's words.")(lambda: None)
+    if asked == "audit" or everything:
+        from cli.audit import register as register_audit
+
+        register_audit(app)
     if asked == "bench" or everything:
         from cli.bench import app as bench
 

@@ -9,6 +9,8 @@ import random
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from controlplane.apiserver.config import ApiServerConfig
 from kvstore.base import log as logging
@@ -34,6 +36,9 @@ _TEXT_FLAGS = {
     "--service-account-signing-key-file": "service_account_signing_key_file",
     "--service-account-jwks-uri": "jwks_uri",
     "--requestheader-client-ca-file": "requestheader_client_ca_file",
+    "--audit-policy-file": "audit_policy_file",
+    "--audit-log-path": "audit_log_path",
+    "--audit-webhook-config-file": "audit_webhook_file",
     "--log-level": "log_level",
 }
 _LIST_FLAGS = {
@@ -52,6 +57,9 @@ _REPEATED_FLAGS = {
 }
 _SWITCHES = {
     "--anonymous-auth": "anonymous_auth",
+    "--audit-log-compress": "audit_log_compress",
+    "--audit-log-truncate-enabled": "audit_log_truncate",
+    "--audit-webhook-truncate-enabled": "audit_webhook_truncate",
     "--enable-priority-and-fairness": "enable_priority_and_fairness",
     "--enable-bootstrap-token-auth": "enable_bootstrap_token_auth",
 }
@@ -65,13 +73,26 @@ _NUMBER_FLAGS = {
     "--max-requests-inflight": "max_reads_in_flight",
     "--max-mutating-requests-inflight": "max_writes_in_flight",
     "--min-request-timeout": "min_request_timeout_seconds",
+    "--audit-log-maxsize": "audit_log_maxsize",
+    "--audit-log-maxage": "audit_log_maxage",
+    "--audit-log-maxbackup": "audit_log_maxbackup",
+    "--audit-webhook-batch-buffer-size": "audit_webhook_batch_buffer_size",
+    "--audit-webhook-batch-max-size": "audit_webhook_batch_max_size",
     "--default-not-ready-toleration-seconds": "not_ready_toleration_seconds",
     "--default-unreachable-toleration-seconds": "unreachable_toleration_seconds",
 }
 _DURATION_FLAGS = {
     "--request-timeout": "request_timeout_seconds",
     "--etcd-timeout": "etcd_timeout_seconds",
+    "--audit-webhook-batch-max-wait": "audit_webhook_batch_max_wait_seconds",
+    "--audit-webhook-initial-backoff": "audit_webhook_initial_backoff_seconds",
     "--service-account-max-token-expiration": "max_token_seconds",
+}
+
+
+_CHOICES = {
+    "--audit-log-mode": ("audit_log_mode", ("batch", "blocking", "blocking-strict")),
+    "--audit-webhook-mode": ("audit_webhook_mode", ("batch", "blocking", "blocking-strict")),
 }
 
 
@@ -103,6 +124,8 @@ def parse_arguments(arguments: Sequence[str]) -> ApiServerConfig:
     for flag, field in _DURATION_FLAGS.items():
         default = getattr(defaults, field)
         parser.add_argument(flag, dest=field, type=parse_duration, default=default)
+    for flag, (field, choices) in _CHOICES.items():
+        parser.add_argument(flag, dest=field, choices=choices, default=getattr(defaults, field))
     for flag, field in _REPEATED_FLAGS.items():
         parser.add_argument(flag, dest=field, action="append")
     for flag, field in _SWITCHES.items():
@@ -113,15 +136,40 @@ def parse_arguments(arguments: Sequence[str]) -> ApiServerConfig:
     for field in _REPEATED_FLAGS.values():
         values[field] = tuple(values[field] or getattr(defaults, field))
     values["max_token_seconds"] = int(values["max_token_seconds"])
+    problem = _problem(values)
+    if problem:
+        parser.error(problem)
+    return ApiServerConfig(**values)
+
+
+def _problem(values: dict[str, Any]) -> str:
+    """What is wrong with flags that can be read; empty when nothing is."""
     for flag, field in _PLUGIN_FLAGS.items():
         wrong = _unknown(values[field])
         if wrong:
-            parser.error(f'{flag[2:]} plugin "{wrong[0]}" is unknown')
+            return f'{flag[2:]} plugin "{wrong[0]}" is unknown'
     if bool(values["tls_cert_file"]) != bool(values["tls_key_file"]):
-        parser.error("--tls-cert-file and --tls-private-key-file go together")
+        return "--tls-cert-file and --tls-private-key-file go together"
     if not values["tls_cert_file"]:
-        parser.error("--tls-cert-file is required: the API is served over TLS only")
-    return ApiServerConfig(**values)
+        return "--tls-cert-file is required: the API is served over TLS only"
+    return _audit_problem(values["audit_policy_file"], values["audit_webhook_file"])
+
+
+def _audit_problem(policy_file: str, webhook_file: str) -> str:
+    """What is wrong with the audit log's files; empty when nothing is."""
+    if not policy_file and not webhook_file:
+        return ""
+    # Late, as `_unknown`.
+    from controlplane.apiserver.audit import policy, webhook
+
+    try:
+        if policy_file:
+            policy.parse(Path(policy_file).read_text(encoding="utf-8"))
+        if webhook_file:
+            webhook.read_receiver(webhook_file)
+    except (OSError, policy.PolicyError, webhook.WebhookFileError) as error:
+        return f"audit: {error}"
+    return ""
 
 
 def _unknown(plugins: tuple[str, ...]) -> list[str]:

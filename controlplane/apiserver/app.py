@@ -13,6 +13,7 @@ from controlplane.apiserver.admission.interface import Plugin
 from controlplane.apiserver.admission.registry import Surroundings, chosen
 from controlplane.apiserver.admission.requester import Requester
 from controlplane.apiserver.admission.selection.views import Views, converted
+from controlplane.apiserver.audit import recorder as audit
 from controlplane.apiserver.authn import build as authn
 from controlplane.apiserver.authz.chain import build_authorizer
 from controlplane.apiserver.authz.rbac.grants import GrantIndex
@@ -120,6 +121,7 @@ def build_server(
         authorizer=authorizer,
         grants=grants,
         flow=flow,
+        audit=audit.build(config, clock, rng, metrics.registry),
         new_registry=new_registry,
     )
     server.serve(SCHEME)
@@ -212,5 +214,7 @@ class ApiServer:
         if self._masters is not None:
             await self._masters.leave()
         await self._http.stop()
+        if self.server.audit is not None:
+            await self.server.audit.close()
         await self.server.kubelet.close()
         await self.server.storage.close()

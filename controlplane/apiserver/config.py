@@ -70,4 +70,23 @@ class ApiServerConfig:
     # Admission plugins beside those that are on by themselves, and those that are off.
     enabled_admission_plugins: tuple[str, ...] = ()
     disabled_admission_plugins: tuple[str, ...] = ()
+    # The audit log: nothing is written without a policy and at least one place to write to.
+    audit_policy_file: str = ""
+    audit_log_path: str = ""
+    audit_log_mode: str = "blocking"
+    audit_log_maxsize: int = 0
+    audit_log_maxage: int = 0
+    audit_log_maxbackup: int = 0
+    audit_log_compress: bool = False
+    audit_log_truncate: bool = False
+    audit_webhook_file: str = ""
+    audit_webhook_mode: str = "batch"
+    audit_webhook_batch_buffer_size: int = 10_000
+    audit_webhook_batch_max_size: int = 400
+    audit_webhook_batch_max_wait_seconds: float = 30.0
+    audit_webhook_initial_backoff_seconds: float = 10.0
+    audit_webhook_truncate: bool = False
+    # Bytes of an event, and of a batch, of the sinks that truncate.
+    audit_truncate_max_event_size: int = 100 * 1024
+    audit_truncate_max_batch_size: int = 10 * 1024 * 1024
     log_level: str = "info"

@@ -66,6 +66,7 @@ async def route(server: Server, request: Request) -> Answer:
     deprecation = server.scheme.kind_of(resource).deprecation
     if deprecation:
         request.warnings.append(deprecation)
+        request.annotations["k8s.io/deprecated"] = "true"
     if info.subresource:
         return await subresources.handle(server, request, resource)
     handler = _VERBS.get(info.verb)

@@ -9,6 +9,7 @@ from controlplane.api.kind import Kind
 from controlplane.api.resource import Resource
 from controlplane.api.scheme import Scheme
 from controlplane.api.wire.openapi import Documents
+from controlplane.apiserver.audit.recorder import Recorder
 from controlplane.apiserver.authn.bearer import TokenChain
 from controlplane.apiserver.authn.chain import AuthenticatorChain
 from controlplane.apiserver.authn.tokens.issuer import TokenIssuer
@@ -60,6 +61,8 @@ class Server:
     grants: GrantIndex
     # Whose request is served next.
     flow: FlowControl
+    # None where no policy says what is written.
+    audit: Recorder | None
     # Makes the registry of a kind; the row is the one under which its objects are stored.
     new_registry: Callable[[Kind, Resource], Registry]
     scheme: Scheme = field(default_factory=lambda: Scheme(()))

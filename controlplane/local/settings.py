@@ -105,6 +105,18 @@ class NodeLifecycleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
             raise ValueError("monitor_grace_period must be at least twice heartbeat_interval")
 
 
+class AuditSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[audit]`: who did what, written by each API server."""
+
+    enabled: bool = True
+    policy_file: str = ""
+    """A policy of audit.k8s.io/v1; empty = audit-policy.yaml in the state folder, made at the first start."""
+    max_megabytes: Annotated[int, msgspec.Meta(ge=0)] = 100
+    """A file is put aside when it is as large; 0 = never."""
+    max_backups: Annotated[int, msgspec.Meta(ge=0)] = 3
+    """Files put aside that are kept, by server; 0 = all."""
+
+
 class ImageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[images.NAME]`: what a container of that image runs."""
 
@@ -123,6 +135,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     security: SecuritySettings = SecuritySettings()
     leader_election: LeaderElectionSettings = LeaderElectionSettings()
     node_lifecycle: NodeLifecycleSettings = NodeLifecycleSettings()
+    audit: AuditSettings = AuditSettings()
     images: dict[str, ImageSettings] = {}
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from controlplane.local import protection
 from controlplane.local.kubeconfig import Server, write_kubeconfig
 from controlplane.local.networks import (
     API_SERVICE,
@@ -311,6 +312,7 @@ class _Builder:
             "--default-not-ready-toleration-seconds", tolerate,
             "--default-unreachable-toleration-seconds", tolerate,
         ]  # fmt: skip
+        argv += self._audit(master)
         if self.settings.security.store_tls:
             argv += [
                 "--etcd-cafile", str(self.store_client.ca_file),
@@ -326,6 +328,18 @@ class _Builder:
             ready=health_check(self.host, master.apiserver_port, "/readyz", self.admin_tls),
             addresses={"https": f"https://{self.host}:{master.apiserver_port}"},
         )
+
+    def _audit(self, master: MasterSettings) -> list[str]:
+        audit = self.settings.audit
+        if not audit.enabled:
+            return []
+        policy = audit.policy_file or str(protection.audit_policy(self.layout.state_dir))
+        return [
+            "--audit-policy-file", policy,
+            "--audit-log-path", str(protection.audit_log(self.layout.state_dir, master.name)),
+            "--audit-log-maxsize", str(audit.max_megabytes),
+            "--audit-log-maxbackup", str(audit.max_backups),
+        ]  # fmt: skip
 
     def leading(self, master: MasterSettings, kind: str, user: str) -> ProcessSpec:
         """A scheduler or controller manager."""

@@ -16,6 +16,10 @@ class Authorization:
         """Let through what is allowed."""
         attributes = attributes_of(request)
         verdict = await self._authorizer.authorize(attributes)
+        request.annotations["authorization.k8s.io/decision"] = (
+            "allow" if verdict.is_allowed else "forbid"
+        )
+        request.annotations["authorization.k8s.io/reason"] = verdict.reason
         if not verdict.is_allowed:
             raise forbidden(attributes, verdict.reason)
         return await proceed(request)

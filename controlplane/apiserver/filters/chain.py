@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from controlplane.apiserver.filters.accounting import Accounting
+from controlplane.apiserver.filters.audit import Audit, FailedAuthenticationAudit
 from controlplane.apiserver.filters.authentication import Authentication
 from controlplane.apiserver.filters.authorization import Authorization
 from controlplane.apiserver.filters.body import body
@@ -26,6 +27,11 @@ Route = Callable[[Server, Request], Awaitable[Answer]]
 def default_filters(server: Server) -> list[Filter]:
     """The filters from the outside in."""
     config = server.config
+    audit: list[Filter] = []
+    failed_audit: list[Filter] = []
+    if server.audit is not None:
+        audit.append(Audit(server.audit))
+        failed_audit.append(FailedAuthenticationAudit(server.audit))
     return [
         # First, so that whatever is answered carries the id.
         RequestId(server.rng),
@@ -38,8 +44,11 @@ def default_filters(server: Server) -> list[Filter]:
         # Before everything that may take time: what is left of it goes on with the request.
         Deadline(config.request_timeout_seconds),
         LongRunning(server.metrics),
+        *failed_audit,
         # Before everything that treats users differently.
         Authentication(server.authenticator),
+        # Around everything that a known user does, and before he becomes somebody else.
+        *audit,
         # Before everything that is done for the user who is acted as.
         Impersonation(server.authorizer),
         # Before authorization, so that a flood of requests costs no decisions.
