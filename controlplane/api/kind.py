@@ -11,6 +11,7 @@ one; the rules only read. Order of a write, as upstream's: decode, `default`, mu
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -23,6 +24,9 @@ from controlplane.api.schema import builtin, normal
 from controlplane.api.schema.builtin import Schema
 from controlplane.api.strategy import Strategy
 from controlplane.api.table.columns import DEFAULT_COLUMNS, Column
+
+PLAIN_LABELS = '"{label}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+"""How kinds without field labels of their own refuse others; cluster-wide ones name the namespace, too."""
 
 
 def _nothing(obj: Obj) -> None:
@@ -52,6 +56,24 @@ def _no_field(obj: Obj, label: str) -> str | None:
 def _no_warnings(obj: Obj, old: Obj | None) -> list[str]:
     del obj, old
     return []
+
+
+class MetadataRules(enum.Flag):
+    """Which rules of metadata a kind adds to those that all kinds share.
+
+    All kinds have the plain rules: a name fits into a URL, labels and so on are well formed, nothing changes that may
+    not. Most kinds ask once more, which shows in how often a cause is listed; each combination is one that upstream's
+    kinds have.
+    """
+
+    NAMED = enum.auto()
+    """Names obey the kind's rule."""
+    FINALIZERS = enum.auto()
+    """Finalizers without a prefix are standard ones."""
+    CHANGED = enum.auto()
+    """An update asks again for what may not change."""
+    WHOLE = enum.auto()
+    """An update asks again for everything that a create asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +133,7 @@ class Kind:
     `validate(obj)` are the rules of a create without those of metadata; `validate_update(new, old)` those of a
     change *in addition to* `validate(new)` unless `validates_update_alone` says that it calls what it needs itself;
     `validate_status(new, old)` those of a write of the status.
-    `validate_name(name)` gives the problems of metadata.name.
+    `validate_name(name)` gives the problems of metadata.name, `metadata_rules` says when it is asked.
     `columns` and `row_conditions` make Tables; `field_value(obj, label)` is a field label's text where it is not simply
     the value at that path (None: take the path).
     `warnings(obj, old)` are texts of Warning headers; `old` is None for a create.
@@ -143,6 +165,7 @@ class Kind:
     deprecation: str = ""
     unknown_field_label: str = ""
     is_tracked: bool = True
+    metadata_rules: MetadataRules = ~MetadataRules(0)
     read: Callable[[Obj], list[str]] | None = None
     from_storage: Callable[[Obj], Obj] | None = None
     parts: Mapping[str, Part] = field(default_factory=dict)
@@ -165,8 +188,7 @@ class Kind:
             return self.unknown_field_label
         if self.resource.field_labels or self.own_schema is not None:
             return "field label not supported: {label}"
-        # Compat: kinds without labels of their own name the two that all have, cluster-wide ones, too.
-        return '"{label}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+        return PLAIN_LABELS
 
     def field_text(self, obj: Obj, label: str) -> str:
         """The text a field selector compares with; missing is empty, booleans are true and false."""

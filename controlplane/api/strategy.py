@@ -36,6 +36,11 @@ class Strategy:
     creates_on_update = False
     # Whether DELETE answers with the object when it is gone, and not with a Status.
     returns_deleted = False
+    # Whether a DELETE that means another object or state is refused in the words of the store.
+    tells_conflicts_as_the_store = False
+    # Whether a DELETE that does not say what becomes of dependents leaves them, and what clients are then warned of.
+    orphans_by_default = False
+    unsaid_propagation_warning = ""
     # Whether an ending object tells how many seconds it was given.
     has_grace = True
 
@@ -81,6 +86,11 @@ class Strategy:
         """How long the object stays after DELETE; zero removes it at once."""
         del live, options
         return 0
+
+    def keeps(self, live: Obj) -> str:
+        """Why the object may not be deleted; empty when it may."""
+        del live
+        return ""
 
     def mark_deleting(self, obj: Obj) -> None:
         """Note in the object that it is ending, beyond deletionTimestamp."""

@@ -113,11 +113,25 @@ def age(timestamp: object, now: float) -> str:
     return "<unknown>" if moment is None else human_duration(now - moment)
 
 
+def _duration_problem(text: str) -> str:
+    """What Go says of a duration that it cannot read: numbers in order, but a unit that is none or is not there."""
+    begins = re.match(
+        r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))*(?:[0-9]+\.?[0-9]*|\.[0-9]+)",
+        text,
+    )
+    if begins is None:
+        return f'invalid duration "{text}"'
+    unit = re.match(r"[^0-9.]*", text[begins.end() :])
+    if not unit or not unit.group():
+        return f'missing unit in duration "{text}"'
+    return f'unknown unit "{unit.group()}" in duration "{text}"'
+
+
 def parse_go_duration(text: str) -> float:
     """Seconds of `1h5m` or `-1.5s`, as Go's time.ParseDuration reads them; ValueError in its words."""
     match = _GO_DURATION.fullmatch(text)
     if match is None:
-        raise ValueError(f'time: invalid duration "{text}"')
+        raise ValueError(f"time: {_duration_problem(text)}")
     parts = _GO_DURATION_PART.findall(match.group(2))
     seconds = sum(float(number) * _GO_UNITS[unit] for number, unit in parts)
     return -seconds if match.group(1) == "-" else seconds

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from controlplane.api import errors
 from controlplane.api.resource import Resource
 from controlplane.apiserver.documents import (
+    components,
     discovery,
     flow_control,
     health,
@@ -15,9 +16,11 @@ from controlplane.apiserver.documents import (
 from controlplane.apiserver.http.messages import Answer, Request, Response
 from controlplane.apiserver.reviews import table as reviews
 from controlplane.apiserver.served import Server
+from controlplane.apiserver.subresources import binding
 from controlplane.apiserver.subresources import table as subresources
 from controlplane.apiserver.verbs import create, delete, get, patch, update, watch
 from controlplane.apiserver.verbs import list as list_handler
+from controlplane.kinds.core.binding import BINDINGS
 
 Handler = Callable[[Server, Request, Resource], Awaitable[Answer]]
 
@@ -49,6 +52,13 @@ _DOCUMENTS: dict[str, Callable[[Server, Request], Awaitable[Response]]] = {
 _API_ROOTS = ("api", "apis")
 
 
+# Subresources that what follows them belongs to.
+_WITH_PATHS = ("proxy",)
+# Compat: a POST of these documents is answered like a GET.
+_POSTED = (*_API_ROOTS, "healthz", "livez", "readyz")
+_ALONE = ("metrics", "version")
+
+
 async def route(server: Server, request: Request) -> Answer:
     """Answer a request."""
     info = request.info
@@ -58,17 +68,27 @@ async def route(server: Server, request: Request) -> Answer:
     if resource is None and info.group and await server.refresh():
         resource = server.scheme.by_plural(info.group, info.version, info.resource)
     if resource is None:
+        if (info.group, info.version) not in server.scheme.group_versions():
+            return root.not_found()
+        raise errors.NotFound.path()
+    if ("//" in request.path or info.rest) and info.subresource not in _WITH_PATHS:
         raise errors.NotFound.path()
     if request.method == "HEAD" and info.subresource != "proxy":
         # Compat: the original has no such routes, though it takes the verb for a get.
         raise errors.MethodNotAllowed()
     _check_place(request, resource)
     deprecation = server.scheme.kind_of(resource).deprecation
-    if deprecation:
+    if deprecation and info.verb in resource.verbs:
         request.warnings.append(deprecation)
         request.annotations["k8s.io/deprecated"] = "true"
     if info.subresource:
         return await subresources.handle(server, request, resource)
+    return await _handler(request, resource)(server, request, resource)
+
+
+def _handler(request: Request, resource: Resource) -> Handler:
+    """What answers a verb; objects of some kinds are made for the answer and not stored. Raises MethodNotAllowed."""
+    info = request.info
     handler = _VERBS.get(info.verb)
     if handler is None or info.verb not in resource.verbs:
         raise errors.MethodNotAllowed()
@@ -77,8 +97,10 @@ async def route(server: Server, request: Request) -> Answer:
     if not info.name and info.verb in ("update", "patch"):
         raise errors.MethodNotAllowed()
     if reviews.is_review(resource):
-        return await reviews.handle(server, request, resource)
-    return await handler(server, request, resource)
+        return reviews.handle
+    if components.is_component(resource):
+        return components.handle
+    return binding.handle if resource == BINDINGS else handler
 
 
 def _check_place(request: Request, resource: Resource) -> None:
@@ -98,8 +120,17 @@ async def _document(server: Server, request: Request) -> Response:
     handler = _DOCUMENTS.get(first)
     if handler is None:
         return root.not_found()
-    if request.method not in ("GET", "HEAD"):
+    methods = ("GET", "HEAD", "POST") if first in _POSTED else ("GET", "HEAD")
+    if request.method not in methods:
         raise errors.MethodNotAllowed()
     if first in _API_ROOTS and "//" in request.path:
         raise errors.NotFound.path()
-    return await handler(server, request)
+    if first in _ALONE and request.path != f"/{first}":
+        return root.not_found()
+    try:
+        return await handler(server, request)
+    except errors.NotFound:
+        # Compat: only what follows a version that is served is a part of the API.
+        if request.path.startswith("/openapi/v3/"):
+            return Response(404, b"", "text/plain; charset=utf-8")
+        return root.not_found()

@@ -31,6 +31,16 @@ def translated(error: storage.StorageError, resource: Resource, name: str) -> ap
     return api.ServiceUnavailable(f"the store cannot be reached: {error}")
 
 
+def other_uid(resource: Resource, key: str, name: str, wanted: str, found: str) -> api.APIError:
+    """The conflict of a write that means an object with another uid; `key` is the store's, without its prefix."""
+    return api.Conflict.of(
+        resource,
+        name,
+        f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
+        f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}",
+    )
+
+
 @contextmanager
 def translating(resource: Resource, name: str = "") -> Iterator[None]:
     """Raise API errors for the storage errors of the block."""

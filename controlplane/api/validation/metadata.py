@@ -18,7 +18,7 @@ _STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
 def validate_metadata(
     resource: Resource, obj: Obj, validate_name: Callable[[str], list[str]]
 ) -> list[Cause]:
-    """Causes in metadata; the name must have been generated before.
+    """Causes in metadata under the rules of a kind; the name must have been generated before.
 
     `validate_name` gives the problems of a name under the kind's rule.
     """
@@ -47,6 +47,11 @@ def validate_metadata(
     return causes + _finalizers(md.get("finalizers") or [])
 
 
+def validate_plain_metadata(resource: Resource, obj: Obj) -> list[Cause]:
+    """Causes in metadata under the rules that all kinds have."""
+    return validate_metadata(resource, obj, names.path_segment)
+
+
 def _finalizers(finalizers: list[str]) -> list[Cause]:
     path = "metadata.finalizers"
     causes: list[Cause] = []
@@ -55,10 +60,16 @@ def _finalizers(finalizers: list[str]) -> list[Cause]:
     if "orphan" in finalizers and "foregroundDeletion" in finalizers:
         detail = "finalizer orphan and foregroundDeletion cannot be both set"
         causes.append(fields.invalid(path, finalizers, detail))
-    for index, finalizer in enumerate(finalizers):
+    return causes
+
+
+def unqualified_finalizers(obj: Obj) -> list[Cause]:
+    """Causes in finalizers that have no prefix and are none of the standard ones."""
+    causes: list[Cause] = []
+    for index, finalizer in enumerate(meta.finalizers(obj)):
         if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
             detail = "name is neither a standard finalizer name nor is it fully qualified"
-            causes.append(fields.invalid(f"{path}[{index}]", finalizer, detail))
+            causes.append(fields.invalid(f"metadata.finalizers[{index}]", finalizer, detail))
     return causes
 
 

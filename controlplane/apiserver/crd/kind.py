@@ -27,10 +27,24 @@ from controlplane.api.schema.structural import (
     rules,
     validation,
 )
+from controlplane.api.schema.structural.node import MISSING
 from controlplane.api.strategy import Strategy
 from controlplane.apiserver.crd import printer
 from controlplane.kinds.apiextensions.custom_resource_definition import storage_version
 
+_BLOCKING = (
+    "FieldValueNotSupported",
+    "FieldValueRequired",
+    "FieldValueTooLong",
+    "FieldValueTooMany",
+    "FieldValueTypeInvalid",
+)
+_NOT_CHECKED = Cause(
+    "<nil>",
+    "Invalid value: null: some validation rules were not checked because the object was invalid; correct "
+    "the existing errors to complete validation",
+    "FieldValueInvalid",
+)
 _OBJECT_META = {"$ref": "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}
 
 
@@ -173,19 +187,22 @@ class _Checks:
     def validate(self, obj: Obj) -> list[Cause]:
         """What is wrong with a new object."""
         found = validation.validate(_content(obj), self._root) + self._shape(obj)
-        # Rules may count on values that have their types.
-        if not found and self._rules is not None:
-            found = self._rules.validate(obj)
-        return found
+        return found + self._by_rules(found, obj, MISSING)
 
     def validate_update(self, new: Obj, old: Obj) -> list[Cause]:
         """What is wrong with a changed object and was not so before."""
         found = validation.validate_update(_content(new), _content(old), self._root)
         before = {(cause.field, cause.message) for cause in self._shape(old)}
         found += [one for one in self._shape(new) if (one.field, one.message) not in before]
-        if not found and self._rules is not None:
-            found = self._rules.validate(new, old)
-        return found
+        return found + self._by_rules(found, new, old)
+
+    def _by_rules(self, found: list[Cause], new: Obj, old: Any) -> list[Cause]:
+        """What the rules say, or that they were not asked: they may count on values that have their types."""
+        if self._rules is None:
+            return []
+        if any(cause.reason in _BLOCKING for cause in found):
+            return [_NOT_CHECKED]
+        return self._rules.validate(new, old)
 
     def _shape(self, obj: Obj) -> list[Cause]:
         return lists.validate(obj, self._root) + embedded.validate(obj, self._root)

@@ -58,7 +58,7 @@ async def _checks(server: Server, kind: str, name: str) -> dict[str, str]:
     checks = {"ping": "", "log": ""}
     if kind != "livez":
         # Only readiness looks at the store: a server without quorum is alive, restarting it heals nothing.
-        checks["etcd"] = await _store(server) if name in ("", "etcd") else ""
+        checks["etcd"] = await store_problem(server) if name in ("", "etcd") else ""
     is_started = server.bootstrapped.is_set()
     waiting = "" if is_started or kind == "livez" else "not finished"
     if kind == "readyz":
@@ -69,7 +69,8 @@ async def _checks(server: Server, kind: str, name: str) -> dict[str, str]:
     return checks
 
 
-async def _store(server: Server) -> str:
+async def store_problem(server: Server) -> str:
+    """Why the store does not answer; empty when it does."""
     try:
         async with asyncio.timeout(_PROBE_SECONDS):
             await server.storage.current_revision()

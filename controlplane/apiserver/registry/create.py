@@ -74,9 +74,9 @@ def _check_identity(registry: Registry, namespace: str, obj: Obj, context: Write
             )
     else:
         fields.pop("namespace", None)
-    if fields.get("resourceVersion") and not context.is_dry_run:
-        # Compat: it is the store that refuses, so that a dry run does not.
-        raise errors.BadRequest("resourceVersion should not be set on objects to be created")
+    if fields.get("resourceVersion") not in (None, "", "0") and not context.is_dry_run:
+        # Compat: it is the store that refuses, so that a dry run does not, and that without a reason.
+        raise errors.APIError("resourceVersion should not be set on objects to be created")
 
 
 async def _create(registry: Registry, namespace: str, obj: Obj, context: WriteContext) -> Obj:

@@ -9,7 +9,8 @@ from controlplane.api.meta import Obj
 from controlplane.api.strategy import DeleteOptions, Strategy
 from controlplane.apiserver.admission import interface as admission
 from controlplane.apiserver.requests.context import WriteContext
-from controlplane.apiserver.storage_errors import translating
+from controlplane.apiserver.storage_errors import translated, translating
+from controlplane.storage.errors import PreconditionError
 from controlplane.storage.interface import Removal
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ async def delete(
     removed: list[Obj] = []
 
     async def mark(live: Obj) -> Obj | Removal:
+        _check_kept(registry, name, live)
         _check(registry, name, options, live)
         if not context.is_admitted:
             attributes = registry.attributes(
@@ -60,7 +62,10 @@ def _check(registry: Registry, name: str, options: DeleteOptions, live: Obj) -> 
         ("ResourceVersion", options.resource_version, meta.resource_version(live), "modified"),
     ):
         if wanted is not None and wanted != found:
-            row = registry.resource
+            if registry.strategy.tells_conflicts_as_the_store:
+                raise translated(PreconditionError(name, field, wanted, found), registry.row, name)
+            # Compat: under the group in which the object is stored.
+            row = registry.row
             shown = f"{row.kind}.{row.group}" if row.group else row.kind
             raise errors.Conflict(
                 f'Operation cannot be fulfilled on {shown} "{name}": the {field} in the '
@@ -70,6 +75,12 @@ def _check(registry: Registry, name: str, options: DeleteOptions, live: Obj) -> 
                 group=row.group,
                 kind=row.kind,
             )
+
+
+def _check_kept(registry: Registry, name: str, live: Obj) -> None:
+    why = registry.strategy.keeps(live)
+    if why:
+        raise errors.Forbidden.of(registry.resource, name, why)
 
 
 def is_finished(strategy: Strategy, obj: Obj) -> bool:
@@ -88,7 +99,10 @@ def _marked(registry: Registry, live: Obj, options: DeleteOptions) -> Obj | Remo
     obj: Obj = {**live, "metadata": dict(meta.metadata(live))}
     fields = obj["metadata"]
     grace = strategy.grace_seconds(live, options)
-    finalizers = _propagated(meta.finalizers(live), options.propagation)
+    propagation = options.propagation
+    if not propagation and strategy.orphans_by_default and not _is_settled(live):
+        propagation = "Orphan"
+    finalizers = _propagated(meta.finalizers(live), propagation)
     if finalizers:
         fields["finalizers"] = finalizers
     else:
@@ -118,6 +132,11 @@ def _set_deadline(registry: Registry, fields: Obj, grace_seconds: int) -> None:
     fields["deletionTimestamp"] = times.to_rfc3339(registry.clock.time() + grace_seconds)
     if registry.strategy.has_grace:
         fields["deletionGracePeriodSeconds"] = grace_seconds
+
+
+def _is_settled(live: Obj) -> bool:
+    """Whether an earlier DELETE has said what becomes of dependents."""
+    return not {_FOREGROUND, _ORPHAN}.isdisjoint(meta.finalizers(live))
 
 
 def _propagated(finalizers: list[str], propagation: str) -> list[str]:

@@ -93,6 +93,10 @@ class Registry:
         obj = self.kind.conversion.to_stored(obj)
         return {**obj, "apiVersion": self.row.group_version, "kind": self.row.kind}
 
+    def store_key(self, namespace: str, name: str) -> str:
+        """The key as errors show it: without the prefix of all keys."""
+        return self.row.key(namespace, name).removeprefix("/registry")
+
     def refuse(self, name: str, causes: list[Cause]) -> None:
         """Raise Invalid when there are causes."""
         if causes:

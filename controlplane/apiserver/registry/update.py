@@ -22,7 +22,7 @@ from controlplane.apiserver.registry import managed
 from controlplane.apiserver.registry.allocation.interface import Allocation
 from controlplane.apiserver.registry.delete import is_finished
 from controlplane.apiserver.requests.context import Transform, WriteContext
-from controlplane.apiserver.storage_errors import translating
+from controlplane.apiserver.storage_errors import other_uid, translating
 from controlplane.storage.errors import StorageError
 from controlplane.storage.interface import Preconditions, Removal
 
@@ -156,11 +156,6 @@ async def _changed(
     return live if managed.only_time_differs(obj, live) else obj
 
 
-def _store_key(registry: Registry, live: Obj, name: str) -> str:
-    """The key as errors show it: without the prefix of all keys."""
-    return registry.row.key(live.get("namespace", ""), name).removeprefix("/registry")
-
-
 def _keep_server_fields(obj: Obj, live: Obj) -> None:
     fields, old = meta.ensure_metadata(obj), meta.metadata(live)
     for field in _SERVER_FIELDS:
@@ -188,13 +183,8 @@ def _check_identity(registry: Registry, obj: Obj, live: Obj, name: str) -> None:
         fields["namespace"] = namespace
     uid = fields.get("uid")
     if uid and uid != old.get("uid"):
-        raise errors.Conflict.of(
-            registry.resource,
-            name,
-            f"StorageError: invalid object, Code: 4, Key: {_store_key(registry, old, name)}, "
-            "ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: "
-            f"{uid}, UID in object meta: {old.get('uid', '')}",
-        )
+        key = registry.store_key(old.get("namespace", ""), name)
+        raise other_uid(registry.resource, key, name, uid, old.get("uid", ""))
     version = fields.get("resourceVersion")
     if version and not version.isdecimal():
         # Compat: a plain error of the original's, which its edge makes a 500 without a reason.

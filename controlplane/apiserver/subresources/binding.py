@@ -1,8 +1,9 @@
-"""POST pods/NAME/binding: how a scheduler puts a pod on a node."""
+"""POST pods/NAME/binding, and of old bindings: how a scheduler puts a pod on a node."""
+
+import json
 
 from controlplane.api import conditions, errors, meta, times
-from controlplane.api.errors import Cause
-from controlplane.api.meta import Obj
+from controlplane.api.meta import Obj, View
 from controlplane.api.resource import Resource
 from controlplane.apiserver.admission.interface import CREATE
 from controlplane.apiserver.http.messages import Request, Response
@@ -10,22 +11,34 @@ from controlplane.apiserver.registry.admitted import admitted, without_admission
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.served import Server
+from controlplane.apiserver.storage_errors import other_uid
 from controlplane.kinds.core.binding import KIND as BINDING
+from controlplane.kinds.core.pod.resource import PODS
 
 
 async def handle(server: Server, request: Request, resource: Resource) -> Response:
     """Put an unbound pod on a node, once."""
     binding = body.parse_object(request, BINDING)
-    info, target = request.info, binding.get("target") or {}
-    node = target.get("name") or ""
-    if not node or target.get("kind", "Node") not in ("", "Node"):
-        text = "Required value" if not node else 'Unsupported value: must be empty or "Node"'
-        cause = Cause("target.name" if not node else "target.kind", text, "FieldValueRequired")
-        raise errors.Invalid.of("", "Binding", info.name, [cause])
+    info = request.info
+    name = info.name or meta.name(binding)
+    if meta.name(binding) not in ("", name):
+        raise errors.BadRequest("name in URL does not match name in Binding object")
+    target = binding.get("target") or {}
+    problems = _problems(target)
+    if problems:
+        # Compat: plain errors of the original's, which its edge makes a 500 without a reason.
+        raise errors.APIError(problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]")
+    node = target["name"]
     now = times.to_rfc3339(server.clock.time())
 
+    registry, context = server.registries[PODS], writes.context_of(request, resource)
+
     async def bound(live: Obj) -> Obj:
-        _check_bindable(resource, live, binding)
+        uid = meta.uid(binding)
+        if uid and uid != meta.uid(live):
+            key = registry.row.key(info.namespace, name)
+            raise other_uid(PODS, key, name, uid, meta.uid(live))
+        _check_bindable(live)
         live["spec"] = {**meta.spec(live), "nodeName": node}
         for field in ("annotations", "labels"):
             extra = meta.metadata(binding).get(field)
@@ -36,29 +49,34 @@ async def handle(server: Server, request: Request, resource: Resource) -> Respon
         conditions.set(rows, {"type": "PodScheduled", "status": "True"}, now)
         return live
 
-    registry, context = server.registries[resource], writes.context_of(request, resource)
     await admitted(
-        registry, context, CREATE, binding, kind=BINDING, namespace=info.namespace, name=info.name
+        registry, context, CREATE, binding, kind=BINDING, namespace=info.namespace, name=name
     )
-    await registry.update(info.namespace, info.name, bound, without_admission(context))
+    await registry.update(info.namespace, name, bound, without_admission(context))
     return render.status(request, errors.success(code=201), 201)
 
 
-def _check_bindable(resource: Resource, pod: Obj, binding: Obj) -> None:
-    name = meta.name(pod)
-    uid = meta.uid(binding)
-    if uid and uid != meta.uid(pod):
-        why = (
-            f"Precondition failed: UID in precondition: {uid}, UID in object meta: {meta.uid(pod)}"
+def _problems(target: View) -> list[str]:
+    problems = []
+    if target.get("kind") not in (None, "", "Node"):
+        kind = json.dumps(target["kind"])
+        problems.append(
+            f'target.kind: Unsupported value: {kind}: supported values: "Node", "<empty>"'
         )
-        raise errors.Conflict.of(resource, name, why)
+    if not target.get("name"):
+        problems.append("target.name: Required value")
+    return problems
+
+
+def _check_bindable(pod: Obj) -> None:
+    name, node = meta.name(pod), meta.spec(pod).get("nodeName")
+    why = ""
     if meta.is_deleting(pod):
-        raise errors.Conflict.of(
-            resource, name, f"pod {name} is being deleted, cannot be assigned to a host"
-        )
-    node = meta.spec(pod).get("nodeName")
-    if node:
-        raise errors.Conflict.of(resource, name, f'pod {name} is already assigned to node "{node}"')
-    gates = meta.spec(pod).get("schedulingGates")
-    if gates:
-        raise errors.Conflict.of(resource, name, f"pod {name} has non-empty .spec.schedulingGates")
+        why = f"pod {name} is being deleted, cannot be assigned to a host"
+    elif node:
+        why = f'pod {name} is already assigned to node "{node}"'
+    elif meta.spec(pod).get("schedulingGates"):
+        why = f"pod {name} has non-empty .spec.schedulingGates"
+    if why:
+        text = f'Operation cannot be fulfilled on pods/binding "{name}": {why}'
+        raise errors.Conflict(text, name=name, kind="pods/binding")

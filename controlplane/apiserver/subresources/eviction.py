@@ -28,6 +28,8 @@ async def handle(server: Server, request: Request, resource: Resource) -> Respon
         raise errors.BadRequest(f"no kind Eviction in {version}")
     value["apiVersion"] = "policy/v1"
     eviction = body.checked(request, value, EVICTION, problems)
+    if meta.name(eviction) not in ("", request.info.name):
+        raise errors.BadRequest("name in URL does not match name in Eviction object")
     options = writes.options_from(eviction.get("deleteOptions") or {}, request)
     if writes.is_dry_run(request.query.get("dryRun", [])):
         options = dataclasses.replace(options, is_dry_run=True)
@@ -52,7 +54,7 @@ async def _marked(
     now = times.to_rfc3339(server.clock.time())
 
     async def marked(live: Obj) -> Obj:
-        _check_preconditions(resource, live, options)
+        _check_preconditions(live, options)
         status = live.setdefault("status", {})
         rows = status["conditions"] = [dict(row) for row in status.get("conditions") or ()]
         conditions.set(rows, condition, now)
@@ -66,15 +68,17 @@ async def _marked(
     return options
 
 
-def _check_preconditions(resource: Resource, pod: Obj, options: DeleteOptions) -> None:
+def _check_preconditions(pod: Obj, options: DeleteOptions) -> None:
     for what, wanted, found, whats_up in (
         ("UID", options.uid, meta.uid(pod), "deleted and then recreated"),
         ("ResourceVersion", options.resource_version, meta.resource_version(pod), "modified"),
     ):
         if wanted and wanted != found:
-            raise errors.Conflict.of(
-                resource,
-                meta.name(pod),
-                f"the {what} in the precondition ({wanted}) does not match the {what} in record "
-                f"({found}). The object might have been {whats_up}",
+            name = meta.name(pod)
+            raise errors.Conflict(
+                f'Operation cannot be fulfilled on Pod "{name}": the {what} in the precondition '
+                f"({wanted}) does not match the {what} in record ({found}). The object might have "
+                f"been {whats_up}",
+                name=name,
+                kind="Pod",
             )

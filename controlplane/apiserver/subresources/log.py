@@ -2,14 +2,26 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
 
 from controlplane.api import errors, meta
+from controlplane.api.errors import Cause
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
-from controlplane.apiserver.http.messages import Request, Socket, StreamResponse, Upgrade
+from controlplane.api.validation import causes as fields
+from controlplane.apiserver.http.messages import (
+    Answer,
+    Request,
+    Response,
+    Socket,
+    StreamResponse,
+    Upgrade,
+)
 from controlplane.apiserver.served import Server
 from controlplane.kinds.core.node import NODES
+from controlplane.kinds.core.pod.resource import PODS
 
 _PASSED_ON = (
     "follow",
@@ -26,9 +38,12 @@ _PASSED_ON = (
 _SOCKET_PROTOCOLS = ("binary.k8s.io", "base64.binary.k8s.io", "")
 
 
-async def handle(server: Server, request: Request, resource: Resource) -> StreamResponse | Upgrade:
+async def handle(server: Server, request: Request, resource: Resource) -> Answer:
     """The log, as text; over a WebSocket for a client that asks for one."""
     answer = await _stream(server, request, resource)
+    if answer is None:
+        # Compat: nothing at all while the pod waits for a node.
+        return Response(204, b"", "")
     if request.headers.get("upgrade", "").lower() != "websocket":
         return answer
 
@@ -42,22 +57,53 @@ async def handle(server: Server, request: Request, resource: Resource) -> Stream
     return Upgrade(carry, _SOCKET_PROTOCOLS)
 
 
-async def _stream(server: Server, request: Request, resource: Resource) -> StreamResponse:
+async def _stream(server: Server, request: Request, resource: Resource) -> StreamResponse | None:
     info = request.info
+    numbers = {key: _number(request, key) for key in ("tailLines", "limitBytes", "sinceSeconds")}
+    problems = _problems(numbers, has_time="sinceTime" in request.query)
+    if problems:
+        raise errors.Invalid.of("", "PodLogOptions", info.name, problems)
     pod = await server.registries[resource].get(info.namespace, info.name)
     container = container_of(pod, request.option("container"))
     node_name = meta.spec(pod).get("nodeName")
     if not node_name:
-        # Compat: upstream answers an empty log while the pod waits for a node.
-        return StreamResponse(_empty(), "text/plain")
-    node = await server.registries[NODES].get("", node_name)
+        return None
+    node = await node_named(server, node_name)
     query = {key: request.option(key) for key in _PASSED_ON if key in request.query}
     chunks = await server.kubelet.container_logs(node, info.namespace, info.name, container, query)
     return StreamResponse(_until(chunks, server.stopping), "text/plain")
 
 
-async def _empty() -> AsyncIterator[bytes]:
-    yield b""
+def _number(request: Request, key: str) -> int | None:
+    text = request.option(key)
+    if not text:
+        return None
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise errors.BadRequest(f"strconv.ParseInt: parsing {json.dumps(text)}: invalid syntax")
+    return int(text)
+
+
+def _problems(numbers: Mapping[str, int | None], *, has_time: bool) -> list[Cause]:
+    causes: list[Cause] = []
+    lines, size, seconds = numbers["tailLines"], numbers["limitBytes"], numbers["sinceSeconds"]
+    if lines is not None and lines < 0:
+        causes.append(fields.invalid("tailLines", lines, "must be greater than or equal to 0"))
+    if size is not None and size < 1:
+        causes.append(fields.invalid("limitBytes", size, "must be greater than 0"))
+    if seconds is not None and has_time:
+        detail = "at most one of `sinceTime` or `sinceSeconds` may be specified"
+        causes.append(fields.forbidden("[]", detail))
+    elif seconds is not None and seconds < 1:
+        causes.append(fields.invalid("sinceSeconds", seconds, "must be greater than 0"))
+    return causes
+
+
+async def node_named(server: Server, name: str) -> Obj:
+    """A pod's node. Raises NotFound, in which the node is taken for a pod, as in the original."""
+    try:
+        return await server.registries[NODES].get("", name)
+    except errors.NotFound:
+        raise errors.NotFound.of(PODS, name) from None
 
 
 async def _until(chunks: AsyncIterator[bytes], stopping: asyncio.Event) -> AsyncIterator[bytes]:

@@ -14,10 +14,12 @@ from controlplane.apiserver.admission.interface import UPDATE
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.http.negotiate import body_type
 from controlplane.apiserver.registry.admitted import admitted, without_admission
+from controlplane.apiserver.registry.registry import Registry
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.requests.context import WriteContext
 from controlplane.apiserver.served import Server
+from controlplane.apiserver.storage_errors import other_uid
 from controlplane.apiserver.verbs import patch
 from controlplane.kinds.autoscaling.scale import KIND as SCALE
 
@@ -59,6 +61,17 @@ def scaled(obj: Obj, scale: Obj, kind: Kind) -> Obj:
         place[step] = place = dict(found) if isinstance(found, dict) else {}
     place[last] = int(meta.spec(scale).get("replicas") or 0)
     return obj
+
+
+def _check_identity(registry: Registry, obj: Obj, scale: Obj, name: str) -> None:
+    """Refuse a Scale that is not the one the URL and the store mean."""
+    given, uid = meta.name(scale), meta.uid(scale)
+    if given and given != name:
+        text = f"the name of the object ({given}) does not match the name on the URL ({name})"
+        raise errors.BadRequest(text)
+    if uid and uid != meta.uid(obj):
+        key = registry.row.key(meta.namespace(obj), name)
+        raise other_uid(registry.resource, key, name, uid, meta.uid(obj))
 
 
 async def handle_get(server: Server, request: Request, resource: Resource) -> Response:
@@ -141,6 +154,7 @@ async def _write(
             namespace=info.namespace,
             name=info.name,
         )
+        _check_identity(registry, live, wanted, info.name)
         made = scaled(live, wanted, kind)
         if kind.is_tracked:
             scale_owners.to_object(made, wanted, replicas)

@@ -2,6 +2,7 @@
 
 from controlplane.api import errors, meta
 from controlplane.api.resource import Resource
+from controlplane.api.strategy import DeleteOptions, Strategy
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.requests import render, selection
@@ -15,6 +16,7 @@ async def handle(server: Server, request: Request, resource: Resource) -> Respon
     info = request.info
     registry = server.registries[resource]
     context = writes.delete_context(request, resource, options)
+    _warn(request, registry.strategy, options)
     obj, is_gone = await registry.delete(info.namespace, info.name, options, context)
     if not is_gone or registry.strategy.returns_deleted:
         return render.one(request, registry.kind, obj, server.clock)
@@ -29,6 +31,7 @@ async def handle_collection(server: Server, request: Request, resource: Resource
     options = writes.delete_options(request)
     registry = server.registries[resource]
     context = writes.delete_context(request, resource, options)
+    _warn(request, registry.strategy, options)
     chosen = selection.parse(request, registry.kind, registry.row)
     with translating(resource):
         page = await server.storage.list(chosen.prefix)
@@ -43,3 +46,8 @@ async def handle_collection(server: Server, request: Request, resource: Resource
         deleted.append(gone)
     list_meta = {"resourceVersion": str(page.revision)}
     return render.many(request, registry.kind, deleted, list_meta, server.clock)
+
+
+def _warn(request: Request, strategy: Strategy, options: DeleteOptions) -> None:
+    if strategy.unsaid_propagation_warning and not options.propagation:
+        request.warnings.append(strategy.unsaid_propagation_warning)

@@ -9,7 +9,7 @@ import msgspec
 
 from controlplane.api import errors, meta, times
 from controlplane.api.errors import APIError, Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.patch import apply, json_patch, merge_patch, strategic, typed
 from controlplane.api.resource import Resource
@@ -90,14 +90,15 @@ async def handle(server: Server, request: Request, resource: Resource) -> Respon
     change = parse_patch(request, registry.kind.schema)
 
     async def transform(live: Obj) -> Obj:
-        return patched(request, registry.kind, change(live), live)
+        return patched(request, registry, change(live), live)
 
     updated = await registry.update(info.namespace, info.name, transform, context)
     return render.one(request, registry.kind, updated, server.clock)
 
 
-def patched(request: Request, kind: Kind, obj: Obj, live: Obj) -> Obj:
+def patched(request: Request, registry: Registry, obj: Obj, live: Obj) -> Obj:
     """What a patch has made, as the kind's type keeps it; Invalid when it is nothing of that type."""
+    kind = registry.kind
     row = kind.resource
     if body_type(request.headers.get("content-type", "")) == _STRATEGIC:
         # Compat: a strategic patch is done on a typed object, which cannot lose its type.
@@ -126,10 +127,15 @@ def patched(request: Request, kind: Kind, obj: Obj, live: Obj) -> Obj:
         )
     uid = meta.uid(made)
     if uid and uid != meta.uid(live):
-        # Compat: found by the rules of all kinds, and again by those of the kind.
-        wrong = causes.immutable("metadata.uid", uid)
-        raise errors.Invalid.for_resource(kind.resource, meta.name(live), [wrong, wrong])
+        raise _other_uid(registry, live, uid)
     return made
+
+
+def _other_uid(registry: Registry, live: Obj, uid: str) -> errors.APIError:
+    """A patch may not mean another object; most kinds' rules say so a second time."""
+    times_told = 2 if MetadataRules.CHANGED in registry.kind.metadata_rules else 1
+    wrong = causes.immutable("metadata.uid", uid)
+    return errors.Invalid.for_resource(registry.row, meta.name(live), [wrong] * times_told)
 
 
 def _read(request: Request) -> Any:
@@ -234,8 +240,7 @@ def merged(
         raise APIError(f"failed to convert new typed object to object: {error}") from None
     uid = meta.uid(config)
     if live is not None and uid and uid != meta.uid(live):
-        wrong = causes.immutable("metadata.uid", uid)
-        raise errors.Invalid.for_resource(resource, meta.name(config), [wrong, wrong])
+        raise _other_uid(registry, live, uid)
     return made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from controlplane.api import meta
 from controlplane.api.cel import policies as cel
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.table.columns import AGE, NAME, Column
@@ -107,4 +107,5 @@ KIND = Kind(
     validate_update=validate_update,
     validates_update_alone=True,
     columns=COLUMNS,
+    metadata_rules=MetadataRules.NAMED | MetadataRules.WHOLE,
 )

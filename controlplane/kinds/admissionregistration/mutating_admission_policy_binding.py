@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controlplane.api import meta
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.kinds.admissionregistration import policies
@@ -34,4 +34,5 @@ KIND = Kind(
     default=policies.default_binding,
     validate=validate,
     columns=policies.BINDING_COLUMNS,
+    metadata_rules=MetadataRules.NAMED | MetadataRules.WHOLE,
 )

@@ -7,7 +7,7 @@ import re
 from controlplane.api import meta
 from controlplane.api.cel import policies as cel
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import STATUS, Resource
 from controlplane.api.table.columns import AGE, NAME, Column
@@ -169,4 +169,5 @@ KIND = Kind(
     validates_update_alone=True,
     validate_status=validate_status,
     columns=COLUMNS,
+    metadata_rules=MetadataRules.NAMED | MetadataRules.WHOLE,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.resource import Resource
 from controlplane.kinds.admissionregistration import webhooks
 
@@ -23,4 +23,5 @@ KIND = Kind(
     validate_update=webhooks.validate_update,
     validates_update_alone=True,
     columns=webhooks.COLUMNS,
+    metadata_rules=MetadataRules.NAMED | MetadataRules.WHOLE,
 )

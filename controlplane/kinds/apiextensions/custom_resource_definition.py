@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from controlplane.api import conditions, meta
 from controlplane.api.defaulting import part
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import STATUS, Resource
 from controlplane.api.strategy import SpecStrategy
@@ -42,6 +42,9 @@ def _storage_versions(crd: Obj) -> list[str]:
 
 class _Strategy(SpecStrategy):
     """storedVersions grows with each storage version there was; DELETE waits for the objects of the kind."""
+
+    tells_conflicts_as_the_store = True
+    allows_unconditional_update = False
 
     def prepare_for_create(self, obj: Obj) -> None:
         super().prepare_for_create(obj)
@@ -103,4 +106,5 @@ KIND = Kind(
     validate_update=definition_rules.validate_update,
     validates_update_alone=True,
     validate_status=definition_rules.validate_status,
+    metadata_rules=~MetadataRules.WHOLE,
 )

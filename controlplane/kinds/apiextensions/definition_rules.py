@@ -8,10 +8,15 @@ Source: apiextensions-apiserver/pkg/apis/apiextensions/{validation/validation.go
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import urlsplit
+
 from controlplane.api import meta, names
 from controlplane.api.conditions import is_true
 from controlplane.api.errors import Cause
 from controlplane.api.meta import Obj
+from controlplane.api.schema.structural.field_path import find
+from controlplane.api.schema.structural.node import parse
 from controlplane.api.validation import causes as fields
 from controlplane.api.validation.internal import Shape
 from controlplane.api.validation.webhooks import validate_service, validate_url
@@ -23,6 +28,8 @@ _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 _FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int64", "password")
 _REVIEW_VERSIONS = ("v1", "v1beta1")
 _MAX_SELECTABLE = 8
+_APPROVED = "api-approved.kubernetes.io"
+_SELECTABLE_TYPES = ("boolean", "integer", "string")
 # Of a version -> where it stands when all versions have it alike.
 _SHARED = {
     "schema": "validation",
@@ -50,9 +57,16 @@ def validate(obj: Obj) -> list[Cause]:
     spec = meta.spec(obj)
     plural, group = (spec.get("names") or {}).get("plural") or "", spec.get("group") or ""
     causes: list[Cause] = []
-    if meta.name(obj) != f"{plural}.{group}":
-        detail = 'must be spec.names.plural+"."+spec.group'
-        causes.append(fields.invalid("metadata.name", meta.name(obj), detail))
+    wanted = f"{plural}.{group}"
+    for key in ("generateName", "name"):
+        given = str(meta.metadata(obj).get(key) or "")
+        if given and given != wanted:
+            detail = 'must be spec.names.plural+"."+spec.group'
+            causes.append(fields.invalid(f"metadata.{key}", given, detail))
+    causes += _approval(obj)
+    if spec.get("preserveUnknownFields") and _has_defaults(spec.get("versions")):
+        detail = "must be false in order to use defaults in the schema"
+        causes.append(fields.invalid("spec.preserveUnknownFields", True, detail))
     causes += _spec(spec) + _stored(obj)
     if spec.get("preserveUnknownFields"):
         detail = (
@@ -82,7 +96,41 @@ def validate_update(new: Obj, old: Obj) -> list[Cause]:
     for key, value, was in lasting:
         if (value or "") != (was or ""):
             causes.append(fields.immutable(f"spec.{key}", value or ""))
+    if _approval_state(new) != _approval_state(old):
+        causes += _approval(new)
     return causes + _stored(new)
+
+
+def _approval_state(obj: Obj) -> str:
+    """What is said of a group that belongs to Kubernetes: missing, approved, unapproved or invalid."""
+    text = str(meta.annotations(obj).get(_APPROVED) or "")
+    if not text:
+        return "missing"
+    if text.startswith("unapproved"):
+        return "unapproved"
+    parts = urlsplit(text)
+    return "approved" if parts.scheme and parts.netloc else "invalid"
+
+
+def _approval(obj: Obj) -> list[Cause]:
+    group = str(meta.spec(obj).get("group") or "")
+    if not any(f".{group}".endswith(end) for end in (".k8s.io", ".kubernetes.io")):
+        return []
+    state, where = _approval_state(obj), f"metadata.annotations[{_APPROVED}]"
+    told = f'protected groups must have approval annotation "{_APPROVED}"'
+    see = "see https://github.com/kubernetes/enhancements/pull/1111"
+    if state == "missing":
+        return [fields.required(where, f"{told}, {see}")]
+    if state == "invalid":
+        detail = f'{told} with either a URL or a reason starting with "unapproved", {see}'
+        return [fields.invalid(where, meta.annotations(obj).get(_APPROVED), detail)]
+    return []
+
+
+def _has_defaults(value: Any) -> bool:
+    if isinstance(value, dict):
+        return value.get("default") is not None or any(map(_has_defaults, value.values()))
+    return isinstance(value, list) and any(map(_has_defaults, value))
 
 
 def validate_status(new: Obj, old: Obj) -> list[Cause]:
@@ -201,16 +249,28 @@ def _parts(path: str, version: Obj, has_status: bool, places: dict[str, str]) ->
         causes += _scale(f"{path}.subresources.scale", scale)
     for index, column in enumerate(version.get("additionalPrinterColumns") or ()):
         causes += _column(f"{path}.additionalPrinterColumns[{index}]", column)
-    selectable = version.get("selectableFields") or []
+    selectable, node = version.get("selectableFields") or [], parse(schema)
     seen: set[str] = set()
     for index, row in enumerate(selectable):
         where, text = f"{path}.selectableFields[{index}].jsonPath", row.get("jsonPath") or ""
         if not text:
             causes.append(fields.required(where))
-        elif text.startswith(".metadata"):
+            continue
+        found = find(node, text)
+        if found is None:
+            detail = "is an invalid path: does not refer to a valid field"
+            causes.append(fields.invalid(where, text, detail))
+            continue
+        if text.startswith(".metadata"):
             detail = "must not point to fields in metadata"
             causes.append(fields.invalid(where, text, detail))
-        elif text in seen:
+        if found.type not in _SELECTABLE_TYPES:
+            detail = (
+                "must point to a field of type string, boolean or integer. Enum string fields and "
+                "strings with formats are allowed."
+            )
+            causes.append(fields.invalid(where, text, detail))
+        if text in seen:
             causes.append(fields.duplicate(where, text))
         seen.add(text)
     if len(seen - {""}) > _MAX_SELECTABLE:

@@ -10,11 +10,10 @@ from typing import Any
 
 from controlplane.api.errors import Cause
 from controlplane.api.meta import Obj
-from controlplane.api.schema.structural import pruning, rules, validation
+from controlplane.api.schema.structural import pruning, validation
 from controlplane.api.schema.structural.node import parse
 from controlplane.api.validation import causes as fields
-from controlplane.api.validation.internal import Shape
-from controlplane.kinds.apiextensions import structural_rules
+from controlplane.kinds.apiextensions import cel_rules, structural_rules
 
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _UNKNOWN = ("id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref")
@@ -24,13 +23,6 @@ _KEYS, _LIST, _MAP = (
     "x-kubernetes-list-map-keys",
     "x-kubernetes-list-type",
     "x-kubernetes-map-type",
-)
-_RULES = "x-kubernetes-validations"
-_REASONS = (
-    "FieldValueDuplicate",
-    "FieldValueForbidden",
-    "FieldValueInvalid",
-    "FieldValueRequired",
 )
 # Fields that a root may not have when its status is a subresource.
 _NOT_AT_ROOT = (
@@ -42,16 +34,6 @@ _NOT_AT_ROOT = (
     "not",
     "nullable",
     "default",
-)
-_RULE = Shape(
-    (
-        ("Rule", "rule", ""),
-        ("Message", "message", ""),
-        ("MessageExpression", "messageExpression", ""),
-        ("Reason", "reason", None),
-        ("FieldPath", "fieldPath", ""),
-        ("OptionalOldSelf", "optionalOldSelf", None),
-    )
 )
 
 
@@ -65,7 +47,7 @@ def validate(path: str, schema: Obj, *, has_status: bool) -> list[Cause]:
     found = structural_rules.validate(path, schema)
     found = found or _defaults(path, schema)
     causes += found + _openapi(path, schema, is_root=True)
-    return causes or _expressions(path, schema)
+    return causes or cel_rules.expressions(path, schema)
 
 
 def _root_of_status(path: str, schema: Obj) -> list[Cause]:
@@ -147,7 +129,7 @@ def _openapi(
         causes += _openapi(where, inner, in_meta=in_meta or is_meta, no_defaults=why)
     for at, inner in _inside(path, schema):
         causes += _openapi(at, inner, in_meta=in_meta, no_defaults=no_defaults)
-    return causes + _extensions(path, schema) + _rules(path, schema)
+    return causes + _extensions(path, schema) + cel_rules.validate(path, schema)
 
 
 def _inside(path: str, schema: Obj) -> Iterator[tuple[str, Obj]]:
@@ -275,48 +257,4 @@ def _no_nulls(path: str, items: Obj, keys: list[str], sort: str) -> list[Cause]:
         if known[key].get("nullable"):
             detail = f"{is_key} cannot be nullable"
             causes.append(fields.forbidden(f"{where}.nullable", detail))
-    return causes
-
-
-def _rules(path: str, schema: Obj) -> list[Cause]:
-    causes: list[Cause] = []
-    for index, row in enumerate(schema.get(_RULES) or ()):
-        where, rule = f"{path}.{_RULES}[{index}]", row.get("rule") or ""
-        message, asked = row.get("message") or "", row.get("messageExpression") or ""
-        if not rule.strip():
-            causes.append(fields.required(f"{where}.rule", "rule is not specified"))
-        elif message and not message.strip():
-            detail = "must be non-empty if specified"
-            causes.append(fields.invalid(f"{where}.message", message, detail))
-        elif _has_lines(message.strip()):
-            detail = "must not contain line breaks"
-            causes.append(fields.invalid(f"{where}.message", message, detail))
-        elif _has_lines(rule.strip()) and not message.strip():
-            detail = "message must be specified if rule contains line breaks"
-            causes.append(fields.required(f"{where}.message", detail))
-        if asked and not asked.strip():
-            detail = "messageExpression must be non-empty if specified"
-            causes.append(fields.required(f"{where}.messageExpression", detail))
-        reason = row.get("reason")
-        if reason is not None and reason not in _REASONS:
-            causes.append(fields.not_supported(f"{where}.reason", reason, _REASONS))
-    return causes
-
-
-def _has_lines(text: str) -> bool:
-    return "\n" in text or "\r" in text
-
-
-def _expressions(path: str, schema: Obj) -> list[Cause]:
-    """Rules that are no CEL."""
-    causes: list[Cause] = []
-    for where, inner in _structure(path, schema):
-        for index, row in enumerate(inner.get(_RULES) or ()):
-            compiled = rules.Rules(parse({_RULES: [row]}))
-            at = f"{where}.{_RULES}[{index}].rule"
-            for _, _, problem in compiled.compile_errors():
-                causes.append(fields.invalid(at, _RULE.of(row), problem))
-        extra = inner.get("additionalProperties")
-        if isinstance(extra, dict):
-            causes += _expressions(f"{where}.additionalProperties", extra)
     return causes

@@ -53,7 +53,7 @@ def _properties(schema: Obj) -> dict[str, Obj]:
 def _invariants(path: str, schema: Obj, level: str) -> list[Cause]:
     sort, items, extra = schema.get("type") or "", _child(schema, "items"), None
     causes: list[Cause] = []
-    if sort == "array" and items is None:
+    if sort == "array" and items is None and not isinstance(schema.get("items"), list):
         causes.append(fields.required(f"{path}.items", "must be specified"))
     if items is not None:
         causes += _invariants(f"{path}.items", items, _ITEM)
@@ -143,7 +143,7 @@ def _type(path: str, schema: Obj, level: str) -> list[Cause]:
         causes.append(
             fields.invalid(where, sort, detail) if sort else fields.required(where, detail)
         )
-    elif not sort and not schema.get(_EITHER) and not keeps:
+    elif not sort and not schema.get(_EITHER) and not keeps and not schema.get("$ref"):
         causes.append(fields.required(where, f"must not be empty {level}"))
     if embeds and schema.get("additionalProperties") is not None:
         detail = f"must not be used if {_EMBEDS} is set"

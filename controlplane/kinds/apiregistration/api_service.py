@@ -46,7 +46,7 @@ def validate(obj: Obj) -> list[Cause]:
     group, version = spec.get("group") or "", spec.get("version") or ""
     name, required = meta.name(obj), f"{version}.{group}"
     causes: list[Cause] = []
-    if name != required and not names.path_segment(name):
+    if name and name != required and not names.path_segment(name):
         detail = f'must be `spec.version+"."+spec.group`: {fields.show(required)}'
         causes.append(fields.invalid("metadata.name", name, detail))
     if not group and version != "v1":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controlplane.api import meta
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import SCALE, STATUS, Resource
 from controlplane.api.strategy import SpecStrategy
@@ -75,4 +75,5 @@ KIND = Kind(
     validate_status=_validate_status,
     columns=_COLUMNS,
     warnings=workload_warnings,
+    metadata_rules=~MetadataRules.WHOLE,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from controlplane.api import meta, names
 from controlplane.api.defaulting import part, set_missing
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import SCALE, STATUS, Resource
 from controlplane.api.strategy import SpecStrategy
@@ -277,4 +277,5 @@ KIND = Kind(
     validate_name=names.dns_label,
     columns=COLUMNS,
     warnings=warnings,
+    metadata_rules=~MetadataRules.WHOLE,
 )

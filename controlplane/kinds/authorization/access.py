@@ -20,7 +20,7 @@ def validate_spec(spec: Obj, *, names_subject: bool) -> list[Cause]:
     resource, other = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if resource is not None and other is not None:
         detail = "cannot be specified in combination with resourceAttributes"
-        causes.append(fields.invalid("spec.nonResourceAttributes", other, detail))
+        causes.append(fields.invalid("spec.nonResourceAttributes", shown(other), detail))
     if resource is None and other is None:
         causes.append(fields.invalid("spec.resourceAttributes", None, _NOTHING))
     if names_subject and not spec.get("user") and not spec.get("groups"):
@@ -29,6 +29,11 @@ def validate_spec(spec: Obj, *, names_subject: bool) -> list[Cause]:
     for name in ("fieldSelector", "labelSelector"):
         causes += _validate_selector((resource or {}).get(name), f"spec.resourceAttributes.{name}")
     return causes
+
+
+def shown(other: Obj) -> Obj:
+    """nonResourceAttributes as messages show them: by the internal type's names."""
+    return {"Path": other.get("path") or "", "Verb": other.get("verb") or ""}
 
 
 def _validate_selector(selector: Obj | None, path: str) -> list[Cause]:

@@ -30,7 +30,7 @@ def _validate(obj: Obj) -> list[Cause]:
         causes.append(fields.invalid(path, resource.get("namespace") or "", detail))
     if other is not None:
         detail = "disallowed on this kind of request"
-        causes.append(fields.invalid("spec.nonResourceAttributes", other, detail))
+        causes.append(fields.invalid("spec.nonResourceAttributes", access.shown(other), detail))
     return causes
 
 

@@ -293,6 +293,8 @@ KIND = Kind(
     validate=_validate,
     validate_status=_validate_status,
     validate_name=lambda name: [],
+    # Compat: as recorded, the one kind whose writes leave no record.
+    is_tracked=False,
     columns=(
         NAME,
         AGE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controlplane.api import meta, names
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.strategy import Strategy
@@ -74,5 +74,11 @@ def _drop_unused(obj: Obj, before: Obj) -> None:
             meta.spec(obj).pop(key, None)
 
 
-# Leases are written often and by one writer; the record of owners would be most of their size.
-KIND = Kind(LEASES, strategy=_LeaseStrategy, validate=_validate, columns=_COLUMNS, is_tracked=False)
+# Unlike others, leases may carry finalizers without a prefix.
+KIND = Kind(
+    LEASES,
+    strategy=_LeaseStrategy,
+    validate=_validate,
+    columns=_COLUMNS,
+    metadata_rules=MetadataRules.NAMED | MetadataRules.CHANGED,
+)

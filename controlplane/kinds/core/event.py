@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controlplane.api import times
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.strategy import Strategy
@@ -127,5 +127,5 @@ KIND = Kind(
     validates_update_alone=True,
     field_value=_field_value,
     columns=COLUMNS,
-    is_tracked=False,
+    metadata_rules=MetadataRules(0),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controlplane.api.kind import Kind
 from controlplane.kinds.core import (
+    binding,
     component_status,
     config_map,
     endpoints,
@@ -23,6 +24,7 @@ from controlplane.kinds.core.persistent_volume import kind as persistent_volume
 from controlplane.kinds.core.pod import kind as pod
 
 KINDS: tuple[Kind, ...] = (
+    binding.KIND,
     component_status.KIND,
     config_map.KIND,
     endpoints.KIND,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from controlplane.api import meta, names, quantity
 from controlplane.api.defaulting import part
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.strategy import Strategy
@@ -172,4 +172,10 @@ class LimitRangeStrategy(Strategy):
             fields_of["name"] = meta.uid(obj)
 
 
-KIND = Kind(LIMIT_RANGES, strategy=LimitRangeStrategy, default=default, validate=validate)
+KIND = Kind(
+    LIMIT_RANGES,
+    strategy=LimitRangeStrategy,
+    default=default,
+    validate=validate,
+    metadata_rules=~MetadataRules.CHANGED,
+)

@@ -79,6 +79,7 @@ def _validate_status(new: Obj, old: Obj) -> list[Cause]:
 class _NamespaceStrategy(Strategy):
     """The rules of namespaces."""
 
+    tells_conflicts_as_the_store = True
     has_grace = False
     returns_deleted = True
 

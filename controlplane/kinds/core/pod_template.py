@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from controlplane.api import meta
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.strategy import Strategy
@@ -66,4 +66,5 @@ KIND = Kind(
     validate=validate,
     columns=COLUMNS,
     warnings=warnings,
+    metadata_rules=~MetadataRules.WHOLE,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from controlplane.api import meta
 from controlplane.api.defaulting import part
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import SCALE, STATUS, Resource
 from controlplane.api.strategy import SpecStrategy
@@ -105,6 +105,8 @@ COLUMNS = (
 class ControllerStrategy(SpecStrategy):
     """The rules of controllers."""
 
+    orphans_by_default = True
+
     def prepare_for_create(self, obj: Obj) -> None:
         """A new one has no pods."""
         super().prepare_for_create(obj)
@@ -129,4 +131,5 @@ KIND = Kind(
     validate_status=validate_status,
     columns=COLUMNS,
     warnings=warnings,
+    metadata_rules=~MetadataRules.WHOLE,
 )

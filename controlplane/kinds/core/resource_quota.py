@@ -9,7 +9,7 @@ from __future__ import annotations
 from controlplane.api import meta
 from controlplane.api.defaulting import part
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import STATUS, Resource
 from controlplane.api.strategy import Strategy
@@ -227,4 +227,5 @@ KIND = Kind(
     validates_update_alone=True,
     validate_status=validate_status,
     columns=COLUMNS,
+    metadata_rules=~MetadataRules.WHOLE,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controlplane.api import meta, names
 from controlplane.api.defaulting import part, set_missing
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import PROXIED, STATUS, Resource, Subresource
 from controlplane.api.strategy import Strategy
@@ -175,4 +175,5 @@ KIND = Kind(
     validate_name=names.dns_label,
     warnings=_warnings,
     columns=_COLUMNS,
+    metadata_rules=~MetadataRules.WHOLE,
 )

@@ -11,7 +11,7 @@ from typing import Any
 from controlplane.api import meta, names
 from controlplane.api.defaulting import set_missing
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.strategy import Strategy
@@ -257,4 +257,5 @@ KIND = Kind(
     validates_update_alone=True,
     columns=COLUMNS,
     warnings=warnings,
+    metadata_rules=~MetadataRules.CHANGED,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controlplane.api import selectors
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Conversion, Kind
+from controlplane.api.kind import Conversion, Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.table.standard import through
@@ -76,6 +76,6 @@ KIND = Kind(
     validates_update_alone=True,
     columns=through(to_core, COLUMNS),
     field_value=_field_value,
-    is_tracked=False,
     conversion=Conversion(("", "v1", "events"), to_core, from_core),
+    metadata_rules=~MetadataRules.WHOLE,
 )

@@ -10,7 +10,7 @@ from typing import Any
 from controlplane.api import meta, names
 from controlplane.api.defaulting import part
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import STATUS, Resource
 from controlplane.api.table import cells
@@ -287,4 +287,5 @@ KIND = Kind(
     validate=validate,
     validate_status=validate_status,
     columns=COLUMNS,
+    metadata_rules=~MetadataRules.CHANGED,
 )

@@ -11,7 +11,7 @@ from typing import Any
 from controlplane.api import meta
 from controlplane.api.defaulting import part
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import STATUS, Resource
 from controlplane.api.table import cells
@@ -255,4 +255,5 @@ KIND = Kind(
     validate=validate,
     validate_status=validate_status,
     columns=COLUMNS,
+    metadata_rules=~MetadataRules.CHANGED,
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from controlplane.api import meta, names
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import PLAIN_LABELS, Kind
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.table.columns import NAME
@@ -86,6 +86,7 @@ COLUMNS = (NAME, text("ParentRef", _parent, "Who holds the address."))
 
 KIND = Kind(
     IP_ADDRESSES,
+    unknown_field_label=PLAIN_LABELS,
     validate=validate,
     validate_update=validate_update,
     validates_update_alone=True,

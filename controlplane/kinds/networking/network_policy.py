@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from controlplane.api import meta, names
 from controlplane.api.defaulting import part
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.selectors import LabelSelector
@@ -190,4 +190,5 @@ KIND = Kind(
     validates_update_alone=True,
     columns=COLUMNS,
     warnings=warnings,
+    metadata_rules=~MetadataRules.WHOLE,
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from controlplane.api import names
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.strategy import Strategy
@@ -105,4 +105,5 @@ KIND = Kind(
     validate_update=validate_update,
     columns=COLUMNS,
     warnings=warnings,
+    metadata_rules=~MetadataRules.FINALIZERS,
 )

@@ -38,6 +38,7 @@ def _validate(obj: Obj) -> list[Cause]:
 
 KIND = Kind(
     CLUSTER_ROLES,
+    strategy=rules.RbacStrategy,
     default=rules.default,
     validate=_validate,
     validate_name=names.path_segment,

@@ -7,7 +7,7 @@ from controlplane.api.errors import Cause
 from controlplane.api.kind import Kind
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
-from controlplane.kinds.rbac import bindings
+from controlplane.kinds.rbac import bindings, rules
 
 CLUSTER_ROLE_BINDINGS = Resource(
     bindings.GROUP, "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False
@@ -20,6 +20,7 @@ def _validate(obj: Obj) -> list[Cause]:
 
 KIND = Kind(
     CLUSTER_ROLE_BINDINGS,
+    strategy=rules.RbacStrategy,
     default=bindings.default,
     validate=_validate,
     validate_update=bindings.validate_update,

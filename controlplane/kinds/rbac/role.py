@@ -18,6 +18,7 @@ def _validate(obj: Obj) -> list[Cause]:
 
 KIND = Kind(
     ROLES,
+    strategy=rules.RbacStrategy,
     default=rules.default,
     validate=_validate,
     validate_name=names.path_segment,

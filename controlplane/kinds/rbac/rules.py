@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from controlplane.api.errors import Cause
 from controlplane.api.meta import Obj
+from controlplane.api.strategy import Strategy
 from controlplane.api.table import cells
 from controlplane.api.table.columns import NAME, Column
 from controlplane.api.validation import causes as fields
@@ -15,6 +16,12 @@ COLUMNS = (
     NAME,
     Column("Created At", cells.field("metadata.creationTimestamp"), type="date"),
 )
+
+
+class RbacStrategy(Strategy):
+    """Of roles and their bindings: a PUT makes what is not there."""
+
+    creates_on_update = True
 
 
 def default(obj: Obj) -> None:

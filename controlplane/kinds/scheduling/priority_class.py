@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from controlplane.api import meta
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.strategy import Strategy
@@ -114,6 +114,12 @@ class PriorityClassStrategy(Strategy):
         super().prepare_for_create(obj)
         meta.ensure_metadata(obj)["generation"] = 1
 
+    def keeps(self, live: Obj) -> str:
+        """What the control plane stands on stays."""
+        if meta.name(live) in SYSTEM_PRIORITIES:
+            return "this is a system priority class and cannot be deleted"
+        return ""
+
 
 KIND = Kind(
     PRIORITY_CLASSES,
@@ -123,4 +129,5 @@ KIND = Kind(
     validate_update=validate_update,
     validates_update_alone=True,
     columns=COLUMNS,
+    metadata_rules=~MetadataRules.WHOLE,
 )

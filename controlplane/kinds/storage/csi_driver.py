@@ -8,7 +8,7 @@ from __future__ import annotations
 from controlplane.api import meta
 from controlplane.api.defaulting import part
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.strategy import Strategy
@@ -185,4 +185,5 @@ KIND = Kind(
     validates_update_alone=True,
     columns=COLUMNS,
     warnings=warnings,
+    metadata_rules=~MetadataRules.WHOLE,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from controlplane.api import meta, names
 from controlplane.api.defaulting import part
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.strategy import Strategy
@@ -109,4 +109,5 @@ KIND = Kind(
     validate_update=validate_update,
     validates_update_alone=True,
     columns=COLUMNS,
+    metadata_rules=~MetadataRules.CHANGED,
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from controlplane.api import meta, names
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import STATUS, Resource
 from controlplane.api.strategy import Strategy
@@ -149,4 +149,5 @@ KIND = Kind(
     validate_update=validate_update,
     validate_status=validate_status,
     columns=COLUMNS,
+    metadata_rules=~MetadataRules.CHANGED,
 )

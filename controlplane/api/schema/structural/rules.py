@@ -49,6 +49,17 @@ class _Compiled:
     message: Program | None
     reads_old: bool
     error: str = ""
+    message_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a rule cannot be used. `path` is its place in the schema, `field` which text of it is wrong."""
+
+    path: str
+    rule: Rule
+    field: str
+    text: str
 
 
 @lru_cache(maxsize=1)
@@ -128,11 +139,17 @@ class Rules:
             return None if old is MISSING else cel_value(old, self._node)
         return make(OPTIONAL, [] if old is MISSING else [cel_value(old, self._node)])
 
-    def compile_errors(self, path: str = "") -> Iterator[tuple[str, Rule, str]]:
-        """(place in the schema, rule, text) of each rule that is not valid CEL or gives no bool."""
+    def reads_old(self) -> bool:
+        """Whether a rule of the schema itself, not of what is inside, compares with the former value."""
+        return any(one.reads_old for one in self._own)
+
+    def compile_errors(self, path: str = "") -> Iterator[Problem]:
+        """Each rule that is not valid CEL or gives no bool, each messageExpression that gives no text."""
         for one in self._own:
             if one.error:
-                yield path, one.rule, one.error
+                yield Problem(path, one.rule, "rule", one.error)
+            elif one.message_error:
+                yield Problem(path, one.rule, "messageExpression", one.message_error)
         for key, inner in self._fields.items():
             yield from inner.compile_errors(f"{path}.properties[{key}]")
         if self._values is not None:
@@ -149,14 +166,22 @@ def _has_rules(node: Node) -> bool:
 def _compiled(rule: Rule) -> _Compiled:
     try:
         program = _environment().compile(rule.rule)
-        message = (
-            _environment().compile(rule.message_expression) if rule.message_expression else None
-        )
     except CompileError as error:
         return _Compiled(rule, None, None, False, f"compilation failed: {error}")
     if program.result_type.name() not in ("BOOL", "DYN"):
         return _Compiled(rule, None, None, False, "cel expression must evaluate to a bool")
-    return _Compiled(rule, program, message, "oldSelf" in program.variables())
+    reads_old = "oldSelf" in program.variables()
+    if not rule.message_expression:
+        return _Compiled(rule, program, None, reads_old)
+    try:
+        message = _environment().compile(rule.message_expression)
+    except CompileError as error:
+        text = f"messageExpression compilation failed: {error}"
+        return _Compiled(rule, program, None, reads_old, message_error=text)
+    if message.result_type.name() not in ("STRING", "DYN"):
+        text = "messageExpression must evaluate to a string"
+        return _Compiled(rule, program, None, reads_old, message_error=text)
+    return _Compiled(rule, program, message, reads_old)
 
 
 def _name(rule: Rule) -> str:

@@ -34,7 +34,11 @@ def validate_update(value: Any, old: Any, node: Node, path: str = "") -> list[Ca
 
 def _checked(value: Any, old: Any, node: Node, path: str) -> list[Cause]:
     found = _type(value, node, path)
-    if not found and value is not None:
+    if found and isinstance(value, float) and node.type == "integer":
+        # Compat: the limits of a number are looked at all the same.
+        text = f"Checked value must be of type integer (default format) in {path}"
+        found += [_composite(text), *_number(value, old, node, path)]
+    elif not found and value is not None:
         found = [
             *_logical(value, node, path),
             *_enum(value, node, path),
@@ -110,27 +114,32 @@ def _no_check(value: Any, old: Any, node: Node, path: str) -> list[Cause]:
 
 def _string(value: str, old: Any, node: Node, path: str) -> list[Cause]:
     del old
-    found: list[Cause] = []
-    most, least = node.limits.get("maxLength"), node.limits.get("minLength")
-    if most is not None and len(value) > most:
-        found.append(causes.too_long(path, most))
-    if least is not None and len(value) < least:
-        found.append(_invalid(path, value, f"should be at least {least} chars long"))
-    pattern = node.limits.get("pattern")
-    if pattern:
-        try:
-            matches = compiled(str(pattern)).search(value) is not None
-            reason = ""
-        except FunctionError as error:
-            matches, reason = False, f", but pattern is invalid: {error}"
-        if not matches:
-            found.append(_invalid(path, value, f"should match '{pattern}{reason}'"))
+    found = _text(value, node, path)
     check = check_of(node.format) if node.format else None
     if check is not None and not check(value):
         detail = f'must be of type {node.format}: "{value}"'
         text = f"Invalid value: {causes.show(value)}: {_body(path)} {detail}"
         found.append(Cause(path, text, "FieldValueTypeInvalid"))
     return found
+
+
+def _text(value: str, node: Node, path: str) -> list[Cause]:
+    """The first limit that a text breaks: the others are not looked at."""
+    most, least = node.limits.get("maxLength"), node.limits.get("minLength")
+    if most is not None and len(value) > most:
+        return [causes.too_long(path, most)]
+    if least is not None and len(value) < least:
+        return [_invalid(path, value, f"should be at least {least} chars long")]
+    pattern = node.limits.get("pattern")
+    if not pattern:
+        return []
+    try:
+        if compiled(str(pattern)).search(value) is not None:
+            return []
+        reason = ""
+    except FunctionError as error:
+        reason = f", but pattern is invalid: {error}"
+    return [_invalid(path, value, f"should match '{pattern}{reason}'")]
 
 
 def _number(value: float, old: Any, node: Node, path: str) -> list[Cause]:

@@ -11,7 +11,7 @@ import copy
 from controlplane.api import meta, quantity
 from controlplane.api.defaulting import part
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import STATUS, Resource
 from controlplane.api.strategy import Strategy
@@ -178,4 +178,5 @@ KIND = Kind(
     validates_update_alone=True,
     validate_status=rules.validate_status,
     columns=COLUMNS,
+    metadata_rules=~MetadataRules.WHOLE,
 )

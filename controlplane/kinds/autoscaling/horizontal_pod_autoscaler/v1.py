@@ -5,7 +5,7 @@ from __future__ import annotations
 from controlplane.api import meta
 from controlplane.api.defaulting import part
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Conversion, Kind
+from controlplane.api.kind import Conversion, Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import STATUS, Resource
 from controlplane.api.table.standard import through
@@ -66,4 +66,5 @@ KIND = Kind(
     validate_status=rules.validate_status,
     columns=through(conversion.to_v2, kind.COLUMNS),
     conversion=Conversion(_STORED_AS, conversion.to_v2, conversion.from_v2),
+    metadata_rules=~MetadataRules.WHOLE,
 )

@@ -297,6 +297,12 @@ def field_value(obj: Obj, label: str) -> str | None:
 class JobStrategy(SpecStrategy):
     """The rules of Jobs."""
 
+    orphans_by_default = True
+    unsaid_propagation_warning = (
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background "
+        "to remove them or set propagationPolicy=Orphan to suppress this warning"
+    )
+
     def prepare_for_create(self, obj: Obj) -> None:
         """Write selector and labels, unless the client does it; nothing has run yet."""
         super().prepare_for_create(obj)

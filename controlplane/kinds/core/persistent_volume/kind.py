@@ -9,7 +9,7 @@ from __future__ import annotations
 from controlplane.api import meta, names, quantity
 from controlplane.api.defaulting import part, set_missing
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import STATUS, Resource
 from controlplane.api.strategy import Strategy
@@ -381,4 +381,5 @@ KIND = Kind(
     validates_update_alone=True,
     columns=COLUMNS,
     warnings=warnings,
+    metadata_rules=~MetadataRules.CHANGED,
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from controlplane.api import meta, names
 from controlplane.api.errors import Cause
-from controlplane.api.kind import Kind
+from controlplane.api.kind import PLAIN_LABELS, Kind, MetadataRules
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.strategy import SpecStrategy
@@ -196,10 +196,12 @@ COLUMNS = (
 
 KIND = Kind(
     RESOURCE_SLICES,
+    unknown_field_label=PLAIN_LABELS,
     strategy=SliceStrategy,
     validate=validate,
     validate_update=validate_update,
     validates_update_alone=True,
     columns=COLUMNS,
     warnings=warnings,
+    metadata_rules=~MetadataRules.WHOLE,
 )

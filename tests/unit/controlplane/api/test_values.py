@@ -137,7 +137,20 @@ def test_durations_as_go_reads_them(text: str, seconds: float) -> None:
     assert times.parse_go_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "5", "1.5", "s", "1d", "1s ", "--1s", "1s0", "٣s"])
-def test_what_is_no_duration_is_told_in_gos_words(text: str) -> None:
-    with pytest.raises(ValueError, match=r'^time: invalid duration "'):
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "invalid duration"),
+        ("5", "missing unit in duration"),
+        ("1.5", "missing unit in duration"),
+        ("s", "invalid duration"),
+        ("1d", 'unknown unit "d" in duration'),
+        ("1s ", 'unknown unit "s " in duration'),
+        ("--1s", "invalid duration"),
+        ("1s0", "missing unit in duration"),
+        ("٣s", "invalid duration"),
+    ],
+)
+def test_what_is_no_duration_is_told_in_gos_words(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=rf'^time: {problem} "{text}"$'):
         times.parse_go_duration(text)

@@ -93,7 +93,9 @@ class Api:
         request.headers = {**request.headers, **(headers or {})}
         answer = await self.server.chain.handle(request)
         assert isinstance(answer, Response)
-        return answer.status, json.loads(answer.body)
+        # What is no part of the API is answered in plain text.
+        is_json = answer.body.startswith(b"{")
+        return answer.status, json.loads(answer.body) if is_json else {}
 
     async def until(self, url: str, holds: Callable[[int, Obj], bool]) -> Obj:
         """The answer at `url` once it is as wanted."""

@@ -175,3 +175,42 @@ def test_a_rule_that_is_no_cel() -> None:
 def test_the_root_of_a_kind_with_status() -> None:
     (cause,) = _told({}, has_status=True, anyOf=[{"required": ["a"]}])
     assert "anyOf is not allowed at the root of the schema" in cause
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        pytest.param({"rule": "true", "fieldPath": ".nope"},
+            's.x-kubernetes-validations[0].fieldPath: Invalid value: ".nope": must be a valid path', id="no-field"),
+        pytest.param({"rule": "true", "fieldPath": ".a.b"}, "", id="field"),
+        pytest.param({"rule": "true", "fieldPath": ".a['b']"}, "", id="field-in-brackets"),
+        pytest.param({"rule": "true", "messageExpression": "1"},
+            's.x-kubernetes-validations[0].messageExpression: Invalid value: {"Rule":"true","Message":"",'
+            '"MessageExpression":"1","Reason":null,"FieldPath":"","OptionalOldSelf":null}: messageExpression must '
+            "evaluate to a string", id="message-is-no-text"),
+        pytest.param({"rule": "true", "messageExpression": "'a' + 'b'"}, "", id="message"),
+    ],
+)  # fmt: skip
+def test_rules_name_fields_and_texts(rule, told):
+    properties = {"a": {"type": "object", "properties": {"b": {"type": "string"}}}}
+    assert _told(properties, **{"x-kubernetes-validations": [rule]}) == ([told] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_told"),
+    [
+        pytest.param({}, True, id="atomic"),
+        pytest.param({"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"]}, False, id="by-keys"),
+    ],
+)  # fmt: skip
+def test_a_rule_that_compares_needs_to_know_what_with(fields, is_told):
+    item = {
+        "type": "object", "required": ["k"], "properties": {"k": {"type": "string"}},
+        "x-kubernetes-validations": [{"rule": "oldSelf == self"}],
+    }  # fmt: skip
+    told = _told({"a": {"type": "array", "items": item, **fields}})
+    wanted = (
+        's.properties[a].items.x-kubernetes-validations[0].rule: Invalid value: "oldSelf == self": oldSelf cannot be '
+        "used on the uncorrelatable portion of the schema within s.properties[a]"
+    )
+    assert told == ([wanted] if is_told else [])

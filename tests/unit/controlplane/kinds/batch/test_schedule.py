@@ -16,7 +16,7 @@ BAD = [
     ("x * * * *", 'failed to parse int from x: strconv.Atoi: parsing "x": invalid syntax'),
     ("-5 * * * *", 'failed to parse int from : strconv.Atoi: parsing "": invalid syntax'),
     ("@nightly", "unrecognized descriptor: @nightly"),
-    ("@every 5", 'failed to parse duration @every 5: time: invalid duration "5"'),
+    ("@every 5", 'failed to parse duration @every 5: time: missing unit in duration "5"'),
     ("TZ=Nowhere/X 0 0 * * *", "provided bad location Nowhere/X: unknown time zone Nowhere/X"),
     ("TZ=0", "invalid schedule format: runtime error: slice bounds out of range [:-1]"),
 ]

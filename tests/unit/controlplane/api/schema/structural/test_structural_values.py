@@ -503,7 +503,8 @@ def test_rules_that_do_not_compile_are_told_with_their_place() -> None:
         b={**STRING, "x-kubernetes-validations": [rule("'x'")]},
     )
     found = [
-        (path, text.split(":")[0]) for path, _, text in rules.Rules(parse(schema)).compile_errors()
+        (problem.path, problem.text.split(":")[0])
+        for problem in rules.Rules(parse(schema)).compile_errors()
     ]
     assert found == [
         (".properties[a].items", "compilation failed"),
