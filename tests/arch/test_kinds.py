@@ -18,7 +18,6 @@ RECORDED = TESTS / "recorded"
 BODIES = {
     "controlplane.kinds.authentication.token_request",
     "controlplane.kinds.autoscaling.scale",
-    "controlplane.kinds.core.binding",
     "controlplane.kinds.policy.eviction",
 }
 
