@@ -304,13 +304,20 @@ class RestClient:
         )
 
     async def apply(
-        self, resource: Resource, obj: Obj, *, manager: str, force: bool = False
+        self,
+        resource: Resource,
+        obj: Obj,
+        *,
+        manager: str,
+        force: bool = False,
+        subresource: str = "",
     ) -> Obj:
         """Server-side apply of what `manager` wants; `force` takes fields from others. Raises ApplyConflict."""
         metadata = obj["metadata"]
+        namespace = str(metadata.get("namespace") or "")
         return await self._call(
             "PATCH",
-            object_path(resource, str(metadata.get("namespace") or ""), metadata["name"]),
+            object_path(resource, namespace, metadata["name"], subresource),
             query={"fieldManager": manager, "force": "true" if force else ""},
             body=self._typed(resource, obj),
             content_type=APPLY_PATCH,

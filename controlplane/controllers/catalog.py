@@ -30,6 +30,9 @@ from controlplane.controllers.statefulset import reconciler as statefulset
 from controlplane.controllers.tainteviction import reconciler as tainteviction
 from controlplane.controllers.ttlafterfinished import reconciler as ttlafterfinished
 from controlplane.controllers.vacprotection import reconciler as vacprotection
+from controlplane.controllers.validatingadmissionpolicystatus import (
+    reconciler as validatingadmissionpolicystatus,
+)
 
 CONTROLLERS: tuple[Descriptor[Any], ...] = (
     clusterroleaggregation.DESCRIPTOR,
@@ -57,4 +60,5 @@ CONTROLLERS: tuple[Descriptor[Any], ...] = (
     tainteviction.DESCRIPTOR,
     ttlafterfinished.DESCRIPTOR,
     vacprotection.DESCRIPTOR,
+    validatingadmissionpolicystatus.DESCRIPTOR,
 )

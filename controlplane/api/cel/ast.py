@@ -105,6 +105,20 @@ def _outside(expr: Any) -> list[Any]:
     return []
 
 
+def loop_depth(serialized: bytes) -> int:
+    """How many loops (`all`, `map`, ...) stand inside each other at most."""
+    return _depth(parse(serialized))
+
+
+def _depth(expr: Any) -> int:
+    inner = max((_depth(part) for part in _outside(expr)), default=0)
+    if expr.HasField("comprehension_expr"):
+        loop = expr.comprehension_expr
+        steps = (loop.loop_condition, loop.loop_step, loop.result)
+        return max(inner, 1 + max(map(_depth, steps)))
+    return inner
+
+
 def fields_of(serialized: bytes, variable: str) -> frozenset[str] | None:
     """The fields of a variable that an expression selects; None when it uses the variable as a whole."""
     found: set[str] = set()

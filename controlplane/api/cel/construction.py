@@ -25,7 +25,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_FIELD = re.compile(r"\s*(\??)\s*([A-Za-z_]\w*)\s*:")
+_FIELD = re.compile(r"(?:\s|//[^\n]*\n)*(\??)\s*([A-Za-z_]\w*)\s*:")
 
 
 class ConstructionError(ValueError):

@@ -234,6 +234,10 @@ class Program:
         """The names of the variables that the expression reads."""
         return ast.variables(self._compiled.serialize())
 
+    def loop_depth(self) -> int:
+        """How many loops stand inside each other at most."""
+        return ast.loop_depth(self._compiled.serialize())
+
     def fields_of(self, variable: str) -> frozenset[str] | None:
         """The fields of a variable that the expression selects; None when it uses the variable as a whole."""
         return ast.fields_of(self._compiled.serialize(), variable)

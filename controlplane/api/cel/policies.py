@@ -25,7 +25,7 @@ PATCH, CONFIGURATION = "list(JSONPatch)", "Object"
 _PACKAGE = "kubernetes"
 _VERSIONED = {"group": "string", "version": "string"}
 # message -> field -> type; `*` marks lists.
-_TYPES: dict[str, dict[str, str]] = {
+TYPES: dict[str, dict[str, str]] = {
     "GroupVersionKind": {**_VERSIONED, "kind": "string"},
     "GroupVersionResource": {**_VERSIONED, "resource": "string"},
     "UserInfo": {
@@ -153,7 +153,7 @@ def _environment(
     names: tuple[str, ...],
 ) -> Environment:
     pool = messages.new_pool()
-    messages.add(pool, "admission", _PACKAGE, _TYPES)
+    messages.add(pool, "admission", _PACKAGE, TYPES)
     types = {
         "object": DYN,
         "oldObject": DYN,

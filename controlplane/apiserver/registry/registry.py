@@ -74,6 +74,13 @@ class Registry:
             objects = await self.kind.converter.stored(objects, self.resource.group_version)
         return [self._shown(obj) for obj in objects]
 
+    async def those(self, objects: Sequence[Obj], matches: Callable[[Obj], bool]) -> list[Obj]:
+        """The stored objects that `matches` takes as they are served: fields are those of the version asked for."""
+        if self.kind.converter is None:
+            return [obj for obj in objects if matches(obj)]
+        served = await self.all_served(objects)
+        return [obj for obj, seen in zip(objects, served, strict=True) if matches(seen)]
+
     def _shown(self, obj: Obj) -> Obj:
         version, conversion = self.resource.group_version, self.kind.conversion
         if self.kind.from_storage is not None:

@@ -36,9 +36,7 @@ async def handle_collection(server: Server, request: Request, resource: Resource
     with translating(resource):
         page = await server.storage.list(chosen.prefix)
     deleted = []
-    for obj in page.items:
-        if not chosen.matches(obj):
-            continue
+    for obj in await registry.those(page.items, chosen.matches):
         try:
             gone, _ = await registry.delete(meta.namespace(obj), meta.name(obj), options, context)
         except errors.NotFound:

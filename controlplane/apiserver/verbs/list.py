@@ -84,12 +84,13 @@ async def _from_store(
     server: Server, chosen: Selection, limit: int, start: str, revision: int
 ) -> ListPage:
     """One page; with selectors, as many reads as it takes to fill it."""
+    registry = server.registries[chosen.kind.resource]
     items: list[Obj] = []
     while True:
         page = await server.storage.list(
             chosen.prefix, limit=limit, start_key=start, revision=revision
         )
-        items.extend(obj for obj in page.items if chosen.matches(obj))
+        items.extend(await registry.those(page.items, chosen.matches))
         if not page.next_key or (limit and len(items) >= limit):
             break
         start, revision = page.next_key, page.revision
@@ -105,7 +106,8 @@ async def _from_store(
 
 
 async def _from_cache(server: Server, chosen: Selection, wanted: int | None) -> ListPage:
-    row = server.registries[chosen.kind.resource].row
+    registry = server.registries[chosen.kind.resource]
+    row = registry.row
     cache = await server.caches.cache(row.key_prefix + "/")
     if wanted is None:
         try:
@@ -113,11 +115,11 @@ async def _from_cache(server: Server, chosen: Selection, wanted: int | None) -> 
         except FutureRevisionError:
             # The upstream watch lags behind: the store itself knows.
             page = await server.storage.list(chosen.prefix)
-            return ListPage([obj for obj in page.items if chosen.matches(obj)], page.revision)
+            return ListPage(await registry.those(page.items, chosen.matches), page.revision)
     elif wanted:
         await server.caches.wait_for(wanted)
     cache = await server.caches.cache(row.key_prefix + "/")
     objects = cache.select(chosen.prefix)
     if not chosen.is_all:
-        objects = [obj for obj in objects if chosen.matches(obj)]
+        objects = await registry.those(objects, chosen.matches)
     return ListPage(objects, server.caches.revision_of(cache), is_shared=True)

@@ -77,15 +77,30 @@ class _Stream:
 
     async def changes(self, events: Sequence[CacheEvent]) -> bytes:
         """The lines for those of the changes that the client is to see. APIError when one cannot be converted."""
+        events = [event for event in events if event.key.startswith(self.chosen.prefix)]
+        if self.registry.kind.converter is not None:
+            events = await self._converted(events)
         seen = [(event, *found) for event in events if (found := self._seen(event)) is not None]
         served = await self.registry.all_served([obj for _, _, obj in seen])
         lines = zip(seen, served, strict=True)
         return b"".join([self._change(event, kind, obj) for (event, kind, _), obj in lines])
 
+    async def _converted(self, events: Sequence[CacheEvent]) -> list[CacheEvent]:
+        """The same changes in the version that is asked for, whose fields selectors mean."""
+        states = [one for event in events for one in (event.obj, event.previous) if one is not None]
+        made = iter(await self.registry.all_served(states))
+        return [
+            CacheEvent(
+                event.key,
+                None if event.obj is None else next(made),
+                None if event.previous is None else next(made),
+                event.revision,
+            )
+            for event in events
+        ]
+
     def _seen(self, event: CacheEvent) -> tuple[str, Obj] | None:
-        """What a change is to the client, and the stored object; None when he is not to see it."""
-        if not event.key.startswith(self.chosen.prefix):
-            return None
+        """What a change is to the client, and the object; None when he is not to see it."""
         was = event.previous is not None and self.chosen.matches(event.previous)
         now = event.obj is not None and self.chosen.matches(event.obj)
         if not was and not now:
@@ -141,7 +156,9 @@ async def handle(server: Server, request: Request, resource: Resource) -> Stream
         cache = await server.caches.cache(prefix)
         initial: list[Obj] = []
         if wants_initial or (wants_initial is None and not version):
-            initial = [obj for obj in cache.select(chosen.prefix) if chosen.matches(obj)]
+            initial = cache.select(chosen.prefix)
+            if not chosen.is_all:
+                initial = await registry.those(initial, chosen.matches)
             start = server.caches.revision_of(cache)
         else:
             start = version or server.caches.revision_of(cache)

@@ -33,6 +33,11 @@ from controlplane.apiserver.http.messages import User
 _MAX_ROUNDS = 32
 # Compiled expressions kept; a cluster has some hundreds.
 _MAX_PROGRAMS = 2048
+# Upstream's budget of one policy is as many units of cost. The library does not meter; what loops inside each other
+# can come to is bounded before they run.
+_MAX_STEPS = 10_000_000
+_MIN_DEPTH = 2
+_TOO_DEAR = "operation cancelled: actual cost limit exceeded"
 _NAMESPACE_FIELDS = (
     "name",
     "generateName",
@@ -76,6 +81,26 @@ def program(expression: str) -> Program | CompileError:
         return environment().compile(expression)
     except CompileError as error:
         return error
+
+
+@lru_cache(maxsize=_MAX_PROGRAMS)
+def _loops(expression: str) -> int:
+    compiled = program(expression)
+    return 0 if isinstance(compiled, CompileError) else compiled.loop_depth()
+
+
+def _steps(expression: str, values: Mapping[str, Any]) -> int:
+    """How often the innermost of loops inside each other may run: each over the longest of all lists."""
+    depth = _loops(expression)
+    return 0 if depth < _MIN_DEPTH else _longest(values) ** depth
+
+
+def _longest(value: Any) -> int:
+    if isinstance(value, Mapping):
+        return max(len(value), max(map(_longest, value.values()), default=0))
+    if isinstance(value, list):
+        return max(len(value), max(map(_longest, value), default=0))
+    return 0
 
 
 def selected_variables(expression: str) -> frozenset[str] | None:
@@ -185,6 +210,10 @@ class Evaluator:
         compiled = program(expression)
         if isinstance(compiled, CompileError):
             raise ExpressionError(f"compilation error: {compiled}")
+        if _steps(expression, values) > _MAX_STEPS:
+            raise ExpressionError(
+                f"expression '{shown or expression}' resulted in error: {_TOO_DEAR}"
+            )
         for _ in range(_MAX_ROUNDS):
             self._answers.missing.clear()
             try:

@@ -65,6 +65,9 @@ class Views:
     def __init__(self, scheme: Callable[[], Scheme], convert: Convert) -> None:
         self._scheme = scheme
         self._convert = convert
+        # What is known of `_known_for`, which is replaced when kinds come and go.
+        self._known_for: Scheme | None = None
+        self._known: dict[Resource, list[Resource]] = {}
 
     def matching(
         self, wanted: Iterable[Obj], attributes: Attributes, *, is_exact: bool
@@ -84,14 +87,12 @@ class Views:
 
     def _equivalents(self, resource: Resource) -> list[Resource]:
         scheme = self._scheme()
-        if scheme.by_plural(resource.group, resource.version, resource.plural) is None:
-            return []
-        stored = scheme.storage_row(resource).key_prefix
-        return [
-            row
-            for row in scheme
-            if row.storage and row != resource and scheme.storage_row(row).key_prefix == stored
-        ]
+        if scheme is not self._known_for:
+            self._known_for, self._known = scheme, {}
+        found = self._known.get(resource)
+        if found is None:
+            found = self._known[resource] = _others(scheme, resource)
+        return found
 
     async def of(self, attributes: Attributes, resource: Resource) -> View:
         """The request as one for `resource`. APIError when an object cannot be converted."""
@@ -148,3 +149,13 @@ async def converted(obj: Obj, source: Kind, target: Kind) -> Obj:
     if target.conversion is not None:
         made = target.conversion.from_stored(made)
     return {**made, "apiVersion": version, "kind": target.resource.kind}
+
+
+def _others(scheme: Scheme, resource: Resource) -> list[Resource]:
+    """The rows whose objects are stored where those of `resource` are."""
+    if scheme.by_plural(resource.group, resource.version, resource.plural) is None:
+        return []
+    stored = scheme.storage_row(resource).key_prefix
+    return [
+        row for row in scheme if row != resource and scheme.storage_row(row).key_prefix == stored
+    ]

@@ -22,7 +22,7 @@ PATHS = {one: f"/apis/{one}/namespaces/default/hosts" for one in (V1, V2)}
 
 
 def definition(storage: str = "v1") -> Obj:
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    fields = {"v1": ("hostPort",), "v2": ("host", "port")}
     webhook = {
         "clientConfig": {"url": "https://hook.example.com/convert"},
         "conversionReviewVersions": ["v1"],
@@ -39,7 +39,13 @@ def definition(storage: str = "v1") -> Obj:
                     "name": name,
                     "served": True,
                     "storage": name == storage,
-                    "schema": {"openAPIV3Schema": schema},
+                    "schema": {
+                        "openAPIV3Schema": {
+                            "type": "object",
+                            "properties": {field: {"type": "string"} for field in fields[name]},
+                        }
+                    },
+                    "selectableFields": [{"jsonPath": f".{field}"} for field in fields[name]],
                 }
                 for name in ("v1", "v2")
             ],
@@ -281,6 +287,29 @@ async def test_a_watch_shows_the_version_it_asks_for(server: InProcessServer) ->
     second = json.loads(await anext(chunks))
     assert (second["type"], second["object"]["host"]) == ("MODIFIED", "i")
     await chunks.aclose()  # type: ignore[attr-defined]
+
+
+async def test_selectors_mean_the_fields_of_the_version_asked_for(server: InProcessServer) -> None:
+    for name, place in (("a", "h:1"), ("b", "h:2"), ("c", "i:1")):
+        await ask(server, "POST", PATHS[V1], host(V1, name, hostPort=place))
+    await server.app.server.caches.wait_current()
+    answer = await server.ask(
+        InProcessRequest.of("GET", f"{PATHS[V2]}?watch=true&fieldSelector=host%3Dh")
+    )
+    assert isinstance(answer, StreamResponse)
+    lines = (await anext(answer.chunks)).splitlines()
+    seen = [(one["type"], one["object"]["metadata"]["name"]) for one in map(json.loads, lines)]
+    assert seen == [("ADDED", "a"), ("ADDED", "b")]
+    listed = await ask(server, "GET", f"{PATHS[V2]}?fieldSelector=host%3Dh,port%3D2")
+    assert [meta.name(one) for one in listed["items"]] == ["b"]
+    await ask(server, "PATCH", f"{PATHS[V1]}/b", {"hostPort": "i:2"})
+    gone = json.loads(await anext(answer.chunks))
+    # What no longer matches is told as it was.
+    assert (gone["type"], gone["object"]["host"], gone["object"]["port"]) == ("DELETED", "h", "2")
+    await ask(server, "DELETE", f"{PATHS[V2]}?fieldSelector=host%3Di")
+    listed = await ask(server, "GET", PATHS[V2])
+    assert [meta.name(one) for one in listed["items"]] == ["a"]
+    await answer.chunks.aclose()  # type: ignore[attr-defined]
 
 
 async def test_what_cannot_be_converted_is_told_as_upstream_does(
