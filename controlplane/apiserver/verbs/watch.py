@@ -78,10 +78,13 @@ class _Stream:
     async def changes(self, events: Sequence[CacheEvent]) -> bytes:
         """The lines for those of the changes that the client is to see. APIError when one cannot be converted."""
         events = [event for event in events if event.key.startswith(self.chosen.prefix)]
-        if self.registry.kind.converter is not None:
+        has_converter = self.registry.kind.converter is not None
+        if has_converter:
             events = await self._converted(events)
         seen = [(event, *found) for event in events if (found := self._seen(event)) is not None]
-        served = await self.registry.all_served([obj for _, _, obj in seen])
+        served = [obj for _, _, obj in seen]
+        if not has_converter:
+            served = await self.registry.all_served(served)
         lines = zip(seen, served, strict=True)
         return b"".join([self._change(event, kind, obj) for (event, kind, _), obj in lines])
 
