@@ -14,6 +14,7 @@ from controlplane.api import meta
 from controlplane.api.errors import APIError
 from controlplane.api.meta import Obj
 from controlplane.client.rest import RestClient
+from controlplane.local.low_ports import first_port, port_instead
 from controlplane.proxy.frontends import Frontend, balancer_addresses
 from kvstore.base.clock import SystemClock
 from kvstore.base.ports import free_port
@@ -41,7 +42,7 @@ def _group() -> None:
 def url(name: _Name, namespace: _Namespace = "default", state: StateOption = None) -> None:
     """Print where a Service is reached from this machine, a line a port."""
     found = run(_find(state, namespace, name))
-    lines = urls(found)
+    lines = urls(found, first_port())
     if not lines:
         kind = meta.spec(found).get("type")
         fail(
@@ -52,11 +53,18 @@ def url(name: _Name, namespace: _Namespace = "default", state: StateOption = Non
         typer.echo(line)
 
 
-def urls(found: Obj) -> list[str]:
-    """Where the machine reaches a Service: at its balancer's addresses, else at its node ports."""
+def urls(found: Obj, first: int = 1) -> list[str]:
+    """Where the machine reaches a Service: at its balancer's addresses, else at its node ports.
+
+    `first` is the first port that the cluster's user may listen at.
+    """
     spec, ports = meta.spec(found), meta.spec(found).get("ports") or ()
     addresses = balancer_addresses(found, proxied=True)
-    places = [(address, port, int(port["port"])) for address in addresses for port in ports]
+    places = [
+        (address, port, port_instead(int(port["port"]), first))
+        for address in addresses
+        for port in ports
+    ]
     if spec.get("type") in ("NodePort", "LoadBalancer") and not places:
         places = [(_HOST, port, int(port["nodePort"])) for port in ports if port.get("nodePort")]
     return [f"{_scheme(port)}://{address}:{number}" for address, port, number in places]

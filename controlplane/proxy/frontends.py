@@ -7,7 +7,7 @@ chosen as by the rules of nftables (`endpoints.py`); what a proxy in user space 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,13 +74,22 @@ def on_node(
     return made
 
 
+def _as_it_is(port: int) -> int:
+    return port
+
+
 def on_machine(
-    services: Iterable[Obj], slices_of: SlicesOf, nodes: Mapping[str, str], shared: str
+    services: Iterable[Obj],
+    slices_of: SlicesOf,
+    nodes: Mapping[str, str],
+    shared: str,
+    balancer_port: Callable[[int], int] = _as_it_is,
 ) -> dict[Frontend, Pool]:
     """For the machine of a local cluster: node ports at `shared` and at each node's address, and balancers.
 
     `nodes` has the nodes' addresses on the machine by name. `shared` stands for all nodes, as a balancer in front of
     them would: what may not leave a node goes to the nodes that have an endpoint.
+    `balancer_port` says where a balancer's port is served, if not at itself.
     """
     made: dict[Frontend, Pool] = {}
     for service, port, protocol, found in _ports(services, slices_of):
@@ -95,7 +104,7 @@ def on_machine(
                 chosen = _chosen(spec, "externalTrafficPolicy", seen, view)
                 made[Frontend(address, number, protocol, name)] = _pool(service, port, chosen)
         for address in balancer_addresses(service, proxied=True):
-            at = Frontend(address, int(port["port"]), protocol)
+            at = Frontend(address, balancer_port(int(port["port"])), protocol)
             made[at] = _pool(service, port, everywhere, limited=True)
     return made
 

@@ -1,6 +1,7 @@
 """The balancer program: addresses for Services, listeners on the machine, connections into the nodes' networks."""
 
 import asyncio
+import ipaddress
 import random
 import socket
 from pathlib import Path
@@ -11,16 +12,18 @@ from controlplane.api.meta import Obj
 from controlplane.client.events import EventRecorder
 from controlplane.client.informer import Informer
 from controlplane.client.rest import MERGE_PATCH, RestClient
+from controlplane.ingress.app import Door, IngressController
 from controlplane.kinds.core.node import MACHINE_ADDRESS, NODES
 from controlplane.kinds.core.service import SERVICES
 from controlplane.kinds.discovery.endpoint_slice import ENDPOINT_SLICES
 from controlplane.kinds.networking.network_policy import NETWORK_POLICIES
 from controlplane.local.balancer import sockets
 from controlplane.local.balancer.config import BalancerConfig
-from controlplane.local.balancer.plan import Assignment, plan
+from controlplane.local.balancer.plan import INGRESS, Assignment, plan
+from controlplane.local.low_ports import first_port, port_instead
 from controlplane.program import health
 from controlplane.proxy import frontends
-from controlplane.proxy.frontends import Backend, Frontend
+from controlplane.proxy.frontends import Backend, Frontend, SlicesOf
 from controlplane.proxy.userspace import UserspaceProxy
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
@@ -49,6 +52,19 @@ class App:
         self._policies = Informer(client, NETWORK_POLICIES, clock, rng=rng)
         self._events = EventRecorder(client, "service-controller", clock)
         self._proxy = UserspaceProxy(clock, rng, self._open_socket)
+        self._first_port = first_port()
+        address = str(ipaddress.ip_network(config.pool)[INGRESS])
+        self._ingress = IngressController(
+            client,
+            self._services,
+            self._slices_of,
+            (Door(address, self._port(80)), Door(address, self._port(443), is_tls=True)),
+            address,
+            EventRecorder(client, "ingress-controller", clock),
+            clock,
+            rng,
+            self._ingress_socket,
+        )
         self._changed = asyncio.Event()
         self._is_synced = False
         self._said: dict[Frontend, str] = {}
@@ -70,6 +86,7 @@ class App:
             for informer in (self._nodes, self._services, self._slices):
                 await informer.wait_synced()
             supervisor.start(self._sync_for_ever(), "sync", eternal=True)
+            supervisor.start(self._ingress.run(), "ingress", eternal=True)
             await supervisor.wait()
         finally:
             await self._proxy.stop()
@@ -82,10 +99,11 @@ class App:
     def _on_change(self, obj: Obj) -> None:
         del obj
         self._changed.set()
+        self._ingress.poke()
 
     def _on_update(self, old: Obj, new: Obj) -> None:
-        del old, new
-        self._changed.set()
+        del old
+        self._on_change(new)
 
     async def _sync_for_ever(self) -> None:
         while True:
@@ -110,9 +128,10 @@ class App:
                 nodes[meta.name(node)] = address
         wanted = frontends.on_machine(
             self._services.indexer.list(),
-            frontends.by_service(self._slices.indexer.list()),
+            self._slices_of(),
             nodes,
             self._config.node_port_address,
+            self._port,
         )
         problems = await self._proxy.update(wanted)
         for frontend, problem in problems.items():
@@ -124,6 +143,16 @@ class App:
                 self._tell(wanted[frontend].service, f"cannot listen at {where}: {problem}")
         self._said = problems
         return not problems
+
+    def _port(self, port: int) -> int:
+        return port_instead(port, self._first_port)
+
+    def _slices_of(self) -> SlicesOf:
+        return frontends.by_service(self._slices.indexer.list())
+
+    def _ingress_socket(self, backend: Backend) -> socket.socket:
+        nodes, folder = self._nodes.indexer.list(), Path(self._config.state_dir)
+        return sockets.make_socket(folder, nodes, backend.node, socket.SOCK_STREAM)
 
     def _tell(self, service: str, text: str) -> None:
         namespace, _, rest = service.partition("/")
@@ -182,7 +211,7 @@ class App:
         self, frontend: Frontend, backend: Backend, kind: socket.SocketKind
     ) -> socket.socket:
         nodes, folder = self._nodes.indexer.list(), Path(self._config.state_dir)
-        return await sockets.open_socket(folder, nodes, frontend, backend, kind)
+        return sockets.make_socket(folder, nodes, frontend.via or backend.node, kind)
 
 
 def _internal_address(node: Obj) -> str:

@@ -21,6 +21,8 @@ CLASS = "quorate.dev/local"
 
 RESERVED = 10
 """The first addresses of the pool, which are the balancer's own."""
+INGRESS = 2
+"""Which of them Ingresses have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,25 +8,21 @@ from controlplane.api import meta
 from controlplane.api.meta import Obj
 from controlplane.kinds.core.node import MACHINE_ADDRESS
 from controlplane.local.nodes import socket_in_nodes
-from controlplane.proxy.frontends import Backend, Frontend
-from controlplane.proxy.userspace import own_network
 
 
-async def open_socket(
-    state_dir: Path,
-    nodes: Iterable[Obj],
-    frontend: Frontend,
-    backend: Backend,
-    kind: socket.SocketKind,
+def make_socket(
+    state_dir: Path, nodes: Iterable[Obj], preferred: str, kind: socket.SocketKind
 ) -> socket.socket:
-    """A socket for `backend`, non-blocking and not connected.
+    """A socket, non-blocking and not connected, of the node `preferred`, or of any that runs with "".
 
-    Raises OSError when no node runs from which it is reached.
+    Raises OSError when no node runs from which endpoints are reached.
     """
-    preferred, known = frontend.via or backend.node, list(nodes)
+    known = list(nodes)
     mine = [one for one in known if not preferred or meta.name(one) == preferred]
     names = [meta.name(one) for one in mine if MACHINE_ADDRESS in meta.annotations(one)]
-    if names or not mine:
+    if names or (preferred and not mine):
         # Never from the machine's own network, where such an address may mean somebody else.
         return socket_in_nodes(state_dir, names, kind)
-    return await own_network(frontend, backend, kind)
+    made = socket.socket(socket.AF_INET, kind)
+    made.setblocking(False)
+    return made

@@ -75,7 +75,7 @@ class Tunnel:
         self, frontend: Frontend, backend: Backend, kind: socket.SocketKind
     ) -> socket.socket:
         nodes = self._nodes.indexer.list()
-        return await sockets.open_socket(self._state_dir, nodes, frontend, backend, kind)
+        return sockets.make_socket(self._state_dir, nodes, frontend.via or backend.node, kind)
 
 
 async def find(client: RestClient, namespace: str, name: str) -> Obj | None:

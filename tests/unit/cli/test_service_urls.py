@@ -53,6 +53,11 @@ def test_urls(found: dict[str, Any], expected: list[str]) -> None:
     assert urls(found) == expected
 
 
+def test_ports_that_an_ordinary_user_cannot_have() -> None:
+    found = service("LoadBalancer", WEB, {"port": 8090}, address="127.64.255.10")
+    assert urls(found, 1024) == ["http://127.64.255.10:8080", "http://127.64.255.10:8090"]
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
