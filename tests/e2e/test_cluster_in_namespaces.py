@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from controlplane.api.errors import APIError
@@ -17,7 +18,10 @@ from controlplane.kinds.core.config_map import CONFIG_MAPS
 from controlplane.kinds.core.endpoints import ENDPOINTS
 from controlplane.kinds.core.pod.resource import PODS
 from controlplane.kinds.core.service import SERVICES
+from controlplane.kinds.networking.ingress import INGRESSES
+from controlplane.kinds.networking.ingress_class import INGRESS_CLASSES
 from controlplane.kubelet.runtimes.namespaces.trial import refusal
+from controlplane.local.low_ports import first_port, port_instead
 
 pytestmark = pytest.mark.e2e
 
@@ -120,9 +124,10 @@ async def self_service(client: RestClient) -> None:
     assert phase == "Succeeded"
 
 
-async def from_the_machine(folder: Path, client: RestClient, addresses: set[str]) -> None:
+async def from_the_machine(folder: Path, client: RestClient) -> None:
     """Node ports and a balancer, asked from outside of the pods' network, and what `kubectl get ep` says."""
     selector = {"type": "LoadBalancer", "selector": {"app": "web"}}
+    first = port_instead(80, first_port())
     spec = {**selector, "ports": [{"port": 80}], "externalTrafficPolicy": "Local"}
     await client.create(
         SERVICES, {"metadata": {"name": "out", "namespace": "default"}, "spec": spec}
@@ -133,7 +138,10 @@ async def from_the_machine(folder: Path, client: RestClient, addresses: set[str]
             await asyncio.sleep(0.1)
             found = await client.get(SERVICES, "out", "default")
             for row in found["status"].get("loadBalancer", {}).get("ingress", ()):
-                places = [f"{row['ip']}:80", f"127.0.0.1:{found['spec']['ports'][0]['nodePort']}"]
+                places = [
+                    f"{row['ip']}:{first}",
+                    f"127.0.0.1:{found['spec']['ports'][0]['nodePort']}",
+                ]
         for place in places:
             host, _, port = place.rpartition(":")
             said = b""
@@ -149,6 +157,31 @@ async def from_the_machine(folder: Path, client: RestClient, addresses: set[str]
     assert await quorate(folder, "service", "url", "out") == f"http://{places[0]}\n"
     masters = await client.get(ENDPOINTS, "kubernetes", "default")
     assert [row["ip"] for row in masters["subsets"][0]["addresses"]] == ["10.97.0.1"]
+
+
+async def by_ingress(client: RestClient) -> None:
+    """An Ingress of the class by default gets an address, and leads by host and path to pods."""
+    path = {"path": "/", "pathType": "Prefix"}
+    backend = {"service": {"name": "out", "port": {"number": 80}}}
+    rule = {"host": "shop.example.com", "http": {"paths": [{**path, "backend": backend}]}}
+    made = {"metadata": {"name": "shop", "namespace": "default"}, "spec": {"rules": [rule]}}
+    async with asyncio.timeout(SECONDS):
+        while (await client.list(INGRESS_CLASSES)).items == []:
+            await asyncio.sleep(0.1)
+        await client.create(INGRESSES, made)
+        rows: list[Any] = []
+        while not rows:
+            await asyncio.sleep(0.1)
+            found = await client.get(INGRESSES, "shop", "default")
+            rows = found["status"].get("loadBalancer", {}).get("ingress", [])
+        url = f"http://{rows[0]['ip']}:{port_instead(80, first_port())}/"
+        answers: dict[str, tuple[int, str]] = {}
+        async with aiohttp.ClientSession() as session:
+            for host in ("shop.example.com", "other.example.com"):
+                async with session.get(url, headers={"Host": host}) as answer:
+                    answers[host] = (answer.status, await answer.text())
+    assert answers["shop.example.com"] == (200, "hi")
+    assert answers["other.example.com"][0] == 404
 
 
 async def test_port_80_twice_on_a_node_and_across_nodes(folder: Path) -> None:
@@ -184,7 +217,8 @@ async def test_port_80_twice_on_a_node_and_across_nodes(folder: Path) -> None:
             assert said == b"hi"
         if shutil.which("nft"):
             await self_service(client)
-        await from_the_machine(folder, client, set(addresses))
+        await from_the_machine(folder, client)
+        await by_ingress(client)
     finally:
         await client.close()
     spawners = [line for line in marked(folder) if "spawner" in line]
