@@ -168,3 +168,36 @@ async def test_an_upstream_that_is_not_there_is_named() -> None:
 def test_the_servers_of_a_resolv_conf_are_read() -> None:
     text = "# nameserver 1.1.1.1\nsearch a.b\nnameserver 10.0.0.1 ; x\nnameserver fe80::1%eth0\nnameserver nope\n"
     assert nameservers(text) == ["10.0.0.1", "fe80::1"]
+
+
+async def test_what_is_remembered_has_the_questions_number_and_ends_with_a_change() -> None:
+    zone = zone_of(3)
+    made = DnsServer(zone)
+    await made.start("127.0.0.1", 0)
+    try:
+        question = DNSRecord.question(f"many.default.{S}", "A")
+        answers = []
+        for number in (7, 8):
+            question.header.id = number
+            answers.append(DNSRecord.parse(await send(made.port, question.pack())))
+        assert [one.header.id for one in answers] == [7, 8]
+        assert [len(one.rr) for one in answers] == [3, 3]
+        (part,) = zone_of(1)._slices["default", "many"].values()
+        zone.put_slice(part)
+        changed = DNSRecord.parse(await send(made.port, question.pack()))
+        assert [str(row.rdata) for row in changed.rr] == ["10.244.0.0"]
+        assert made.questions == 3
+    finally:
+        await made.stop()
+
+
+async def test_many_different_questions_do_not_fill_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("controlplane.dns.server.MAX_REMEMBERED", 4)
+    made = DnsServer(zone_of(1))
+    sent: list[bytes] = []
+    for number in range(20):
+        made.datagram(bytes(DNSRecord.question(f"n{number}.{S}", "A").pack()), sent.append)
+        assert len(made._remembered) <= 4
+    assert len(sent) == 20
