@@ -35,6 +35,8 @@ _TEXT_FLAGS = {
     "--token-auth-file": "token_auth_file",
     "--service-account-signing-key-file": "service_account_signing_key_file",
     "--service-account-jwks-uri": "jwks_uri",
+    "--proxy-client-cert-file": "proxy_client_cert_file",
+    "--proxy-client-key-file": "proxy_client_key_file",
     "--requestheader-client-ca-file": "requestheader_client_ca_file",
     "--audit-policy-file": "audit_policy_file",
     "--audit-log-path": "audit_log_path",

@@ -13,6 +13,10 @@ from controlplane.apiserver.admission.interface import Plugin
 from controlplane.apiserver.admission.registry import Surroundings, chosen
 from controlplane.apiserver.admission.requester import Requester
 from controlplane.apiserver.admission.selection.views import Views, converted
+from controlplane.apiserver.aggregation.calls import RemoteServers
+from controlplane.apiserver.aggregation.controller import ApiServices
+from controlplane.apiserver.aggregation.directory import Directory
+from controlplane.apiserver.aggregation.documents import RemoteDocuments
 from controlplane.apiserver.audit import recorder as audit
 from controlplane.apiserver.authn import build as authn
 from controlplane.apiserver.authz.chain import build_authorizer
@@ -65,6 +69,9 @@ def build_server(
     )
     metrics = Metrics()
     webhooks = WebhookClient(kubelet, lookup, rng)
+    remote_servers = RemoteServers(
+        kubelet, lookup, rng, config.proxy_client_cert_file, config.proxy_client_key_file
+    )
     admission = AdmissionChain(
         [
             # The first and the last are no plugins: nothing switches them off.
@@ -110,6 +117,9 @@ def build_server(
         caches=caches,
         kubelet=kubelet,
         webhooks=webhooks,
+        directory=Directory(caches),
+        remote_servers=remote_servers,
+        remote_documents=RemoteDocuments(remote_servers),
         metrics=metrics,
         clock=clock,
         rng=rng,
@@ -147,6 +157,7 @@ class ApiServer:
         self.server = build_server(config, storage, clock, rng, more_plugins)
         self._custom = CustomResources(self.server, self.server.scheme)
         self.server.refresh = self._custom.refresh
+        self._api_services = ApiServices(self.server, self.server.scheme)
         self._supervisor = Supervisor("apiserver")
         self._masters: Masters | None = None
         self.chain = build_chain(self.server)
@@ -188,6 +199,7 @@ class ApiServer:
         ranges = repair_for_ever(SERVICES, ledger, self.server.clock)
         self._supervisor.start(ranges, "ranges", eternal=True)
         self._supervisor.start(self._custom.run(), "custom resources", eternal=True)
+        self._supervisor.start(self._api_services.run(), "API services", eternal=True)
         address = advertised(config)
         if address and listens:
             self._masters = Masters(self.server, (address, self.port))

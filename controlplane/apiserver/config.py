@@ -58,6 +58,9 @@ class ApiServerConfig:
     jwks_uri: str = ""
     # Longer tokens are shortened to this; 0 leaves them.
     max_token_seconds: int = 0
+    # What this server shows to API servers behind it.
+    proxy_client_cert_file: str = ""
+    proxy_client_key_file: str = ""
     # Front proxies, whose headers say who asks.
     requestheader_client_ca_file: str = ""
     requestheader_allowed_names: tuple[str, ...] = ()

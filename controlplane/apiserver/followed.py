@@ -42,6 +42,16 @@ class Followed:
         self._cache, self._cursor = cache, cache.cursor_at_end()
         return None
 
+    def poll(self) -> list[Changed]:
+        """What has changed since the last look, without waiting; nothing where all must be read anew first."""
+        if self._cursor is None:
+            return []
+        try:
+            events = self._cursor.poll()
+        except TooOldError:
+            return []
+        return [Changed(event.key, event.previous, event.obj) for event in events]
+
     def find(self, namespace: str, name: str) -> Obj | None:
         """The object as of the last look or later."""
         if self._cache is None:

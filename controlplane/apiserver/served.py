@@ -9,6 +9,9 @@ from controlplane.api.kind import Kind
 from controlplane.api.resource import Resource
 from controlplane.api.scheme import Scheme
 from controlplane.api.wire.openapi import Documents
+from controlplane.apiserver.aggregation.calls import RemoteServers
+from controlplane.apiserver.aggregation.directory import Directory
+from controlplane.apiserver.aggregation.documents import RemoteDocuments
 from controlplane.apiserver.audit.recorder import Recorder
 from controlplane.apiserver.authn.bearer import TokenChain
 from controlplane.apiserver.authn.chain import AuthenticatorChain
@@ -46,6 +49,10 @@ class Server:
     caches: WatchCache
     kubelet: KubeletClient
     webhooks: WebhookClient
+    # Group versions that other servers answer, and those servers.
+    directory: Directory
+    remote_servers: RemoteServers
+    remote_documents: RemoteDocuments
     metrics: Metrics
     clock: Clock
     rng: random.Random
@@ -69,6 +76,8 @@ class Server:
     registries: dict[Resource, Registry] = field(default_factory=dict)
     openapi: Documents = field(default_factory=lambda: Documents(Scheme(())))
     item_texts: ItemTexts = field(default_factory=ItemTexts)
+    # What they became with those of other servers, and of what that was made.
+    merged_openapi: tuple[object, Documents] | None = None
     # When the documents became what they are, in seconds since the epoch.
     openapi_since: float = 0.0
     # Sees which kinds have come or gone by now; whether that changed what is served.

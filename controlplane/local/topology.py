@@ -41,6 +41,8 @@ from kvstore.local.topology import (
     store_specs,
 )
 
+FRONT_PROXY = "front-proxy-client"
+"""The name by which API servers are known to those behind them."""
 KINDS = ("store", "apiserver", "scheduler", "controllers", "nodes")
 
 _MOST_TOLD = 3
@@ -80,6 +82,11 @@ class Layout:
     def peer_certificates(self) -> Path:
         """The store members' own authority, for each other."""
         return self.state_dir / "pki" / "peers"
+
+    @property
+    def front_proxy_certificates(self) -> Path:
+        """The authority of front proxies: of API servers that speak for users to those behind them."""
+        return self.state_dir / "pki" / "front-proxy"
 
     @property
     def kubeconfig(self) -> Path:
@@ -191,10 +198,11 @@ def plan_cluster(
     layout: Layout,
     authority: CertificateAuthority,
     peer_authority: CertificateAuthority,
+    front_proxies: CertificateAuthority,
     kinds: Sequence[str],
 ) -> ClusterPlan:
     """Certificates, kubeconfigs and processes. `settings` must be resolved."""
-    builder = _Builder(settings, layout, authority, peer_authority)
+    builder = _Builder(settings, layout, authority, peer_authority, front_proxies)
     stages = [builder.stores()]
     if "apiserver" in kinds:
         stages.append([builder.apiserver(master) for master in settings.masters])
@@ -231,6 +239,7 @@ class _Builder:
         layout: Layout,
         authority: CertificateAuthority,
         peer_authority: CertificateAuthority,
+        front_proxies: CertificateAuthority,
     ) -> None:
         self.settings = settings
         self.layout = layout
@@ -252,6 +261,9 @@ class _Builder:
             "kube-apiserver-kubelet-client",
             organizations=["system:masters"],
         )
+        # Signs what API servers show to those behind them. An authority of its own: no certificate of a client,
+        # whatever its name, lets anybody speak for others.
+        self.front_proxy = front_proxies.identity("front-proxy-client", FRONT_PROXY)
         # Signs the tokens of service accounts; all API servers share it.
         self.account_key = authority.key("service-account")
         self.admin = authority.identity("admin", "quorate-admin", organizations=["system:masters"])
@@ -302,6 +314,10 @@ class _Builder:
             "--kubelet-certificate-authority", str(serving.ca_file),
             "--kubelet-client-certificate", str(self.kubelet_client.cert_file),
             "--kubelet-client-key", str(self.kubelet_client.key_file),
+            "--requestheader-client-ca-file", str(self.front_proxy.ca_file),
+            "--requestheader-allowed-names", FRONT_PROXY,
+            "--proxy-client-cert-file", str(self.front_proxy.cert_file),
+            "--proxy-client-key-file", str(self.front_proxy.key_file),
             "--authorization-mode", "Node,RBAC",
             "--enable-admission-plugins", "NodeRestriction",
             # A claim that names no class first looks for a volume without one, as courses have it; the binder gives it

@@ -303,6 +303,19 @@ class Documents:
         return json.dumps({"paths": paths}, separators=(",", ":")).encode()
 
 
+class MergedDocuments(Documents):
+    """Another's documents, of which version 2 has more in it: `merge` makes that of the other's."""
+
+    def __init__(self, own: Documents, merge: Callable[[Obj], Obj]) -> None:
+        super().__init__(own._scheme)
+        self._own = own
+        self._merge = merge
+
+    def v2_document(self) -> Obj:
+        """See `Documents.v2_document`."""
+        return self._merge(self._own.v2_document())
+
+
 def _path_of(group: str, version: str) -> str:
     return f"apis/{group}/{version}" if group else f"api/{version}"
 

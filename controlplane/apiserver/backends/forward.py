@@ -48,7 +48,8 @@ class Backend:
     """Where a request goes.
 
     `path` is what is asked for there, decoded; `authority` names the server in links; `prefix` is the path of this
-    server in front of it. `extra` are headers to add, `secret` names of headers that are not passed on.
+    server in front of it. `extra` are headers in place of the client's, `secret` names of headers that are not passed
+    on; `host` is what the server is called, if not what the client calls this one.
     """
 
     connect: Callable[[], Awaitable[Streams]]
@@ -57,6 +58,7 @@ class Backend:
     prefix: str
     extra: Sequence[tuple[str, str]] = ()
     secret: Collection[str] = ()
+    host: str = ""
 
 
 def redirect(request: Request) -> Response:
@@ -70,6 +72,10 @@ async def forward(request: Request, backend: Backend) -> Answer:
     incoming = request.incoming
     given = rules.without_credentials(incoming.all_headers, more=backend.secret)
     given = rules.forwarded_for(given, incoming.peer)
+    if backend.host:
+        given = rules.replaced(given, "host", backend.host)
+    ours = {name.lower() for name, _ in backend.extra}
+    given = [pair for pair in given if pair[0] not in ours]
     target = quote(backend.path or "/", safe=PATH_SAFE)
     if incoming.raw_query:
         target += f"?{incoming.raw_query}"

@@ -12,11 +12,12 @@ from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.strategy import DeleteOptions
 from controlplane.apiserver.authz.rbac import policy
-from controlplane.apiserver.bootstrap import defaults, rbac
+from controlplane.apiserver.bootstrap import defaults, rbac, trust
 from controlplane.apiserver.registry.allocation.ranges import first_address
 from controlplane.apiserver.requests.context import LOOPBACK, WriteContext
 from controlplane.apiserver.served import Server
 from controlplane.apiserver.storage_errors import translating
+from controlplane.kinds.core.config_map import CONFIG_MAPS
 from controlplane.kinds.core.namespace import NAMESPACES
 from controlplane.kinds.core.service import SERVICES
 from controlplane.kinds.rbac.cluster_role import CLUSTER_ROLES
@@ -65,7 +66,34 @@ async def _once(server: Server) -> None:
     except errors.NotFound:
         await _create(server, SERVICES, "default", _api_service(server), context)
     await defaults.make(server, _create)
+    await _tell_whom_to_trust(server)
     await _reconcile_roles(server)
+
+
+async def _tell_whom_to_trust(server: Server) -> None:
+    own = trust.data(server.config)
+    if not own:
+        return
+    registry = server.registries[CONFIG_MAPS]
+    context = WriteContext("v1", LOOPBACK, manager=_MANAGER)
+    metadata = {"name": trust.NAME, "namespace": trust.NAMESPACE}
+    try:
+        live = await registry.get(trust.NAMESPACE, trust.NAME)
+    except errors.NotFound:
+        obj = {"metadata": metadata, "data": own}
+        try:
+            await registry.create(trust.NAMESPACE, obj, context)
+            return
+        except errors.AlreadyExists:
+            # Another server was first; ours may still be to add.
+            live = await registry.get(trust.NAMESPACE, trust.NAME)
+    if trust.completed(live, own) is live:
+        return
+
+    async def completed(found: Obj) -> Obj:
+        return trust.completed(found, own)
+
+    await registry.update(trust.NAMESPACE, trust.NAME, completed, context)
 
 
 async def _reconcile_roles(server: Server) -> None:

@@ -7,6 +7,7 @@ import msgspec
 from controlplane.api import errors
 from controlplane.api.meta import Obj
 from controlplane.api.wire import discovery
+from controlplane.apiserver.aggregation import merging
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.http.negotiate import (
     FORMS,
@@ -30,12 +31,40 @@ async def handle(server: Server, request: Request) -> Response:
     if words[0] == "api" and len(words) == 2:
         content = discovery.api_resource_list(scheme, "", words[1])
     elif words[0] == "apis" and len(words) == 2:
-        content = discovery.api_group(scheme, words[1])
+        content = _group(server, words[1])
     elif words[0] == "apis" and len(words) == 3:
         content = discovery.api_resource_list(scheme, words[1], words[2])
     if content is None:
         raise errors.NotFound.path()
     return _plain(request, content)
+
+
+def _group(server: Server, name: str) -> Obj | None:
+    own = discovery.api_group(server.scheme, name)
+    remotes = [one for one in server.directory.remotes() if one.group == name]
+    if not remotes:
+        return own
+    merged = merging.groups([own] if own else [], remotes, server.directory.priorities())
+    return {"kind": "APIGroup", "apiVersion": "v1", **merged[0]}
+
+
+def _groups(server: Server) -> Obj:
+    content = discovery.api_group_list(server.scheme)
+    remotes = server.directory.remotes()
+    if remotes:
+        priorities = server.directory.priorities()
+        content["groups"] = merging.groups(content["groups"], remotes, priorities)
+    return content
+
+
+def _aggregated_groups(server: Server, version: str) -> Obj:
+    content = discovery.aggregated(server.scheme, version, legacy=False)
+    remotes = server.directory.remotes()
+    if remotes:
+        others = [(one, server.remote_documents.entry(one)) for one in remotes]
+        priorities = server.directory.priorities()
+        content["items"] = merging.aggregated(content["items"], others, priorities)
+    return content
 
 
 def _root(server: Server, request: Request, *, is_legacy: bool) -> Response:
@@ -52,13 +81,16 @@ def _root(server: Server, request: Request, *, is_legacy: bool) -> Response:
         )
         # Compat: a version the client has not named is one it cannot read.
         if is_aggregated and version in discovery.AGGREGATED_VERSIONS:
-            content = discovery.aggregated(scheme, version, legacy=is_legacy)
+            if is_legacy:
+                content = discovery.aggregated(scheme, version, legacy=True)
+            else:
+                content = _aggregated_groups(server, version)
             return _aggregated(request, content, wanted.type, version)
         if "as" not in wanted.params:
             break
     if is_legacy:
         return _plain(request, discovery.api_versions(scheme, server.address))
-    return _plain(request, discovery.api_group_list(scheme))
+    return _plain(request, _groups(server))
 
 
 def _aggregated(request: Request, content: Obj, media_type: str, version: str) -> Response:

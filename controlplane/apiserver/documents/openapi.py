@@ -8,6 +8,8 @@ import hashlib
 from email.utils import formatdate
 
 from controlplane.api import errors
+from controlplane.api.wire.openapi import Documents, MergedDocuments
+from controlplane.apiserver.aggregation import merging
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.http.negotiate import MediaRange, parse_accept
 from controlplane.apiserver.served import Server
@@ -29,6 +31,13 @@ async def handle(server: Server, request: Request) -> Response:
         return await _v2(server, request)
     if words == ["openapi", "v3"]:
         index = await asyncio.to_thread(lambda: server.openapi.v3_index)
+        others = [
+            (one, server.remote_documents.of(one).openapi_v3)
+            for one in server.directory.remotes()
+            if one.is_available
+        ]
+        if others:
+            index = merging.openapi_v3_index(index, others)
         # Compat: it is JSON, and said to be text.
         headers = {"Last-Modified": _date(server.openapi_since)}
         return Response(200, index, "text/plain; charset=utf-8", headers)
@@ -37,12 +46,29 @@ async def handle(server: Server, request: Request) -> Response:
     raise errors.NotFound.path()
 
 
+def _with_others(server: Server) -> Documents:
+    """The documents with those of other API servers in version 2's; kept as long as none of them changes."""
+    others = [
+        (one, spec)
+        for one in server.directory.remotes()
+        if one.is_available and (spec := server.remote_documents.of(one).openapi_v2) is not None
+    ]
+    if not others:
+        return server.openapi
+    mark = (id(server.openapi), server.remote_documents.generation, tuple(r for r, _ in others))
+    if server.merged_openapi is None or server.merged_openapi[0] != mark:
+        own = server.openapi
+        merged = MergedDocuments(own, lambda document: merging.openapi_v2(document, others))
+        server.merged_openapi = (mark, merged)
+    return server.merged_openapi[1]
+
+
 def _date(seconds: float) -> str:
     return formatdate(seconds, usegmt=True)
 
 
 async def _v2(server: Server, request: Request) -> Response:
-    documents = server.openapi
+    documents = _with_others(server)
     for wanted in parse_accept(request.headers.get("accept", "")) or [MediaRange("*/*")]:
         if wanted.type in (_V2_PROTOBUF, _V2_PROTOBUF_ASKED):
             document = await asyncio.to_thread(lambda: documents.v2_protobuf)

@@ -23,6 +23,8 @@ async def handle(server: Server, request: Request) -> Response:
         paths.add(f"/apis/{group}/{version}" if group else f"/api/{version}")
         if group:
             paths.add(f"/apis/{group}")
+    for remote in server.directory.remotes():
+        paths |= {f"/apis/{remote.group}", remote.path}
     return json_response(200, {"paths": sorted(paths)})
 
 

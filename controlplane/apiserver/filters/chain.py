@@ -2,7 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from controlplane.apiserver.authn.build import proxy_config
 from controlplane.apiserver.filters.accounting import Accounting
+from controlplane.apiserver.filters.aggregation import Aggregation
 from controlplane.apiserver.filters.audit import Audit, FailedAuthenticationAudit
 from controlplane.apiserver.filters.authentication import Authentication
 from controlplane.apiserver.filters.authorization import Authorization
@@ -54,6 +56,13 @@ def default_filters(server: Server) -> list[Filter]:
         # Before authorization, so that a flood of requests costs no decisions.
         _flow_control(server),
         Authorization(server.authorizer),
+        # Before the body is read: another server reads it.
+        Aggregation(
+            server.directory,
+            server.remote_servers,
+            proxy_config(config),
+            config.request_timeout_seconds,
+        ),
         body,
     ]
 
