@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from controlplane.controllers.attachdetach import reconciler as attachdetach
 from controlplane.controllers.clusterroleaggregation import (
     reconciler as clusterroleaggregation,
 )
@@ -21,6 +22,7 @@ from controlplane.controllers.nodelifecycle import reconciler as nodelifecycle
 from controlplane.controllers.podgc import reconciler as podgc
 from controlplane.controllers.pvbinder import reconciler as pvbinder
 from controlplane.controllers.pvcprotection import reconciler as pvcprotection
+from controlplane.controllers.pvexpander import reconciler as pvexpander
 from controlplane.controllers.pvprotection import reconciler as pvprotection
 from controlplane.controllers.replicaset import reconciler as replicaset
 from controlplane.controllers.replicationcontroller import reconciler as replicationcontroller
@@ -35,6 +37,7 @@ from controlplane.controllers.validatingadmissionpolicystatus import (
 )
 
 CONTROLLERS: tuple[Descriptor[Any], ...] = (
+    attachdetach.DESCRIPTOR,
     clusterroleaggregation.DESCRIPTOR,
     cronjob.DESCRIPTOR,
     daemonset.DESCRIPTOR,
@@ -51,6 +54,7 @@ CONTROLLERS: tuple[Descriptor[Any], ...] = (
     podgc.DESCRIPTOR,
     pvbinder.DESCRIPTOR,
     pvcprotection.DESCRIPTOR,
+    pvexpander.DESCRIPTOR,
     pvprotection.DESCRIPTOR,
     replicaset.DESCRIPTOR,
     replicationcontroller.DESCRIPTOR,

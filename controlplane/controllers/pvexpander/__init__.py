@@ -1,0 +1,1 @@
+"""Lets volumes grow with their claims."""
