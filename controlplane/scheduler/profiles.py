@@ -51,6 +51,7 @@ class Profile:
     name: str = DEFAULT_NAME
     plugins: Mapping[str, Use] = field(default_factory=_default_plugins)
     args: Mapping[str, View] = field(default_factory=dict)
+    percentage_to_score: int = 0
 
     def build(self, handle: Handle) -> Framework:
         """The profile's framework. Raises ValueError on arguments a plugin does not understand."""
@@ -62,6 +63,7 @@ class Profile:
                 for name, use in self.plugins.items()
             ],
             handle.waiting,
+            self.percentage_to_score,
         )
 
 
@@ -86,10 +88,19 @@ def read_configuration(text: str) -> Configuration:
     head = (document.get("apiVersion"), document.get("kind"))
     if head != (API_VERSION, "KubeSchedulerConfiguration"):
         problems.append(f"apiVersion, kind: expected {API_VERSION} KubeSchedulerConfiguration")
-    known = {"profiles", "podInitialBackoffSeconds", "podMaxBackoffSeconds", *_ELSEWHERE}
+    known = {
+        "profiles",
+        "percentageOfNodesToScore",
+        "podInitialBackoffSeconds",
+        "podMaxBackoffSeconds",
+        *_ELSEWHERE,
+    }
     problems += [f"{key}: not known" for key in document if key not in known]
     listed = document.get("profiles") or [{}]
-    profiles = [_profile(raw, f"profiles[{number}]", problems) for number, raw in enumerate(listed)]
+    whole = document.get("percentageOfNodesToScore") or 0
+    profiles = [
+        _profile(raw, f"profiles[{number}]", problems, whole) for number, raw in enumerate(listed)
+    ]
     names = [profile.name for profile in profiles]
     problems += [
         f"profiles[{number}].schedulerName: {name!r} is there twice"
@@ -105,7 +116,7 @@ def read_configuration(text: str) -> Configuration:
     return Configuration(tuple(profiles), initial, longest)
 
 
-def _profile(raw: Any, path: str, problems: list[str]) -> Profile:
+def _profile(raw: Any, path: str, problems: list[str], whole: Any = 0) -> Profile:
     if not isinstance(raw, dict):
         problems.append(f"{path}: expected a map")
         return Profile()
@@ -118,7 +129,13 @@ def _profile(raw: Any, path: str, problems: list[str]) -> Profile:
         if name not in REGISTRY:
             problems.append(f"{path}.pluginConfig[{number}].name: no plugin {name!r}")
         args[name] = entry.get("args") or {}
-    return Profile(str(raw.get("schedulerName") or DEFAULT_NAME), plugins, args)
+    percentage = raw.get("percentageOfNodesToScore")
+    percentage = whole if percentage is None else percentage
+    if not isinstance(percentage, int) or not 0 <= percentage <= 100:
+        problems.append(f"{path}.percentageOfNodesToScore: not in the range [0-100]")
+        percentage = 0
+    name = str(raw.get("schedulerName") or DEFAULT_NAME)
+    return Profile(name, plugins, args, percentage)
 
 
 def _plugins(raw: Mapping[str, Any], path: str, problems: list[str]) -> dict[str, Use]:

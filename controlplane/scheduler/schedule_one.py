@@ -16,6 +16,7 @@ from controlplane.client.leader import NotLeader
 from controlplane.client.rest import STRATEGIC_MERGE_PATCH, RestClient
 from controlplane.kinds.core.pod.resource import PODS
 from controlplane.scheduler.cache import SchedulerCache
+from controlplane.scheduler.classes import Classes
 from controlplane.scheduler.framework import events
 from controlplane.scheduler.framework.cycle_state import CycleState
 from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
@@ -29,6 +30,9 @@ from kvstore.base.tasks import Supervisor
 _log = get_logger("scheduler")
 
 DEFAULT_NAME = "default-scheduler"
+
+_LEAST_NODES = 100
+_LEAST_PERCENT = 5
 
 PodLookup = Callable[[str, str], Mapping[str, Any] | None]
 """Name and namespace to the pod as the watch last showed it."""
@@ -48,10 +52,16 @@ def choose(
     nodes: Sequence[NodeInfo],
     rng: random.Random,
     state: CycleState | None = None,
+    *,
+    most: int = 0,
+    start: int = 0,
 ) -> Decision:
-    """The best node for a pod; equals are drawn by lot. Pure but for `rng` and the cycle's `state`."""
+    """The best node for a pod; equals are drawn by lot. Pure but for `rng` and the cycle's `state`.
+
+    With `most`, the best of that many feasible nodes, looked for from the node `start` on.
+    """
     state = state or CycleState()
-    feasible, diagnosis = framework.find_feasible(state, pod, nodes)
+    feasible, diagnosis = framework.find_feasible(state, pod, nodes, most, start)
     if not feasible:
         return Decision(None, diagnosis)
     if len(feasible) == 1:
@@ -61,6 +71,19 @@ def choose(
     return Decision(
         rng.choice([name for name, score in scores.items() if score == best]), diagnosis
     )
+
+
+def most_to_score(count: int, percentage: int) -> int:
+    """How many feasible nodes of `count` are enough.
+
+    As upstream's numFeasibleNodesToFind: a percentage, or with 0 one that falls from 50 as the cluster grows; never
+    fewer than 100 nodes.
+    """
+    if count < _LEAST_NODES or percentage >= 100:
+        return count
+    if percentage == 0:
+        percentage = max(_LEAST_PERCENT, 50 - count // 125)
+    return max(_LEAST_NODES, count * percentage // 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +131,9 @@ class Scheduler:
         self._rng = rng
         self._max_bindings = max_bindings
         self._bindings = 0
-        self._nodes: Sequence[NodeInfo] = ()
+        self._nodes = cache.snapshot()
+        self._classes = Classes(rng)
+        self._next_node = 0
 
     def snapshot(self) -> Sequence[NodeInfo]:
         """The nodes the current cycle decides on."""
@@ -132,7 +157,7 @@ class Scheduler:
             return
         framework, state = self._frameworks[scheduler_of(pod)], CycleState()
         self._nodes = self._cache.snapshot()
-        decision = choose(framework, pod, self._nodes, self._rng, state)
+        decision = self._decide(framework, pod, state)
         if decision.node_name is None:
             await self._no_node(_Cycle(queued, framework, state, ""), decision.diagnosis)
             return
@@ -152,6 +177,18 @@ class Scheduler:
             await binding  # The API server is slow: do not decide further ahead of it.
         else:
             supervisor.start(binding, f"bind {pod.key}")
+
+    def _decide(self, framework: Framework, pod: PodInfo, state: CycleState) -> Decision:
+        """By what is known of pods of its class, or by a cycle of its own."""
+        nodes = self._nodes
+        known = self._classes.choose(framework, pod, nodes, state)
+        if known is not None:
+            return Decision(*known)
+        most = most_to_score(len(nodes), framework.percentage_to_score)
+        start = self._next_node % len(nodes) if nodes else 0
+        decision = choose(framework, pod, nodes, self._rng, state, most=most, start=start)
+        self._next_node = start + decision.diagnosis.looked_at
+        return decision
 
     def _still_wanted(self, pod: PodInfo) -> bool:
         current = self._lookup(pod.name, pod.namespace)

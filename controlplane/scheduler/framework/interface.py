@@ -76,6 +76,23 @@ class FilterPlugin(Plugin, Protocol):
         ...
 
 
+@runtime_checkable
+class WatchfulPlugin(Plugin, Protocol):
+    """A plugin that can tell quickly that the pods that are there have nothing to say on a pod."""
+
+    def is_indifferent(self, pod: PodInfo, with_affinity: Sequence[NodeInfo]) -> bool:
+        """Whether the plugin would skip filters and scores; `with_affinity` are the nodes whose pods have affinity."""
+        ...
+
+
+def is_local(plugin: Plugin) -> bool:
+    """Whether all that the plugin says of a node follows from that node and the pod.
+
+    Such a plugin says `is_local = True`, and its normalization, if any, looks at nothing but the score and the highest.
+    """
+    return bool(getattr(plugin, "is_local", False))
+
+
 @dataclass(frozen=True, slots=True)
 class PostFilterResult:
     """What a PostFilter achieved: SUCCESS with the node where room will be, or a refusal with reasons."""

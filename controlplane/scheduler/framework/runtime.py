@@ -21,6 +21,8 @@ from controlplane.scheduler.framework.interface import (
     QueueSortPlugin,
     ReservePlugin,
     ScorePlugin,
+    WatchfulPlugin,
+    is_local,
 )
 from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
 from controlplane.scheduler.framework.status import (
@@ -46,6 +48,9 @@ POINTS = frozenset(
 """The extension points by the names configuration files have for them."""
 
 
+_LOOKS = frozenset({"filter", "score"})
+
+
 @dataclass(frozen=True, slots=True)
 class Enabled:
     """A plugin, the weight of its score, and the points at which it is asked."""
@@ -58,7 +63,15 @@ class Enabled:
 class Framework:
     """The plugins of one profile, sorted by extension point."""
 
-    def __init__(self, enabled: Sequence[Enabled], waiting: WaitingPods | None = None) -> None:
+    def __init__(
+        self,
+        enabled: Sequence[Enabled],
+        waiting: WaitingPods | None = None,
+        percentage_to_score: int = 0,
+    ) -> None:
+        """`percentage_to_score`: how many feasible nodes are enough, of a hundred; 0 goes by the cluster's size."""
+        self.percentage_to_score = percentage_to_score
+
         def at(point: str) -> list[Plugin]:
             return [entry.plugin for entry in enabled if point in entry.points]
 
@@ -78,6 +91,11 @@ class Framework:
         self._pre_binds = [p for p in at("preBind") if isinstance(p, PreBindPlugin)]
         self._binders = [p for p in at("bind") if isinstance(p, BindPlugin)]
         self._post_binds = [p for p in at("postBind") if isinstance(p, PostBindPlugin)]
+        self._watchful = [
+            e.plugin
+            for e in enabled
+            if isinstance(e.plugin, WatchfulPlugin) and not e.points.isdisjoint(_LOOKS)
+        ]
         self._wakes = {entry.plugin.name: entry.plugin.events for entry in enabled}
         self._waiting = waiting
 
@@ -122,10 +140,45 @@ class Framework:
                 return replace(status, plugin=plugin.name)
         return SUCCESS
 
+    def is_indifferent(self, pod: PodInfo, with_affinity: Sequence[NodeInfo]) -> bool:
+        """Whether no pod on these nodes, those whose pods have affinity, cares where this one goes."""
+        return all(plugin.is_indifferent(pod, with_affinity) for plugin in self._watchful)
+
+    def prepare_locally(self, state: CycleState, pod: PodInfo, nodes: Sequence[NodeInfo]) -> bool:
+        """Prepare verdicts on single nodes; false when a plugin that looks further has something to say."""
+        for pre in self._pre_filters:
+            status = pre.pre_filter(state, pod, nodes)
+            if status.code is Code.SKIP:
+                state.skip_filter.add(pre.name)
+            elif not status.ok:
+                return False
+        for plugin in self._pre_scores:
+            if plugin.pre_score(state, pod, nodes).code is Code.SKIP:
+                state.skip_score.add(plugin.name)
+        filters = all(is_local(p) or p.name in state.skip_filter for p in self._filters)
+        return filters and all(is_local(p) or p.name in state.skip_score for p, _ in self._scores)
+
+    def scorers(self, state: CycleState) -> list[tuple[ScorePlugin, int]]:
+        """The plugins that rank in this cycle, with their weights."""
+        return [(p, weight) for p, weight in self._scores if p.name not in state.skip_score]
+
+    def judge(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status:
+        """The verdict on one node, also with the pods that room is being made for there."""
+        outside = state.outside(node.name)
+        return outside if outside is not None else self._filter(state, pod, node)
+
     def find_feasible(
-        self, state: CycleState, pod: PodInfo, nodes: Sequence[NodeInfo]
+        self,
+        state: CycleState,
+        pod: PodInfo,
+        nodes: Sequence[NodeInfo],
+        most: int = 0,
+        start: int = 0,
     ) -> tuple[list[NodeInfo], Diagnosis]:
-        """The nodes that pass all filters, and why the others do not."""
+        """The nodes that pass all filters, and why the others do not.
+
+        With `most`, no more nodes than that: the search begins at the node `start` and ends when there are enough.
+        """
         diagnosis = Diagnosis(node_count=len(nodes))
         state.nodes, state.trial = nodes, self.trial
         for pre in self._pre_filters:
@@ -137,12 +190,14 @@ class Framework:
                 diagnosis.refusals = {node.name: refused for node in nodes}
                 diagnosis.message = ", ".join(status.reasons)
                 return [], diagnosis
-        feasible = []
-        for node in nodes:
-            outside = state.outside(node.name)
-            status = outside if outside is not None else self._filter(state, pod, node)
+        feasible: list[NodeInfo] = []
+        for node in (*nodes[start:], *nodes[:start]) if start else nodes:
+            status = self.judge(state, pod, node)
+            diagnosis.looked_at += 1
             if status.ok:
                 feasible.append(node)
+                if len(feasible) == most:
+                    break
             else:
                 diagnosis.refusals[node.name] = status
         return feasible, diagnosis
@@ -172,8 +227,7 @@ class Framework:
                 state.skip_filter.add(pre.name)
             elif not status.ok:
                 return replace(status, plugin=pre.name)
-        outside = state.outside(node.name)
-        return outside if outside is not None else self._filter(state, pod, node)
+        return self.judge(state, pod, node)
 
     def filter_node(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status:
         """The first refusal of a node, or success."""

@@ -69,6 +69,8 @@ class Diagnosis:
     preemption: str = ""
     """What a PostFilter plugin said; in its absence the message says that nothing can be gained by preemption."""
 
+    looked_at: int = 0
+    """How many nodes were judged before there were enough."""
     has_room_made: bool = False
     """Whether a PostFilter plugin makes room; then nothing is said of preemption."""
 

@@ -13,6 +13,7 @@ class BalancedAllocation:
     """Score on the spread of the used shares."""
 
     name = "NodeResourcesBalancedAllocation"
+    is_local = True
     events: tuple[Wake, ...] = ()
 
     def score(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> int:

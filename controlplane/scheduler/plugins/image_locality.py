@@ -22,6 +22,7 @@ class ImageLocality:
     """Score on images that are there."""
 
     name = "ImageLocality"
+    is_local = True
     events: tuple[Wake, ...] = ()
 
     def pre_score(self, state: CycleState, pod: PodInfo, nodes: Sequence[NodeInfo]) -> Status:

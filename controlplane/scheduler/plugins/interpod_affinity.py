@@ -24,6 +24,7 @@ from controlplane.scheduler.framework.pod_affinity import NamespaceLabels, Term
 from controlplane.scheduler.framework.status import (
     SKIP,
     SUCCESS,
+    Code,
     Status,
     unresolvable,
     unschedulable,
@@ -78,6 +79,18 @@ class InterPodAffinity:
     def _labels(self, namespace: str) -> View:
         found = self._namespaces.get(namespace)
         return {} if found is None else meta.labels(found)
+
+    def is_indifferent(self, pod: PodInfo, with_affinity: Sequence[NodeInfo]) -> bool:
+        """See `WatchfulPlugin`: without terms of its own a pod only matters to the terms of others."""
+        if pod.has_pod_affinity:
+            return False
+        if not with_affinity:
+            return True
+        state = CycleState()
+        status = self.pre_filter(state, pod, with_affinity)
+        return status.code is Code.SKIP and (
+            self.pre_score(state, pod, with_affinity).code is Code.SKIP
+        )
 
     def pre_filter(self, state: CycleState, pod: PodInfo, nodes: Sequence[NodeInfo]) -> Status:
         """Count the pods that the terms of both sides mean."""

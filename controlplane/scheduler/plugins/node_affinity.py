@@ -25,6 +25,7 @@ class NodeAffinity:
     """Filter and score on the labels of nodes."""
 
     name = "NodeAffinity"
+    is_local = True
     events = cluster.on(cluster.NODE_ADDED, cluster.NODE_LABELS)
 
     def __init__(self, args: View) -> None:

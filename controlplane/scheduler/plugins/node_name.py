@@ -12,6 +12,7 @@ class NodeName:
     """Filter on spec.nodeName."""
 
     name = "NodeName"
+    is_local = True
     events = cluster.on(cluster.NODE_ADDED)
 
     def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status:

@@ -22,6 +22,7 @@ class NodePorts:
     """Filter on host ports."""
 
     name = "NodePorts"
+    is_local = True
     events = cluster.on(cluster.NODE_ADDED, cluster.POD_REMOVED)
 
     def pre_filter(self, state: CycleState, pod: PodInfo, nodes: Sequence[NodeInfo]) -> Status:

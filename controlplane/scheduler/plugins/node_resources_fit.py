@@ -37,6 +37,7 @@ class NodeResourcesFit:
     """Filter and score on resources."""
 
     name = "NodeResourcesFit"
+    is_local = True
     events = cluster.on(
         cluster.NODE_ADDED, cluster.NODE_ALLOCATABLE, cluster.POD_REMOVED, cluster.POD_CHANGED
     )

@@ -14,6 +14,7 @@ class NodeUnschedulable:
     """Filter on spec.unschedulable of the node."""
 
     name = "NodeUnschedulable"
+    is_local = True
     events = cluster.on(cluster.NODE_ADDED, cluster.NODE_TAINTS)
 
     def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status:

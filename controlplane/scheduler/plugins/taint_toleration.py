@@ -14,6 +14,7 @@ class TaintToleration:
     """Filter and score on taints."""
 
     name = "TaintToleration"
+    is_local = True
     events = cluster.on(cluster.NODE_ADDED, cluster.NODE_TAINTS)
 
     def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status:
