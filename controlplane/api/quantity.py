@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import TypeGuard
 
 _SHAPE = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))((?:[eE][+-]?\d+)|(?:[KMGTPE]i)|[numkMGTPE])?")
@@ -81,11 +82,13 @@ def _largest(number: Fraction, units: list[tuple[str, Fraction]], smallest: str)
     return f"{number / best[1]}{best[0]}"
 
 
+@lru_cache(maxsize=8192, typed=True)
 def canonical(value: str | int | float) -> str:
     """The text the API stores for a quantity: `1000m` -> `1`, `1024Ki` -> `1Mi`."""
     return format(parse(value), family(value))
 
 
+@lru_cache(maxsize=8192, typed=True)
 def canonical_milli(value: str | int | float) -> str:
     """The text that a list of resources stores: rounded up to a thousandth."""
     number, style = parse(value), family(value)

@@ -7,11 +7,11 @@ from controlplane.api.meta import Obj, View
 from controlplane.api.resource import Resource
 from controlplane.apiserver.admission.interface import CREATE
 from controlplane.apiserver.http.messages import Request, Response
-from controlplane.apiserver.registry.admitted import admitted, without_admission
+from controlplane.apiserver.registry.admitted import admitted
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.served import Server
-from controlplane.apiserver.storage_errors import other_uid
+from controlplane.apiserver.storage_errors import other_uid, translating
 from controlplane.kinds.core.binding import KIND as BINDING
 from controlplane.kinds.core.pod.resource import PODS
 
@@ -32,27 +32,32 @@ async def handle(server: Server, request: Request, resource: Resource) -> Respon
     now = times.to_rfc3339(server.clock.time())
 
     registry, context = server.registries[PODS], writes.context_of(request, resource)
+    key = registry.row.key(info.namespace, name)
 
     async def bound(live: Obj) -> Obj:
         uid = meta.uid(binding)
         if uid and uid != meta.uid(live):
-            key = registry.row.key(info.namespace, name)
             raise other_uid(PODS, key, name, uid, meta.uid(live))
         _check_bindable(live)
-        live["spec"] = {**meta.spec(live), "nodeName": node}
+        metadata, status = dict(meta.metadata(live)), dict(meta.status(live))
         for field in ("annotations", "labels"):
             extra = meta.metadata(binding).get(field)
             if extra:
-                live["metadata"][field] = {**(live["metadata"].get(field) or {}), **extra}
-        status = live.setdefault("status", {})
+                metadata[field] = {**(metadata.get(field) or {}), **extra}
         rows = status["conditions"] = [dict(row) for row in status.get("conditions") or ()]
         conditions.set(rows, {"type": "PodScheduled", "status": "True"}, now)
-        return live
+        spec = {**meta.spec(live), "nodeName": node}
+        return {**live, "metadata": metadata, "spec": spec, "status": status}
 
     await admitted(
         registry, context, CREATE, binding, kind=BINDING, namespace=info.namespace, name=name
     )
-    await registry.update(info.namespace, name, bound, without_admission(context))
+    # Past defaults, rules and managers of fields, as upstream: nothing but the node is new.
+    with translating(PODS, name):
+        if context.is_dry_run:
+            await bound(await registry.storage.get(key))
+        else:
+            await registry.storage.guaranteed_update(key, bound, cached=registry.peek(key))
     return render.status(request, errors.success(code=201), 201)
 
 

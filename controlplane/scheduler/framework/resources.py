@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil
 from typing import Any
 
@@ -16,11 +17,14 @@ SCORE_MEMORY_BYTES = 200 * 1024 * 1024
 
 def parse_resources(amounts: Mapping[str, Any] | None) -> Resources:
     """Integers of a ResourceList; rounded up, as a request must not shrink."""
-    result: Resources = {}
-    for name, text in (amounts or {}).items():
-        amount = Fraction(quantity.parse(str(text)))
-        result[name] = ceil(amount * 1000) if name == "cpu" else ceil(amount)
-    return result
+    return {name: _whole(name == "cpu", str(text)) for name, text in (amounts or {}).items()}
+
+
+@lru_cache(maxsize=8192)
+def _whole(is_cpu: bool, text: str) -> int:
+    """The integer of one amount; the same few texts come with every pod."""
+    amount = Fraction(quantity.parse(text))
+    return ceil(amount * 1000) if is_cpu else ceil(amount)
 
 
 def add(into: Resources, other: Resources, sign: int = 1) -> None:
