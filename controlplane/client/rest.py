@@ -135,9 +135,15 @@ class RestClient:
         path = object_path(resource, namespace, name)
         return await self._call("GET", path, timeout_seconds=timeout_seconds)
 
-    async def get_path(self, path: str, *, accept: str = "application/json") -> Obj:
+    async def get_path(
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        accept: str = "application/json",
+    ) -> Obj:
         """Any JSON document by its path: discovery, version, metrics of aggregated APIs. Raises NotFound."""
-        return await self._call("GET", path, accept=accept)
+        return await self._call("GET", path, query=query, accept=accept)
 
     async def list(
         self,

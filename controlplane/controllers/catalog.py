@@ -16,6 +16,7 @@ from controlplane.controllers.endpointslicemirroring import reconciler as endpoi
 from controlplane.controllers.ephemeralvolume import reconciler as ephemeralvolume
 from controlplane.controllers.framework.descriptor import Descriptor
 from controlplane.controllers.garbage import reconciler as garbage
+from controlplane.controllers.hpa import reconciler as hpa
 from controlplane.controllers.job import reconciler as job
 from controlplane.controllers.namespace import reconciler as namespace
 from controlplane.controllers.nodelifecycle import reconciler as nodelifecycle
@@ -48,6 +49,7 @@ CONTROLLERS: tuple[Descriptor[Any], ...] = (
     endpointslicemirroring.DESCRIPTOR,
     ephemeralvolume.DESCRIPTOR,
     garbage.DESCRIPTOR,
+    hpa.DESCRIPTOR,
     job.DESCRIPTOR,
     namespace.DESCRIPTOR,
     nodelifecycle.DESCRIPTOR,
