@@ -5,6 +5,7 @@ Exit codes: 0 stopped as asked, 1 a part failed, 2 wrong arguments.
 
 import argparse
 import asyncio
+import os
 import random
 import signal
 import sys
@@ -38,6 +39,7 @@ _TEXT_FLAGS = {
     "--proxy-client-cert-file": "proxy_client_cert_file",
     "--proxy-client-key-file": "proxy_client_key_file",
     "--requestheader-client-ca-file": "requestheader_client_ca_file",
+    "--encryption-provider-config": "encryption_config_file",
     "--audit-policy-file": "audit_policy_file",
     "--audit-log-path": "audit_log_path",
     "--audit-webhook-config-file": "audit_webhook_file",
@@ -59,6 +61,7 @@ _REPEATED_FLAGS = {
 }
 _SWITCHES = {
     "--anonymous-auth": "anonymous_auth",
+    "--encryption-provider-config-automatic-reload": "encryption_config_reload",
     "--audit-log-compress": "audit_log_compress",
     "--audit-log-truncate-enabled": "audit_log_truncate",
     "--audit-webhook-truncate-enabled": "audit_webhook_truncate",
@@ -154,6 +157,14 @@ def _problem(values: dict[str, Any]) -> str:
         return "--tls-cert-file and --tls-private-key-file go together"
     if not values["tls_cert_file"]:
         return "--tls-cert-file is required: the API is served over TLS only"
+    if values["encryption_config_file"]:
+        from controlplane.storage.encryption import config as encryption
+
+        try:
+            text = Path(values["encryption_config_file"]).read_text(encoding="utf-8")
+            encryption.parse(text, os.urandom)
+        except (OSError, encryption.ConfigError) as error:
+            return f"--encryption-provider-config: {error}"
     return _audit_problem(values["audit_policy_file"], values["audit_webhook_file"])
 
 
@@ -186,7 +197,7 @@ def _unknown(plugins: tuple[str, ...]) -> list[str]:
 async def run(config: ApiServerConfig) -> int:
     """Serve until a signal comes; the exit code."""
     # Late, so that wrong arguments are told at once.
-    from controlplane.apiserver.app import ApiServer
+    from controlplane.apiserver.app import ApiServer, stored_kinds
     from controlplane.storage.kv import KvStorage
     from kvstore.client.types import ClientTls
 
@@ -194,10 +205,19 @@ async def run(config: ApiServerConfig) -> int:
     tls = None
     if config.etcd_ca_file or config.etcd_cert_file:
         tls = ClientTls(config.etcd_ca_file, config.etcd_cert_file, config.etcd_key_file)
+    encryption = None
+    if config.encryption_config_file:
+        from controlplane.storage.encryption.encryption import Encryption
+
+        encryption = Encryption(config.encryption_config_file, stored_kinds())
     storage = KvStorage(
-        config.etcd_servers, tls=tls, timeout_seconds=config.etcd_timeout_seconds, clock=clock
+        config.etcd_servers,
+        tls=tls,
+        timeout_seconds=config.etcd_timeout_seconds,
+        clock=clock,
+        encryption=encryption,
     )
-    server = ApiServer(config, storage, clock, random.Random())
+    server = ApiServer(config, storage, clock, random.Random(), encryption=encryption)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -27,6 +27,7 @@ from controlplane.apiserver.bootstrap.masters import Masters, advertised
 from controlplane.apiserver.callouts.client import WebhookClient
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.crd.serving import CustomResources
+from controlplane.apiserver.encryption_metrics import EncryptionCollector
 from controlplane.apiserver.filters.chain import Chain, default_filters
 from controlplane.apiserver.flowcontrol.control import FlowControl
 from controlplane.apiserver.flowcontrol.exposition import FlowCollector
@@ -41,6 +42,7 @@ from controlplane.apiserver.registry.registry import Registry
 from controlplane.apiserver.served import Server
 from controlplane.kinds.catalog import SCHEME
 from controlplane.kinds.core.service import SERVICES
+from controlplane.storage.encryption.encryption import Encryption
 from controlplane.storage.errors import StorageError
 from controlplane.storage.interface import Storage
 from controlplane.storage.watch_cache import WatchCache
@@ -143,6 +145,12 @@ def build_chain(server: Server) -> Chain:
     return Chain(server, default_filters(server), routes.route)
 
 
+def stored_kinds() -> dict[str, tuple[str, str]]:
+    """Plural and group of the built-in kinds, by the prefix under which they are stored."""
+    rows = [SCHEME.storage_row(kind.resource) for kind in SCHEME.kinds]
+    return {row.key_prefix: (row.plural, row.group) for row in rows}
+
+
 class ApiServer:
     """A running API server."""
 
@@ -153,6 +161,8 @@ class ApiServer:
         clock: Clock,
         rng: random.Random,
         more_plugins: Sequence[Plugin] = (),
+        *,
+        encryption: Encryption | None = None,
     ) -> None:
         self.server = build_server(config, storage, clock, rng, more_plugins)
         self._custom = CustomResources(self.server, self.server.scheme)
@@ -160,6 +170,10 @@ class ApiServer:
         self._api_services = ApiServices(self.server, self.server.scheme)
         self._supervisor = Supervisor("apiserver")
         self._masters: Masters | None = None
+        self._encryption = encryption
+        if encryption is not None:
+            encryption.on_reload = self.server.caches.drop_all
+            self.server.metrics.registry.register(EncryptionCollector(encryption))
         self.chain = build_chain(self.server)
         self._http = HttpServer(
             self.chain.handle,
@@ -192,6 +206,9 @@ class ApiServer:
         # The rest waits for the store by itself.
         self._supervisor.start(bootstrap.bootstrap(self.server), "bootstrap")
         self._supervisor.start(self._warm(), "warm")
+        if self._encryption is not None and config.encryption_config_reload:
+            follow_keys = self._encryption.follow(self.server.clock)
+            self._supervisor.start(follow_keys, "encryption", eternal=True)
         if config.enable_priority_and_fairness:
             follow = flow_control.follow(self.server)
             self._supervisor.start(follow, "flow control", eternal=True)

@@ -73,6 +73,9 @@ class ApiServerConfig:
     # Admission plugins beside those that are on by themselves, and those that are off.
     enabled_admission_plugins: tuple[str, ...] = ()
     disabled_admission_plugins: tuple[str, ...] = ()
+    # Which kinds are encrypted in the store, and whether changes of the file are heeded.
+    encryption_config_file: str = ""
+    encryption_config_reload: bool = False
     # The audit log: nothing is written without a policy and at least one place to write to.
     audit_policy_file: str = ""
     audit_log_path: str = ""

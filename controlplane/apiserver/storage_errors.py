@@ -26,6 +26,8 @@ def translated(error: storage.StorageError, resource: Resource, name: str) -> ap
         return api.Timeout.large_resource_version(error.revision, error.current)
     if isinstance(error, storage.BadContinueError):
         return api.BadRequest(f"invalid continue token: {error}")
+    if isinstance(error, storage.UnreadableError):
+        return api.Internal(str(error))
     if isinstance(error, storage.UnreachableError) and not error.outcome_known:
         return api.Timeout(f"the outcome of the write is unknown: {error}")
     return api.ServiceUnavailable(f"the store cannot be reached: {error}")

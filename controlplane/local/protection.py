@@ -3,10 +3,13 @@
 The operator may change them; a file that is there is left as it is.
 """
 
+import base64
 import os
+import secrets
 from importlib import resources
 from pathlib import Path
 
+_KEY_BYTES = 32
 _PRIVATE_FILE, _PRIVATE_FOLDER = 0o600, 0o700
 
 
@@ -20,6 +23,15 @@ def audit_log(state_dir: Path, name: str) -> Path:
     folder = state_dir / "audit"
     folder.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
     return folder / f"{name}.log"
+
+
+def encryption_config(state_dir: Path) -> Path:
+    """Which kinds are encrypted in the store, and by which key: one made by chance at the first start."""
+    path = state_dir / "encryption.yaml"
+    if path.exists():
+        return path
+    key = base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
+    return _kept(path, _shipped("encryption.yaml").replace("<key>", key))
 
 
 def _shipped(name: str) -> str:

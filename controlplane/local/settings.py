@@ -105,6 +105,13 @@ class NodeLifecycleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
             raise ValueError("monitor_grace_period must be at least twice heartbeat_interval")
 
 
+class ClusterSecurity(SecuritySettings, frozen=True, forbid_unknown_fields=True):
+    """`[security]`."""
+
+    encrypt_secrets: bool = True
+    """Whether Secrets are encrypted in the store, by the file encryption.yaml of the state folder."""
+
+
 class AuditSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[audit]`: who did what, written by each API server."""
 
@@ -132,7 +139,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     nodes: tuple[NodeSettings, ...] = ()
     cluster: ClusterTable = ClusterTable()
     store: StoreSettings = StoreSettings()
-    security: SecuritySettings = SecuritySettings()
+    security: ClusterSecurity = ClusterSecurity()
     leader_election: LeaderElectionSettings = LeaderElectionSettings()
     node_lifecycle: NodeLifecycleSettings = NodeLifecycleSettings()
     audit: AuditSettings = AuditSettings()

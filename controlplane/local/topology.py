@@ -329,6 +329,12 @@ class _Builder:
             "--default-unreachable-toleration-seconds", tolerate,
         ]  # fmt: skip
         argv += self._audit(master)
+        if self.settings.security.encrypt_secrets:
+            argv += [
+                "--encryption-provider-config",
+                str(protection.encryption_config(self.layout.state_dir)),
+                "--encryption-provider-config-automatic-reload=true",
+            ]
         if self.settings.security.store_tls:
             argv += [
                 "--etcd-cafile", str(self.store_client.ca_file),

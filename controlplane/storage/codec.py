@@ -6,6 +6,9 @@ import msgspec
 
 from controlplane.api.meta import Obj
 
+ENCRYPTED = b"k8s:enc:"
+"""How values begin that are no objects yet: they are encrypted (`encryption`)."""
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 

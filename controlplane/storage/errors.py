@@ -7,6 +7,7 @@
     ├── TooOldError             a revision that is compacted or has left the ring
     ├── FutureRevisionError     a revision the store has not reached
     ├── BadContinueError        a continue token nobody here has issued
+    ├── UnreadableError         a value that is stored but cannot be decrypted or decoded
     └── UnreachableError        no quorum, no answer in time; `outcome_known` tells whether a write may have happened
 
 Each says `retryable` and `outcome_known`; the mapping to HTTP is the API server's.
@@ -73,6 +74,15 @@ class BadContinueError(StorageError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"continue key is not valid: {reason}")
+
+
+class UnreadableError(StorageError):
+    """A value is there and cannot be read: its key is not known here, or it is damaged."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        # Compat: upstream's words.
+        super().__init__(f'unable to transform key "{key}": {reason}')
+        self.key = key
 
 
 class UnreachableError(StorageError):

@@ -58,11 +58,15 @@ class ListPage:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One key changed at `revision`; `value` is the encoded object, None when deleted."""
+    """One key changed at `revision`; `value` is the encoded object, None when deleted.
+
+    `problem` says why the value cannot be read; empty when it can.
+    """
 
     key: str
     revision: int
     value: bytes | None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,10 @@ computed from. Objects with a time to live (Events) share leases, a new one a mi
 a lease an object would cost the store more than the object.
 """
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
 
 from controlplane.api.meta import Obj
 from controlplane.storage import codec
@@ -16,6 +19,7 @@ from controlplane.storage.errors import (
     StorageError,
     TooOldError,
     UnreachableError,
+    UnreadableError,
 )
 from controlplane.storage.interface import (
     NO_PRECONDITIONS,
@@ -32,6 +36,10 @@ from kvstore.client import errors as kv_errors
 from kvstore.client.client import Client
 from kvstore.client.ops import compare_mod, prefix_end
 from kvstore.client.types import ClientTls, Event, OpDelete, OpGet, OpPut
+
+if TYPE_CHECKING:
+    # Late: who encrypts nothing need not wait for the ciphers.
+    from controlplane.storage.encryption.encryption import Encryption
 
 # Lists are read in pieces of this many keys, so that one gRPC message stays well below its limit of 4 MiB.
 _LIST_PAGE_KEYS = 500
@@ -52,10 +60,12 @@ class KvStorage:
         tls: ClientTls | None = None,
         timeout_seconds: float = 5.0,
         clock: Clock | None = None,
+        encryption: Encryption | None = None,
     ) -> None:
         self._client = Client(endpoints, tls=tls, timeout_seconds=timeout_seconds)
         self._reads = SharedReads(self._client)
         self._clock = clock or SystemClock()
+        self._encryption = encryption
         self._lease_id = 0
         self._lease_ttl = 0
         self._lease_until = 0.0
@@ -69,10 +79,11 @@ class KvStorage:
     async def create(self, key: str, obj: Obj, *, ttl_seconds: int = 0) -> Obj:
         """Store a new object."""
         data, name = codec.encode(obj), key.encode()
+        stored = self._sealed(key, data)
         lease = await self._lease(ttl_seconds)
         try:
             result = await self._client.txn(
-                [compare_mod(name, "=", 0)], [OpPut(name, data, lease=lease)], []
+                [compare_mod(name, "=", 0)], [OpPut(name, stored, lease=lease)], []
             )
         except kv_errors.ClientError as error:
             raise _translated(error) from error
@@ -82,13 +93,17 @@ class KvStorage:
 
     async def get(self, key: str) -> Obj:
         """The object now."""
+        return (await self._get(key))[0]
+
+    async def _get(self, key: str) -> tuple[Obj, bool]:
+        """The object now, and whether it should be written again with the key of today."""
         try:
             result = await self._reads.get(key.encode())
         except kv_errors.ClientError as error:
             raise _translated(error) from error
         if not result.kvs:
             raise KeyNotFoundError(key)
-        return codec.decode(result.kvs[0].value, result.kvs[0].mod_revision)
+        return self._opened(key, result.kvs[0].value, result.kvs[0].mod_revision)
 
     async def list(
         self, prefix: str, *, limit: int = 0, start_key: str = "", revision: int = 0
@@ -105,7 +120,9 @@ class KvStorage:
             except kv_errors.ClientError as error:
                 raise _translated(error, revision) from error
             revision = revision or result.revision
-            items.extend(codec.decode(kv.value, kv.mod_revision) for kv in result.kvs)
+            items.extend(
+                self._opened(kv.key.decode(), kv.value, kv.mod_revision)[0] for kv in result.kvs
+            )
             if not result.more or not result.kvs:
                 return ListPage(items, revision)
             start = result.kvs[-1].key + b"\0"
@@ -122,25 +139,30 @@ class KvStorage:
         ttl_seconds: int = 0,
     ) -> Obj:
         """Compute from the present state and write if it is still the present one; else again."""
-        live, is_fresh = (cached, False) if cached is not None else (await self.get(key), True)
+        is_fresh, is_stale = cached is None, False
+        if cached is None:
+            live, is_stale = await self._get(key)
+        else:
+            live = cached
         for _ in range(_MAX_RACES):
             try:
                 preconditions.check(key, live)
                 result = await update(live)
                 data = None if isinstance(result, Removal) else codec.encode(result)
                 if not isinstance(result, Removal) and codec.is_same(result, live):
-                    if is_fresh:
+                    if is_fresh and not is_stale:
                         return live
-                    live, is_fresh = await self.get(key), True
-                    continue
+                    if not is_fresh:
+                        (live, is_stale), is_fresh = await self._get(key), True
+                        continue
             except UnreachableError:
                 raise
             except Exception:
                 if is_fresh:
                     raise
-                live, is_fresh = await self.get(key), True
+                (live, is_stale), is_fresh = await self._get(key), True
                 continue
-            written, live = await self._write_if_unchanged(key, live, data, ttl_seconds)
+            written, live, is_stale = await self._write_if_unchanged(key, live, data, ttl_seconds)
             if written:
                 if isinstance(result, Removal):
                     return codec.with_revision(result.obj, written)
@@ -150,12 +172,13 @@ class KvStorage:
 
     async def _write_if_unchanged(
         self, key: str, live: Obj, data: bytes | None, ttl_seconds: int
-    ) -> tuple[int, Obj]:
-        """(revision of the write, live), or (0, the newer state) when another writer was first."""
+    ) -> tuple[int, Obj, bool]:
+        """(revision of the write, live, False), or (0, the newer state, whether it is stale) after a lost race."""
         name, revision = key.encode(), int(live["metadata"]["resourceVersion"])
         write: OpDelete | OpPut = OpDelete(name)
         if data is not None:
-            write = OpPut(name, data, lease=await self._lease(ttl_seconds))
+            lease = await self._lease(ttl_seconds)
+            write = OpPut(name, self._sealed(key, data), lease=lease)
         try:
             result = await self._client.txn(
                 [compare_mod(name, "=", revision)], [write], [OpGet(name)]
@@ -163,11 +186,11 @@ class KvStorage:
         except kv_errors.ClientError as error:
             raise _translated(error) from error
         if result.succeeded:
-            return result.revision, live
+            return result.revision, live, False
         kvs = result.range(0).kvs
         if not kvs:
             raise KeyNotFoundError(key)
-        return 0, codec.decode(kvs[0].value, kvs[0].mod_revision)
+        return 0, *self._opened(key, kvs[0].value, kvs[0].mod_revision)
 
     async def delete(self, key: str, *, preconditions: Preconditions = NO_PRECONDITIONS) -> Obj:
         """Remove the object."""
@@ -192,7 +215,7 @@ class KvStorage:
         )
         try:
             async for batch in stream:
-                changes = [_change(event) for event in batch.events]
+                changes = [self._change(event) for event in batch.events]
                 yield ChangeBatch(changes, batch.revision)
         except kv_errors.ClientError as error:
             raise _translated(error, start_revision) from error
@@ -205,6 +228,36 @@ class KvStorage:
             await self._client.request_progress()
         except kv_errors.ClientError as error:
             raise _translated(error) from error
+
+    def _sealed(self, key: str, data: bytes) -> bytes:
+        return data if self._encryption is None else self._encryption.seal(key, data)
+
+    def _opened(self, key: str, stored: bytes, revision: int) -> tuple[Obj, bool]:
+        """The object, and whether it should be written again; UnreadableError."""
+        data, is_stale = stored, False
+        if self._encryption is not None:
+            data, is_stale = self._encryption.open(key, stored)
+        try:
+            return codec.decode(data, revision), is_stale
+        except ValueError as error:
+            why = "no matching prefix found" if stored.startswith(codec.ENCRYPTED) else str(error)
+            raise UnreadableError(key, why) from None
+
+    def _change(self, event: Event) -> Change:
+        kv = event.kv
+        key = kv.key.decode()
+        if event.type == "DELETE":
+            return Change(key, kv.mod_revision, None)
+        data = kv.value
+        if self._encryption is not None:
+            try:
+                data, _ = self._encryption.open(key, data)
+            except UnreadableError as error:
+                return Change(key, kv.mod_revision, b"", str(error))
+        elif data.startswith(codec.ENCRYPTED):
+            problem = UnreadableError(key, "no matching prefix found")
+            return Change(key, kv.mod_revision, b"", str(problem))
+        return Change(key, kv.mod_revision, data)
 
     async def _lease(self, ttl_seconds: int) -> int:
         if not ttl_seconds:
@@ -220,12 +273,6 @@ class KvStorage:
             self._lease_until = now + _LEASE_SHARE_SECONDS
         self._lease_keys += 1
         return self._lease_id
-
-
-def _change(event: Event) -> Change:
-    kv = event.kv
-    value = None if event.type == "DELETE" else kv.value
-    return Change(kv.key.decode(), kv.mod_revision, value)
 
 
 def _translated(error: kv_errors.ClientError, revision: int = 0) -> StorageError:

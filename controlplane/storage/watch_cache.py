@@ -12,6 +12,7 @@ When the store has compacted what the hub still needs, all caches start afresh a
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import islice
 
 from sortedcontainers import SortedDict
@@ -259,14 +260,33 @@ class WatchCache:
         touched: dict[str, ResourceCache] = {}
         for change in batch.changes:
             cache = self._cache_of(change.key)
-            if cache is not None:
-                cache.apply(change)
-                touched[cache.prefix] = cache
+            if cache is not None and change.problem:
+                self._give_up(cache, change)
+            elif cache is not None:
+                try:
+                    cache.apply(change)
+                except ValueError as error:
+                    self._give_up(cache, replace(change, problem=str(error)))
+                else:
+                    touched[cache.prefix] = cache
         self.revision = max(self.revision, batch.revision)
         self._advanced.set()
         self._advanced = asyncio.Event()
         for cache in touched.values():
             cache.wake()
+
+    def _give_up(self, cache: ResourceCache, change: Change) -> None:
+        """A value that cannot be read ends the cache of its kind, and of no other: the next who asks loads it anew."""
+        log.error("cache given up", key=change.key, error=change.problem)
+        if self._caches.get(cache.prefix) is cache:
+            del self._caches[cache.prefix]
+        cache.kill()
+
+    def drop_all(self) -> None:
+        """Load every cache anew when it is asked for, as after a change of keys."""
+        caches, self._caches = self._caches, {}
+        for cache in caches.values():
+            cache.kill()
 
     def _cache_of(self, key: str) -> ResourceCache | None:
         # A resource's prefix is /registry/<one> or, for some old kinds, /registry/<one>/<two>.

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from controlplane.api.meta import Obj
+from controlplane.storage.encryption.encryption import Encryption
 from controlplane.storage.errors import (
     FutureRevisionError,
     KeyExistsError,
@@ -23,6 +24,15 @@ from controlplane.storage.kv import KvStorage
 from controlplane.storage.memory import MemoryStorage
 
 ETCD = shutil.which("etcd")
+# Keys with a dot are kinds with a group: all of these tests' prefixes become such.
+ENCRYPT_ALL = """
+apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+- resources: ["*.*"]
+  providers:
+  - aescbc: {keys: [{name: k, secret: MDEyMzQ1Njc4OTAxMjM0NQ==}]}
+"""
 
 
 def free_port() -> int:
@@ -55,20 +65,26 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process.wait()
 
 
-@pytest.fixture(params=["memory", "etcd"])
-async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
+@pytest.fixture(params=["memory", "etcd", "encrypted"])
+async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
     made: Storage
     if request.param == "memory":
         made = MemoryStorage()
     else:
-        made = KvStorage([request.getfixturevalue("etcd")], timeout_seconds=10)
+        encryption = None
+        if request.param == "encrypted":
+            path = tmp_path / "encryption.yaml"
+            path.write_text(ENCRYPT_ALL)
+            encryption = Encryption(path, {})
+        endpoint = request.getfixturevalue("etcd")
+        made = KvStorage([endpoint], timeout_seconds=10, encryption=encryption)
     yield made
     await made.close()
 
 
 @pytest.fixture
 def prefix(request: pytest.FixtureRequest) -> str:
-    return f"/registry/{request.node.name.replace('[', '-').replace(']', '')}/"
+    return f"/registry/test.example/{request.node.name.replace('[', '-').replace(']', '')}/"
 
 
 def thing(name: str, **fields: object) -> Obj:
