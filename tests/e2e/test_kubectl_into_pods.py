@@ -6,7 +6,7 @@ import os
 import pty
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,8 +20,9 @@ from kvstore.base.ports import free_port
 
 pytestmark = pytest.mark.e2e
 
-# What earlier kubectls need to be told of what later ones do by themselves.
+# What earlier kubectls need to be told of what later ones do by themselves; and what earlier ones did.
 SOCKETS = {"KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "true", "KUBECTL_PORT_FORWARD_WEBSOCKETS": "true"}
+SPDY = dict.fromkeys(SOCKETS, "false")
 SECONDS = 30.0
 
 
@@ -59,11 +60,13 @@ async def running(cluster: Any, name: str, **container: Any) -> None:
     await cluster.until(ready, SECONDS, "running")
 
 
-async def kubectl(cluster: Any, *words: str, data: bytes = b"") -> tuple[int, bytes, bytes]:
+async def kubectl(
+    cluster: Any, *words: str, data: bytes = b"", by: Mapping[str, str] = SOCKETS
+) -> tuple[int, bytes, bytes]:
     process = await asyncio.create_subprocess_exec(
         "kubectl", "--kubeconfig", str(cluster.config("admin")), *words,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, **SOCKETS},
+        env={**os.environ, **by},
     )  # fmt: skip
     out, err = await asyncio.wait_for(process.communicate(data), SECONDS)
     return process.returncode or 0, out, err
@@ -84,8 +87,16 @@ async def test_into_a_running_pod(cluster: Any, tmp_path: Path) -> None:
     assert b"container nosuch" in err
 
     data = os.urandom(300_000)
-    code, out, _ = await kubectl(cluster, "exec", "-i", "a", "--", "cat", data=data)
-    assert (code, out == data) == (0, True)
+    for by in (SOCKETS, SPDY):
+        code, out, _ = await kubectl(cluster, "exec", "-i", "a", "--", "cat", data=data, by=by)
+        assert (code, out == data) == (0, True)
+    words = ("exec", "a", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
+    code, out, err = await kubectl(cluster, *words, by=SPDY)
+    assert (code, out) == (7, b"out\n")
+    assert b"command terminated with exit code 7" in err
+    code, _, err = await kubectl(cluster, "exec", "a", "--", "/no/such/program", by=SPDY)
+    assert code != 0
+    assert b"/no/such/program" in err
 
     with contextlib.closing(Terminal(cluster)) as terminal:
         # The size comes by a message of its own, when the command runs already.

@@ -1,6 +1,7 @@
 """The kubelet's exec, attach and port-forward endpoints, over a fake runtime and a real server."""
 
 import asyncio
+import contextlib
 import json
 import struct
 import zlib
@@ -129,31 +130,147 @@ async def echo() -> tuple[asyncio.Server, int]:
     return server, int(server.sockets[0].getsockname()[1])
 
 
-async def test_ports_through_a_tunnel(node: Node) -> None:
-    server, port = await echo()
-    deflate = zlib.compressobj(zdict=DICTIONARY)
+class SpdyCaller:
+    """The calling side of SPDY: what it opens and sends, and what came for each stream."""
 
-    def opened(stream: int, kind: str, request: str, port: int) -> bytes:
-        headers = {"streamtype": kind, "port": str(port), "requestid": request}
+    def __init__(self) -> None:
+        self._deflate = zlib.compressobj(zdict=DICTIONARY)
+        self._raw = b""
+        self.got: dict[int, bytes] = {}
+        self.ended: set[int] = set()
+
+    def opened(self, stream: int, **headers: str) -> bytes:
         raw = struct.pack(">I", len(headers))
         for pair in headers.items():
             for word in pair:
                 raw += struct.pack(">I", len(word)) + word.encode()
-        block = deflate.compress(raw) + deflate.flush(zlib.Z_SYNC_FLUSH)
+        block = self._deflate.compress(raw) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
         return struct.pack(">HHIIIH", 0x8003, 1, len(block) + 10, stream, 0, 0) + block
 
+    @staticmethod
+    def data(stream: int, data: bytes, *, end: bool = False) -> bytes:
+        return struct.pack(">II", stream, int(end) << 24 | len(data)) + data
+
+    def take(self, data: bytes) -> None:
+        self._raw += data
+        while len(self._raw) >= 8:
+            first, second = struct.unpack_from(">II", self._raw)
+            size = second & 0xFFFFFF
+            if len(self._raw) < 8 + size:
+                return
+            payload, self._raw = self._raw[8 : 8 + size], self._raw[8 + size :]
+            if not first >> 31:
+                self.got[first] = self.got.get(first, b"") + payload
+                if second >> 24 & 1:
+                    self.ended.add(first)
+
+
+@contextlib.asynccontextmanager
+async def spdy(
+    node: Node, path: str, *versions: str
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]]:
+    """A connection after the answer's head."""
+    port = int(node.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    lines = [f"POST /{path} HTTP/1.1", "Host: x", "Connection: Upgrade", "Upgrade: SPDY/3.1"]
+    lines += [f"X-Stream-Protocol-Version: {one}" for one in versions]
+    writer.write(("\r\n".join([*lines, "Content-Length: 0"]) + "\r\n\r\n").encode())
+    try:
+        yield reader, writer, await reader.readuntil(b"\r\n\r\n")
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("version", ["v4", "v3", "v2", ""])
+@pytest.mark.parametrize(("code", "word"), [(0, ""), (3, "exit code 3")])
+async def test_a_command_over_spdy(node: Node, version: str, code: int, word: str) -> None:
+    node.runtime.exec_result = ExecResult(code, b"hello")
+    name = f"{version}.channel.k8s.io".lstrip(".")
+    caller = SpdyCaller()
+    path = "exec/n/p/c?command=ls&output=1&error=1"
+    async with spdy(node, path, "v9.channel.k8s.io", name) as (reader, writer, head):
+        assert head.startswith(b"HTTP/1.1 101 ")
+        assert f"X-Stream-Protocol-Version: {name}".encode() in head
+        writer.write(caller.opened(1, streamtype="error") + caller.opened(3, streamtype="stdout"))
+        writer.write(caller.opened(5, streamtype="stderr"))
+        while data := await reader.read(65536):
+            caller.take(data)
+    assert caller.got[3] == b"hello"
+    assert caller.ended == {1, 3, 5}
+    last = caller.got[1].decode()
+    if version == "v4":
+        status = json.loads(last)
+        assert status["status"] == ("Failure" if code else "Success")
+        assert word in status.get("message", "")
+    else:
+        assert (word in last, bool(last)) == (True, bool(code))
+
+
+async def test_a_terminal_over_spdy(node: Node) -> None:
+    caller = SpdyCaller()
+    path = "attach/n/p/c?input=1&output=1&tty=1"
+    async with spdy(node, path, "v4.channel.k8s.io") as (reader, writer, _):
+        names = ("error", "stdin", "stdout", "resize")
+        streams = [caller.opened(2 * n + 1, streamtype=name) for n, name in enumerate(names)]
+        # What comes with the last stream is not lost, and sizes may come in pieces.
+        size = json.dumps({"Width": 120, "Height": 40}).encode() + b"\n"
+        sizes = caller.data(7, size + size[:9]) + caller.data(7, size[9:])
+        writer.write(b"".join(streams) + sizes + caller.data(3, b"hi"))
+        while caller.got.get(5) != b"hi":
+            caller.take(await reader.read(65536))
+        assert node.runtime._sessions[node.container][0].size == (120, 40)
+        node.runtime.exit(node.container, 0)
+        while data := await reader.read(65536):
+            caller.take(data)
+    assert json.loads(caller.got[1])["status"] == "Success"
+
+
+@pytest.mark.parametrize(
+    ("path", "versions", "code", "words"),
+    [
+        ("exec/n/p/c?command=ls&output=1", (), 400, "does not exist in request"),
+        ("exec/n/p/c?command=ls&output=1", ("v9", "v8"), 403, "client supports [v9 v8]"),
+        ("portForward/n/p", ("v4.channel.k8s.io",), 403, "server accepts [portforward.k8s.io]"),
+        ("exec/n/other/c?command=ls&output=1", ("v4.channel.k8s.io",), 404, "not found"),
+    ],
+)
+async def test_refusals_of_spdy(
+    node: Node, path: str, versions: tuple[str, ...], code: int, words: str
+) -> None:
+    async with spdy(node, path, *versions) as (reader, _, head):
+        assert head.startswith(f"HTTP/1.1 {code} ".encode())
+        assert words in (await reader.read(1000)).decode()
+
+
+@pytest.mark.parametrize("is_tunnelled", [True, False], ids=["in messages", "as it is"])
+async def test_ports_through_spdy(node: Node, is_tunnelled: bool) -> None:
+    server, port = await echo()
+    caller = SpdyCaller()
+    opened = [
+        caller.opened(n, streamtype=kind, port=str(number), requestid=request)
+        for n, kind, number, request in (
+            (1, "error", port, "0"),
+            (3, "data", port, "0"),
+            (5, "error", 1, "1"),
+            (7, "data", 1, "1"),
+        )
+    ]
+    sent = b"".join(opened) + caller.data(3, b"hi", end=True)
     async with server:
-        socket = await node.connect("portForward/n/p", "SPDY/3.1+portforward.k8s.io")
-        await socket.send_bytes(opened(1, "error", "0", port) + opened(3, "data", "0", port))
-        await socket.send_bytes(struct.pack(">II", 3, 1 << 24 | 2) + b"hi")
-        await socket.send_bytes(opened(5, "error", "1", 1) + opened(7, "data", "1", 1))
-        got = b""
-        while b"<hi>" not in got or b"refused" not in got:
-            got += (await socket.receive()).data
-        assert struct.pack(">II", 3, 4) + b"<hi>" in got
-        assert b"error forwarding port 1 to pod" in got
-        assert b"connection refused" in got
-        await socket.close()
+        if is_tunnelled:
+            socket = await node.connect("portForward/n/p", "SPDY/3.1+portforward.k8s.io")
+            await socket.send_bytes(sent)
+            while not {3, 5} <= caller.ended:
+                caller.take((await socket.receive()).data)
+            await socket.close()
+        else:
+            async with spdy(node, "portForward/n/p", "portforward.k8s.io") as (reader, writer, _):
+                writer.write(sent)
+                while not {3, 5} <= caller.ended:
+                    caller.take(await reader.read(65536))
+    assert caller.got[3] == b"<hi>"
+    assert b"error forwarding port 1 to pod" in caller.got[5]
+    assert b"connection refused" in caller.got[5]
 
 
 async def test_ports_by_channels(node: Node) -> None:

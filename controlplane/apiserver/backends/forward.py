@@ -49,7 +49,8 @@ class Backend:
 
     `path` is what is asked for there, decoded; `authority` names the server in links; `prefix` is the path of this
     server in front of it. `extra` are headers in place of the client's, `secret` names of headers that are not passed
-    on; `host` is what the server is called, if not what the client calls this one.
+    on; `host` is what the server is called, if not what the client calls this one, `query` what stands in place of the
+    client's.
     """
 
     connect: Callable[[], Awaitable[Streams]]
@@ -59,6 +60,7 @@ class Backend:
     extra: Sequence[tuple[str, str]] = ()
     secret: Collection[str] = ()
     host: str = ""
+    query: str | None = None
 
 
 def redirect(request: Request) -> Response:
@@ -77,8 +79,9 @@ async def forward(request: Request, backend: Backend) -> Answer:
     ours = {name.lower() for name, _ in backend.extra}
     given = [pair for pair in given if pair[0] not in ours]
     target = quote(backend.path or "/", safe=PATH_SAFE)
-    if incoming.raw_query:
-        target += f"?{incoming.raw_query}"
+    query = incoming.raw_query if backend.query is None else backend.query
+    if query:
+        target += f"?{query}"
     if rules.is_upgrade(incoming.all_headers):
         return await _upgraded(request, backend, target, [*given, *backend.extra])
     sent = rules.of_the_request(given)

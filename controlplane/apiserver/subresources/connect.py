@@ -7,18 +7,23 @@ What keeps the kubelet from taking part is told in that protocol's own way, sinc
 import json
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from controlplane.api import errors, meta
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.streams import ERROR, REMOTE_COMMAND_PROTOCOLS, V4, V4_BASE64, Framing
 from controlplane.apiserver.admission.interface import CONNECT
-from controlplane.apiserver.http.messages import Request, Socket, Upgrade
+from controlplane.apiserver.backends.dial import Target, dial
+from controlplane.apiserver.backends.forward import Backend, BackendError, forward
+from controlplane.apiserver.http.messages import Answer, Request, Socket, Upgrade
+from controlplane.apiserver.nodes.kubelet import node_address
 from controlplane.apiserver.registry.admitted import admitted
 from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.served import Server
 from controlplane.apiserver.subresources.log import node_named
 
+_SPDY = "spdy/3.1"
 TUNNELED = "SPDY/3.1+portforward.k8s.io"
 """SPDY in messages, as kubectl forwards ports since 1.31."""
 PORT_FORWARD_PROTOCOLS = (TUNNELED, V4, V4_BASE64)
@@ -29,20 +34,20 @@ _STREAMS = (("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty
 Query = Sequence[tuple[str, str]]
 
 
-async def handle_exec(server: Server, request: Request, resource: Resource) -> Upgrade:
+async def handle_exec(server: Server, request: Request, resource: Resource) -> Answer:
     """Run a command in a container. Raises BadRequest."""
     await _let_in(server, request, resource, "PodExecOptions", command=_commands(request))
     query = [*_wanted_streams(request), *(("command", word) for word in _commands(request))]
     return await _to_container(server, request, resource, "exec", query)
 
 
-async def handle_attach(server: Server, request: Request, resource: Resource) -> Upgrade:
+async def handle_attach(server: Server, request: Request, resource: Resource) -> Answer:
     """See the streams of a container. Raises BadRequest."""
     await _let_in(server, request, resource, "PodAttachOptions")
     return await _to_container(server, request, resource, "attach", _wanted_streams(request))
 
 
-async def handle_port_forward(server: Server, request: Request, resource: Resource) -> Upgrade:
+async def handle_port_forward(server: Server, request: Request, resource: Resource) -> Answer:
     """Reach ports of a pod. Raises BadRequest."""
     ports = [int(port) for port in request.query.get("ports", []) if port.isdigit()]
     await _let_in(server, request, resource, "PodPortForwardOptions", ports=ports)
@@ -51,7 +56,7 @@ async def handle_port_forward(server: Server, request: Request, resource: Resour
     node = await _node_of(server, pod)
     query = [("port", port) for port in request.query.get("ports", [])]
     path = f"/portForward/{info.namespace}/{info.name}"
-    return _upgrade(server, node, path, query, PORT_FORWARD_PROTOCOLS)
+    return await _upgrade(server, request, node, path, query, PORT_FORWARD_PROTOCOLS)
 
 
 async def _let_in(
@@ -88,7 +93,7 @@ def _wanted_streams(request: Request) -> list[tuple[str, str]]:
 
 async def _to_container(
     server: Server, request: Request, resource: Resource, verb: str, query: Query
-) -> Upgrade:
+) -> Answer:
     info = request.info
     pod = await server.registries[resource].get(info.namespace, info.name)
     container = container_of(pod, request.option("container"))
@@ -99,7 +104,7 @@ async def _to_container(
     if verb == "exec" and not _commands(request):
         raise errors.BadRequest("you must specify at least 1 command for the container")
     path = f"/{verb}/{info.namespace}/{info.name}/{container}"
-    return _upgrade(server, node, path, query, REMOTE_COMMAND_PROTOCOLS)
+    return await _upgrade(server, request, node, path, query, REMOTE_COMMAND_PROTOCOLS)
 
 
 def container_of(pod: Obj, wanted: str) -> str:
@@ -125,9 +130,17 @@ async def _node_of(server: Server, pod: Obj) -> Obj:
     return await node_named(server, str(name))
 
 
-def _upgrade(
-    server: Server, node: Obj, path: str, query: Query, protocols: tuple[str, ...]
-) -> Upgrade:
+async def _upgrade(
+    server: Server,
+    request: Request,
+    node: Obj,
+    path: str,
+    query: Query,
+    protocols: tuple[str, ...],
+) -> Answer:
+    if _SPDY in request.headers.get("upgrade", "").lower():
+        return await _as_it_is(server, request, node, path, query)
+
     async def carry(socket: Socket) -> None:
         try:
             await server.kubelet.carry(node, path, query, socket)
@@ -135,6 +148,24 @@ def _upgrade(
             await _tell(socket, problem.status())
 
     return Upgrade(carry, protocols)
+
+
+async def _as_it_is(server: Server, request: Request, node: Obj, path: str, query: Query) -> Answer:
+    """SPDY, whose streams the kubelet and the client open: none of this server's business."""
+    host, port = node_address(node)
+    target = Target(host, port, server.kubelet.tls, host)
+    backend = Backend(
+        lambda: dial(server.kubelet, target),
+        target.authority,
+        path,
+        prefix="",
+        host=target.authority,
+        query=urlencode(query),
+    )
+    try:
+        return await forward(request, backend)
+    except BackendError as error:
+        raise errors.APIError(str(error)) from error
 
 
 async def _tell(socket: Socket, status: dict[str, Any]) -> None:

@@ -1,10 +1,10 @@
-"""/attach/NAMESPACE/POD[/UID]/CONTAINER: the streams of a running container over a WebSocket."""
+"""/attach/NAMESPACE/POD[/UID]/CONTAINER: the streams of a running container over a WebSocket or SPDY."""
 
 from aiohttp import web
 
-from controlplane.kubelet.runtimes.interface import ContainerRuntimeError
+from controlplane.kubelet.runtimes.interface import ContainerRuntimeError, Session
 from controlplane.kubelet.server.containers import Containers, UnknownError
-from controlplane.kubelet.server.remote_command import RemoteCommand, Streams, failure
+from controlplane.kubelet.server.remote_command import CannotBegin, Streams, respond
 
 
 class Attach:
@@ -19,7 +19,7 @@ class Attach:
             "/attach/{namespace}/{pod}/{container}",
             "/attach/{namespace}/{pod}/{uid}/{container}",
         )
-        return [web.get(path, self._attach) for path in paths]
+        return [add(path, self._attach) for path in paths for add in (web.get, web.post)]
 
     async def _attach(self, request: web.Request) -> web.StreamResponse:
         names, streams = request.match_info, Streams.asked(request.query)
@@ -34,9 +34,11 @@ class Attach:
             )
         except UnknownError as problem:
             return web.Response(status=404, text=str(problem))
-        connection = await RemoteCommand.accept(request, streams)
-        try:
-            session = await self._containers.runtime.attach(run.id)
-        except (ContainerRuntimeError, KeyError) as problem:
-            return await connection.end(failure(f"Internal error occurred: {problem}"))
-        return await connection.serve(session, ())
+
+        async def begin() -> Session:
+            try:
+                return await self._containers.runtime.attach(run.id)
+            except (ContainerRuntimeError, KeyError) as problem:
+                raise CannotBegin(str(problem)) from problem
+
+        return await respond(request, streams, begin, ())

@@ -1,10 +1,10 @@
-"""/exec/NAMESPACE/POD[/UID]/CONTAINER: a command in a running container, its streams over a WebSocket."""
+"""/exec/NAMESPACE/POD[/UID]/CONTAINER: a command in a running container, its streams over a WebSocket or SPDY."""
 
 from aiohttp import web
 
-from controlplane.kubelet.runtimes.interface import ContainerRuntimeError
+from controlplane.kubelet.runtimes.interface import ContainerRuntimeError, Session
 from controlplane.kubelet.server.containers import Containers, UnknownError
-from controlplane.kubelet.server.remote_command import RemoteCommand, Streams, failure
+from controlplane.kubelet.server.remote_command import CannotBegin, Streams, respond
 
 
 class Exec:
@@ -16,7 +16,7 @@ class Exec:
     def routes(self) -> list[web.RouteDef]:
         """What it answers to."""
         paths = ("/exec/{namespace}/{pod}/{container}", "/exec/{namespace}/{pod}/{uid}/{container}")
-        return [web.get(path, self._exec) for path in paths]
+        return [add(path, self._exec) for path in paths for add in (web.get, web.post)]
 
     async def _exec(self, request: web.Request) -> web.StreamResponse:
         names, streams = request.match_info, Streams.asked(request.query)
@@ -36,12 +36,14 @@ class Exec:
             )
         except UnknownError as problem:
             return web.Response(status=404, text=str(problem))
-        connection = await RemoteCommand.accept(request, streams)
-        try:
-            session = await self._containers.runtime.exec(
-                run.id, argv, stdin=streams.stdin, tty=streams.tty
-            )
-        except (ContainerRuntimeError, KeyError) as problem:
-            text = f"error executing command in container: {problem}"
-            return await connection.end(failure(f"Internal error occurred: {text}"))
-        return await connection.serve(session, argv)
+
+        async def begin() -> Session:
+            try:
+                return await self._containers.runtime.exec(
+                    run.id, argv, stdin=streams.stdin, tty=streams.tty
+                )
+            except (ContainerRuntimeError, KeyError) as problem:
+                text = f"error executing command in container: {problem}"
+                raise CannotBegin(text) from problem
+
+        return await respond(request, streams, begin, argv)

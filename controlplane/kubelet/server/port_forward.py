@@ -1,24 +1,29 @@
-"""/portForward/NAMESPACE/POD[/UID]: connections to ports of a pod, over one WebSocket.
+"""/portForward/NAMESPACE/POD[/UID]: connections to ports of a pod, over one connection.
 
-kubectl tunnels SPDY through it and opens a pair of streams a connection, `data` and `error`. The older form gives each
-port of the query two channels, on which the first message is the port itself.
+It speaks SPDY, since kubectl 1.31 in the messages of a WebSocket; the caller opens a pair of streams a connection,
+`data` and `error`. The older form gives each port of the query two channels, on which the first message is the port
+itself.
 """
 
 import asyncio
 import contextlib
 import socket
 from dataclasses import dataclass
+from typing import Protocol
 
 from aiohttp import WSMsgType, web
 
 from controlplane.api import spdy
 from controlplane.api.streams import V4, V4_BASE64, Framing, FramingError
 from controlplane.kubelet.runtimes.interface import ContainerRuntimeError
+from controlplane.kubelet.server.channels import agreed, asks_for_spdy, spdy_headers
 from controlplane.kubelet.server.containers import Containers, UnknownError
 from controlplane.kubelet.server.remote_command import open_socket
+from controlplane.program.takeover import TakenPipe, take_over
 from kvstore.base.tasks import Supervisor
 
 TUNNELED = "SPDY/3.1+portforward.k8s.io"
+SPDY_PROTOCOL = "portforward.k8s.io"
 _CHUNK = 32 * 1024
 
 
@@ -31,7 +36,7 @@ class PortForward:
     def routes(self) -> list[web.RouteDef]:
         """What it answers to."""
         paths = ("/portForward/{namespace}/{pod}", "/portForward/{namespace}/{pod}/{uid}")
-        return [web.get(path, self._forward) for path in paths]
+        return [add(path, self._forward) for path in paths for add in (web.get, web.post)]
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         names = request.match_info
@@ -39,12 +44,24 @@ class PortForward:
             box = self._containers.sandbox(names["namespace"], names["pod"], names.get("uid", ""))
         except UnknownError as problem:
             return web.Response(status=404, text=str(problem))
-        connection = await open_socket(request, (TUNNELED, V4, V4_BASE64))
         target = _Pod(self._containers, box.id)
         supervisor = Supervisor("port-forward")
+        if asks_for_spdy(request):
+            protocol = agreed(request, (SPDY_PROTOCOL,))
+
+            async def carry(pipe: TakenPipe) -> None:
+                try:
+                    await _Tunnel(pipe, target, supervisor).run()
+                except (ConnectionError, spdy.SpdyError):
+                    pass  # The caller is gone, or speaks nothing that is spoken here.
+                finally:
+                    await supervisor.stop()
+
+            return await take_over(request, 101, spdy_headers(protocol), carry)
+        connection = await open_socket(request, (TUNNELED, V4, V4_BASE64))
         try:
             if connection.ws_protocol == TUNNELED:
-                await _Tunnel(connection, target, supervisor).run()
+                await _Tunnel(_Messages(connection), target, supervisor).run()
             else:
                 ports = ",".join(request.query.getall("port", [])).split(",")
                 numbers = [int(port) for port in ports if port.isdigit()]
@@ -93,12 +110,38 @@ class _Pair:
     ended: bool = False
 
 
-class _Tunnel:
-    """SPDY in binary messages."""
+class _Pipe(Protocol):
+    """What SPDY runs over."""
 
-    def __init__(
-        self, connection: web.WebSocketResponse, pod: _Pod, supervisor: Supervisor
-    ) -> None:
+    async def read(self) -> bytes: ...
+
+    async def write(self, data: bytes) -> None: ...
+
+
+class _Messages:
+    """Binary messages as one run of bytes."""
+
+    def __init__(self, socket: web.WebSocketResponse) -> None:
+        self._socket = socket
+
+    async def read(self) -> bytes:
+        """What came next; empty at the end."""
+        while True:
+            message = await self._socket.receive()
+            if message.type is not WSMsgType.BINARY:
+                return b""
+            if message.data:
+                return bytes(message.data)
+
+    async def write(self, data: bytes) -> None:
+        """Send."""
+        await self._socket.send_bytes(data)
+
+
+class _Tunnel:
+    """SPDY, in binary messages or as it is."""
+
+    def __init__(self, connection: _Pipe, pod: _Pod, supervisor: Supervisor) -> None:
         self._connection = connection
         self._pod = pod
         self._supervisor = supervisor
@@ -109,11 +152,8 @@ class _Tunnel:
 
     async def run(self) -> None:
         """Until the caller hangs up."""
-        while True:
-            message = await self._connection.receive()
-            if message.type is not WSMsgType.BINARY:
-                return
-            for event in self._spdy.receive(message.data):
+        while data := await self._connection.read():
+            for event in self._spdy.receive(data):
                 if isinstance(event, spdy.Opened):
                     self._open(event)
                 elif isinstance(event, spdy.Data):
@@ -192,7 +232,7 @@ class _Tunnel:
     async def _flush(self) -> None:
         async with self._sending:
             if data := self._spdy.take_outgoing():
-                await self._connection.send_bytes(data)
+                await self._connection.write(data)
 
 
 class _Channels:
