@@ -5,9 +5,11 @@ the container, or the problem that kept it from starting.
 """
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
+import termios
 from collections.abc import Callable
 from typing import Any
 
@@ -347,9 +349,6 @@ class _Streams:
             master, slave = os.openpty()
             wire.send(status, {}, (master,))
             ends = [slave, slave, slave]
-            import fcntl
-            import termios
-
             fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         for number, descriptor in enumerate(ends):
             os.dup2(descriptor, number)
