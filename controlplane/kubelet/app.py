@@ -224,8 +224,9 @@ class App:
             volume_plugins(),
             references,
             self._clock,
-            self._runtime.remove_tree,
+            self._runtime,
             shared=Path(config.fabric_dir) if config.fabric_dir else None,
+            groups=Feature.USERS in self._runtime.features,
         )
         servers = config.cluster_dns
         if self._has_pod_network and config.node_dns is not None and config.programs_kubeconfig:

@@ -33,11 +33,12 @@ PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
 
 _NUMBERS = {"x86_64": (56, 155, 126), "aarch64": (220, 41, 91)}
-_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
+_OPEN_TREE, _MOVE_MOUNT, _OPENAT2, _MOUNT_SETATTR = 428, 429, 437, 442
 _AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
 _OPEN_TREE_CLONE, _OPEN_TREE_CLOEXEC = 1, os.O_CLOEXEC
 _MOVE_MOUNT_F_EMPTY_PATH = 4
 _MOUNT_ATTR_RDONLY = 1
+_RESOLVE_IN_ROOT = 0x10
 _CAPABILITY_VERSION_3 = 0x20080522
 
 # PyDLL keeps the interpreter's lock, so that a child of `clone` goes on as the one thread there is.
@@ -107,6 +108,13 @@ def open_tree(path: str) -> int:
     """A copy of what is mounted at `path` and below, not attached anywhere."""
     flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | _AT_RECURSIVE
     return _check(_syscall(_OPEN_TREE, _AT_FDCWD, path.encode(), flags), f"open_tree {path}")
+
+
+def open_below(root: int, path: str) -> int:
+    """A handle (O_PATH) of what is at `path` below the folder `root`, which no link and no `..` leads out of."""
+    how = struct.pack("QQQ", os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT)
+    done = _syscall(_OPENAT2, root, path.encode(), how, len(how))
+    return _check(done, f"open {path}")
 
 
 def move_mount(tree: int, target: str) -> None:

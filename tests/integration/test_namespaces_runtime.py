@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -387,3 +388,54 @@ async def test_unpacked_images_have_a_root_of_their_own(node: Node, tmp_path: Pa
     assert lines[-1] == "0"
     assert not (root / "made").exists(), "an image is never written"
     assert not (root / "run").exists()
+
+
+async def test_volumes_in_memory(node: Node, tmp_path: Path) -> None:
+    volume = tmp_path / "pods/u1/volumes/x/v"
+    volume.mkdir(parents=True)
+    for _ in range(2):
+        await node.runtime.mount_memory(str(volume), 4 << 20)
+    box = await node.pod()
+    mount = Mount("v", str(volume), "/v")
+    script = (
+        "stat -f -c %T /v; stat -c %a /v; dd if=/dev/zero of=/v/x bs=1M count=8 2>&1 | tail -n 1; "
+        "rm /v/x; echo kept > /v/file; mkdir /v/etc; ln -s /etc /v/out"
+    )
+    _, said = await node.result(box, script, mounts=(mount,))
+    assert said.splitlines()[:2] == ["tmpfs", "777"]
+    assert "4194304 bytes" in said, "no more than its size"
+    assert list(volume.iterdir()) == [], "nothing on the disk"
+    assert await node.runtime.used_bytes([str(volume), str(tmp_path / "none")]) == [4096, 0]
+
+    parts = [Mount("v", str(volume), "/m", sub_path=path) for path in ("a/b", "out/made", "file")]
+    mounts = tuple(replace(part, container_path=f"/m{n}") for n, part in enumerate(parts))
+    script = "echo 1 > /m0/x; touch /m1/y; cat /m2"
+    assert await node.result(box, script, mounts=mounts) == (0, "kept")
+    code, said = await node.result(box, "cat /v/a/b/x; ls /v/etc/made", mounts=(mount,))
+    assert (code, said) == (0, "1\ny"), "a link leads nowhere but into the volume"
+
+    await node.runtime.remove_tree(str(volume.parent))
+    assert not volume.exists()
+
+
+async def test_volumes_of_a_group(node: Node, tmp_path: Path) -> None:
+    needs(node, Feature.USERS)
+    volume = tmp_path / "pods/u1/volumes/x/v"
+    (volume / "deep").mkdir(parents=True)
+    (volume / "deep/file").write_text("x")
+    (volume / "deep/file").chmod(0o600)
+    (volume / "link").symlink_to("/etc/passwd")
+    await node.runtime.own_tree(str(volume), 1234)
+    box = await node.pod()
+    privileges = Privileges(user=1000, group=1000, groups=(1234,))
+    script = "cd /v; cat deep/file; echo more >> deep/file; touch new; stat -c '%g %a' . deep deep/file new"
+    mounts = (Mount("v", str(volume), "/v"),)
+    _, said = await node.result(box, script, mounts=mounts, privileges=privileges)
+    assert said == "x1234 2775\n1234 2775\n1234 660\n1234 644"
+
+    (volume / "deep/file").chmod(0o600)
+    await node.runtime.own_tree(str(volume), 1234, only_on_mismatch=True)
+    assert (volume / "deep/file").stat().st_mode & 0o777 == 0o600, "its top looks right"
+    await node.runtime.own_tree(str(volume), 1234, read_only=True)
+    assert (volume / "deep/file").stat().st_mode & 0o777 == 0o640
+    assert (volume / "link").is_symlink()

@@ -1,7 +1,7 @@
 """Which paths of the host a container sees where."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,12 @@ Object = Mapping[str, Any]
 
 
 def container_mounts(
-    container: Object, volumes: Mapping[str, str], env: Mapping[str, str]
+    container: Object,
+    volumes: Mapping[str, str],
+    env: Mapping[str, str],
+    in_memory: Collection[str] = (),
 ) -> tuple[Mount, ...]:
-    """The mounts of a container; `volumes` tells where each volume is.
+    """The mounts of a container; `volumes` tells where each is, `in_memory` whose contents the runtime alone sees.
 
     A subPath that is not there becomes a directory. Raises ConfigError for a volume the pod does not have, and for a
     subPath that leads out of its volume, be it by links that a container has made.
@@ -26,16 +29,24 @@ def container_mounts(
             raise ConfigError(f'volume "{entry["name"]}" is not available')
         source = volumes[entry["name"]]
         sub_path = entry.get("subPath") or expand(entry.get("subPathExpr") or "", env)
+        below = ""
         if sub_path:
-            source = _within(source, sub_path)
+            _check_relative(sub_path)
+            if entry["name"] in in_memory:
+                below = sub_path
+            else:
+                source = _within(source, sub_path)
         read_only = bool(entry.get("readOnly"))
-        mounts.append(Mount(entry["name"], source, entry["mountPath"], read_only))
+        mounts.append(Mount(entry["name"], source, entry["mountPath"], read_only, below))
     return tuple(mounts)
 
 
-def _within(volume: str, sub_path: str) -> str:
+def _check_relative(sub_path: str) -> None:
     if sub_path.startswith("/") or ".." in Path(sub_path).parts:
         raise ConfigError(f"invalid subPath {sub_path!r}: it must be relative and without '..'")
+
+
+def _within(volume: str, sub_path: str) -> str:
     root = os.path.realpath(volume)
     path = os.path.realpath(os.path.join(root, sub_path))
     if path != root and not path.startswith(root + os.sep):

@@ -8,8 +8,10 @@ from controlplane.kubelet.network.addresses import NoAddressLeftError
 from controlplane.kubelet.network.hosts import host_name, host_network_hosts_file, hosts_file
 from controlplane.kubelet.network.resolv import resolv_conf
 from controlplane.kubelet.pods.node import Node
+from controlplane.kubelet.pods.wake import Wake
 from controlplane.kubelet.runtimes.interface import ContainerRuntimeError, Sandbox, SandboxConfig
 from controlplane.kubelet.volumes.interface import VolumeError
+from controlplane.kubelet.volumes.plugins.empty_dir import in_memory
 from kvstore.base.tasks import Supervisor
 
 Object = Mapping[str, Any]
@@ -29,6 +31,8 @@ class PodSandbox:
         self._emit = emit
         self._uid = str(pod["metadata"]["uid"])
         self._facts = facts
+        self._pod = pod
+        self._wake = Wake(node.clock)
         self._refreshing = False
         self._said_lacking = False
         self.retry_at = 0.0
@@ -58,6 +62,10 @@ class PodSandbox:
                 before = str((pod.get("status") or {}).get("podIP") or "")
                 address = node.addresses.take(self._uid, before)
             self._facts["POD_IP"] = address
+            if self.current is None or not self.current.ready:
+                # Where the node itself came back, what was in memory is gone.
+                for volume in filter(in_memory, spec.get("volumes") or ()):
+                    self.volumes.pop(volume["name"], None)
             if not await self.ensure_volumes(pod, supervisor):
                 return False
             if self.current is None or not self.current.ready:
@@ -90,7 +98,7 @@ class PodSandbox:
                 return False
         if self.volumes and not self._refreshing:
             self._refreshing = True
-            supervisor.start(self._refresh(pod), "volumes")
+            supervisor.start(self._refresh(), "volumes")
         return True
 
     async def stop(self) -> None:
@@ -107,13 +115,23 @@ class PodSandbox:
         await self._node.volumes.tear_down(self._uid)
         self._node.addresses.release(self._uid)
 
-    async def _refresh(self, pod: Object) -> None:
+    def update(self, pod: Object) -> None:
+        """The watch showed a new version: labels and annotations are seen through volumes."""
+        changed = any(
+            (pod["metadata"].get(key) or {}) != (self._pod["metadata"].get(key) or {})
+            for key in ("labels", "annotations")
+        )
+        self._pod = pod
+        if changed:
+            self._wake.call()
+
+    async def _refresh(self) -> None:
         """Follow what ConfigMaps, Secrets and tokens become while the pod runs."""
         while True:
             # By chance, so that the pods of a node do not all ask at once.
-            await self._node.clock.sleep(REFRESH_SECONDS * self._node.rng.uniform(0.8, 1.2))
+            await self._wake.wait(REFRESH_SECONDS * self._node.rng.uniform(0.8, 1.2))
             if self.current is not None and self.current.ready:
-                await self._node.volumes.refresh(pod, self._facts)
+                await self._node.volumes.refresh(self._pod, self._facts)
 
     def _config(self, pod: Object, address: str) -> SandboxConfig:
         meta, spec, names = pod["metadata"], pod["spec"], self._node.names

@@ -27,6 +27,7 @@ from controlplane.kubelet.runtimes.interface import (
     Mount,
     Sandbox,
 )
+from controlplane.kubelet.volumes.plugins.empty_dir import in_memory
 
 CONFIG_RETRY_SECONDS = 5.0
 
@@ -79,7 +80,7 @@ class ContainerStarter:
                 working_dir=container.get("workingDir") or image.workdir,
                 root=image.root,
                 mounts=(
-                    *container_mounts(container, volumes, env),
+                    *container_mounts(container, volumes, env, _memory_volumes(pod)),
                     self._last_words_mount(pod, container, attempt),
                 ),
                 rootfs=image.rootfs,
@@ -183,3 +184,7 @@ class ContainerStarter:
 
     def _block(self, name: str, reason: str, message: str, seconds: float) -> None:
         self.blocked[name] = Blocked(reason, message, self._node.clock.time() + seconds)
+
+
+def _memory_volumes(pod: Object) -> set[str]:
+    return {volume["name"] for volume in pod["spec"].get("volumes") or () if in_memory(volume)}

@@ -85,6 +85,7 @@ class PodWorker:
         """The watch showed a new version."""
         self._pod = pod
         self._writer.seen(pod)
+        self._ground.update(pod)
         self._wake.call()
 
     def object_deleted(self) -> None:

@@ -44,6 +44,12 @@ class FakeRuntime:
         self.containers: dict[str, ContainerStatus] = {}
         self.configs: dict[str, ContainerConfig] = {}
         self.exec_result = ExecResult(0, b"")
+        self.memory: dict[str, int] = {}
+        """Sizes of folders that are to be in memory."""
+        self.owned: dict[str, int] = {}
+        """Groups that folders were given to."""
+        self.used: dict[str, int] = {}
+        """Staged: what folders take."""
         self.stops: list[tuple[str, float]] = []
 
     def exit(self, container_id: str, code: int = 0) -> None:
@@ -196,6 +202,20 @@ class FakeRuntime:
     async def remove_tree(self, path: str) -> None:
         """See `ContainerRuntime`."""
         await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+
+    async def mount_memory(self, path: str, size_bytes: int) -> None:
+        """See `ContainerRuntime`."""
+        self.memory[path] = size_bytes
+
+    async def own_tree(
+        self, path: str, group: int, *, read_only: bool = False, only_on_mismatch: bool = False
+    ) -> None:
+        """See `ContainerRuntime`."""
+        self.owned[path] = group
+
+    async def used_bytes(self, paths: Sequence[str]) -> list[int]:
+        """See `ContainerRuntime`."""
+        return [self.used.get(path, 0) for path in paths]
 
     async def logs(self, container_id: str, options: LogOptions) -> AsyncIterator[bytes]:
         """See `ContainerRuntime`."""

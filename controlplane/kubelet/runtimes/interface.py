@@ -78,6 +78,8 @@ class Mount:
     host_path: str
     container_path: str
     read_only: bool = False
+    sub_path: str = ""
+    """What of `host_path` is shown, where only the runtime sees what is in there; made a folder if it is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +299,26 @@ class ContainerRuntime(Protocol):
 
     async def remove_tree(self, path: str) -> None:
         """Delete a folder of the node that containers could write, whoever owns what is in it. Idempotent."""
+        ...
+
+    async def mount_memory(self, path: str, size_bytes: int) -> None:
+        """Have a folder of the node held in memory, for its containers alone to see, until `remove_tree`.
+
+        Without `Feature.MOUNTS` the folder stays what it is. 0 leaves the size to the machine. Idempotent.
+        """
+        ...
+
+    async def own_tree(
+        self, path: str, group: int, *, read_only: bool = False, only_on_mismatch: bool = False
+    ) -> None:
+        """Give a folder of the node and all in it to a group of the containers; see `Feature.USERS`.
+
+        `only_on_mismatch` leaves alone what looks right at its top. Raises ContainerRuntimeError.
+        """
+        ...
+
+    async def used_bytes(self, paths: Sequence[str]) -> list[int]:
+        """What folders of the node take on disk or in memory, as their containers see them; 0 for what is not there."""
         ...
 
     def logs(self, container_id: str, options: LogOptions) -> AsyncIterator[bytes]:

@@ -19,6 +19,27 @@ class VolumeError(Exception):
     """The volume cannot be had now; the message is shown in the event FailedMount."""
 
 
+class VolumeHost(Protocol):
+    """What a volume needs of the node's runtime: its containers are users, and see mounts, that the kubelet does not.
+
+    See `ContainerRuntime`, which is one.
+    """
+
+    async def mount_memory(self, path: str, size_bytes: int) -> None:
+        """Have a folder held in memory. Idempotent."""
+        ...
+
+    async def own_tree(
+        self, path: str, group: int, *, read_only: bool = False, only_on_mismatch: bool = False
+    ) -> None:
+        """Give a folder and all in it to a group of the containers."""
+        ...
+
+    async def remove_tree(self, path: str) -> None:
+        """Delete a folder, whoever owns what is in it. Idempotent."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One volume of one pod."""
@@ -29,6 +50,7 @@ class Request:
     directory: Path
     """The volume's own place on this node; the manager has made it."""
     references: References
+    host: VolumeHost
     facts: Mapping[str, str] = field(default_factory=dict)
     """What the pod's status does not show yet: POD_IP, HOST_IP, the node's allocatable."""
     now: float = 0.0
@@ -37,10 +59,23 @@ class Request:
     shared_root: Path | None = None
     """The same for host paths of PersistentVolumes, which are those of all nodes of this machine."""
 
+    group: int | None = None
+    """The pod's fsGroup, where the node's containers can be in groups."""
+
     @property
     def namespace(self) -> str:
         """The pod's namespace."""
         return str(self.pod["metadata"].get("namespace", ""))
+
+    async def own(self, path: Path, *, read_only: bool = False, settled: bool = False) -> None:
+        """Give a volume to the pod's fsGroup, if it has one; `settled`: fsGroupChangePolicy is to be asked first."""
+        if self.group is None:
+            return
+        context = self.pod["spec"].get("securityContext") or {}
+        mismatch = settled and context.get("fsGroupChangePolicy") == "OnRootMismatch"
+        await self.host.own_tree(
+            str(path), self.group, read_only=read_only, only_on_mismatch=mismatch
+        )
 
 
 class VolumePlugin(Protocol):

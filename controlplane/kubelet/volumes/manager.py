@@ -3,12 +3,19 @@
 <root>/pods/<uid>/volumes/<plugin, / as ~>/<volume name>
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from controlplane.api.errors import APIError
 from controlplane.kubelet.containers.references import ConfigError, References
-from controlplane.kubelet.volumes.interface import Object, Request, VolumeError, VolumePlugin
+from controlplane.kubelet.runtimes.interface import ContainerRuntimeError
+from controlplane.kubelet.volumes.interface import (
+    Object,
+    Request,
+    VolumeError,
+    VolumeHost,
+    VolumePlugin,
+)
 from kvstore.base.clock import Clock
 from kvstore.base.log import get_logger
 
@@ -24,9 +31,11 @@ class VolumeManager:
         plugins: Sequence[VolumePlugin],
         references: References,
         clock: Clock,
-        remove: Callable[[str], Awaitable[None]],
+        host: VolumeHost,
         node_facts: Mapping[str, str] | None = None,
+        *,
         shared: Path | None = None,
+        groups: bool = True,
     ) -> None:
         """`shared` is a folder that all nodes of this machine have."""
         self._host_root = root / "host"
@@ -35,8 +44,9 @@ class VolumeManager:
         self._plugins = plugins
         self._references = references
         self._clock = clock
-        self._remove = remove
+        self._host = host
         self._node_facts = dict(node_facts or {})
+        self._groups = groups
 
     async def set_up(self, pod: Object, volume: Object, facts: Mapping[str, str]) -> str:
         """Make a volume ready; returns where it is. Raises VolumeError, with a message for users."""
@@ -45,7 +55,7 @@ class VolumeManager:
         try:
             request.directory.mkdir(parents=True, exist_ok=True)
             return str(await plugin.set_up(request))
-        except (ConfigError, APIError, OSError) as problem:
+        except (ConfigError, APIError, OSError, ContainerRuntimeError) as problem:
             raise VolumeError(str(problem)) from problem
 
     async def refresh(self, pod: Object, facts: Mapping[str, str]) -> None:
@@ -57,7 +67,13 @@ class VolumeManager:
                 continue
             try:
                 await plugin.refresh(request)
-            except (VolumeError, ConfigError, APIError, OSError) as problem:
+            except (
+                VolumeError,
+                ConfigError,
+                APIError,
+                OSError,
+                ContainerRuntimeError,
+            ) as problem:
                 _log.debug("volume not refreshed", volume=volume["name"], error=str(problem))
 
     async def tear_down(self, pod_uid: str) -> None:
@@ -68,7 +84,7 @@ class VolumeManager:
             for directory in list(kind.iterdir()) if kind.is_dir() else ():
                 await plugin.tear_down(directory)
         if pod.is_dir():
-            await self._remove(str(pod))
+            await self._host.remove_tree(str(pod))
 
     async def remove_orphans(self, known: Collection[str]) -> None:
         """Remove what pods left that are not on this node any more."""
@@ -93,6 +109,10 @@ class VolumeManager:
             volume=volume,
             directory=directory,
             references=self._references,
+            host=self._host,
+            group=(pod["spec"].get("securityContext") or {}).get("fsGroup")
+            if self._groups
+            else None,
             facts={**self._node_facts, **facts},
             now=self._clock.time(),
             host_root=self._host_root,

@@ -8,7 +8,8 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -35,7 +36,15 @@ class FilesVolume:
         """See `VolumePlugin`."""
         wanted = request.volume[self._source.key]
         mode = default_mode(wanted)
-        write_files(request.directory, await self._source.files(request, wanted, mode), request.now)
+        files = await self._source.files(request, wanted, mode)
+        if request.group is not None:
+            files = {path: _for_group(file) for path, file in files.items()}
+
+        async def own(made: Path) -> None:
+            await request.own(made, read_only=True)
+
+        if await write_files(request.directory, files, request.now, own):
+            await own(request.directory)
         return request.directory
 
     async def refresh(self, request: Request) -> None:
@@ -44,6 +53,11 @@ class FilesVolume:
 
     async def tear_down(self, directory: Path) -> None:
         """See `VolumePlugin`."""
+
+
+def _for_group(file: File) -> File:
+    """What ownership by the pod's group makes of its mode."""
+    return replace(file, mode=file.mode | 0o440)
 
 
 def default_mode(source: Object) -> int:
@@ -77,8 +91,16 @@ def checked_path(path: str) -> str:
     return str(pure)
 
 
-def write_files(directory: Path, files: Mapping[str, File], now: float) -> bool:
-    """Make the directory hold exactly `files`; false if it does already."""
+async def write_files(
+    directory: Path,
+    files: Mapping[str, File],
+    now: float,
+    own: Callable[[Path], Awaitable[None]] | None = None,
+) -> bool:
+    """Make the directory hold exactly `files`; false if it does already.
+
+    `own` is called with the new directory before readers see it.
+    """
     data = directory / _DATA
     before = os.readlink(data) if data.is_symlink() else ""
     if before and _read(directory / before) == dict(files):
@@ -91,6 +113,8 @@ def write_files(directory: Path, files: Mapping[str, File], now: float) -> bool:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(file.content)
         place.chmod(file.mode)
+    if own is not None:
+        await own(made)
     swap = directory / "..data_tmp"
     with contextlib.suppress(FileNotFoundError):
         swap.unlink()

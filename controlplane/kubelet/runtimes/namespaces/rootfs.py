@@ -56,7 +56,7 @@ class RootConfig:
     programs: list[str] = field(default_factory=list)
     """More folders of the host that stand for programs, shown read-only; for the image "" only."""
     mounts: list[dict[str, Any]] = field(default_factory=list)
-    """`host_path`, `container_path`, `read_only`."""
+    """`host_path`, `sub_path`, `container_path`, `read_only`."""
     files: dict[str, str] = field(default_factory=dict)
     """Files of the pod by path, as paths of the host: /etc/hosts and the like."""
     working_dir: str = ""
@@ -100,10 +100,40 @@ def _by_depth(mounts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _tree(entry: dict[str, Any]) -> int:
-    tree = sys.open_tree(entry["host_path"])
+    source = entry["host_path"]
+    if not entry.get("sub_path"):
+        tree = sys.open_tree(source)
+    else:
+        place = _folder_below(source, entry["sub_path"])
+        tree = sys.open_tree(f"/proc/self/fd/{place}")
+        os.close(place)
     if entry.get("read_only"):
         sys.set_read_only(tree)
     return tree
+
+
+def _folder_below(root: str, path: str) -> int:
+    """A handle of what is at `path` below `root`, made a folder where nothing is; links do not lead out of `root`."""
+    place = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    top = os.dup(place)
+    try:
+        done = ""
+        for part in path.strip("/").split("/"):
+            done = f"{done}/{part}".lstrip("/")
+            try:
+                found = sys.open_below(top, done)
+            except FileNotFoundError:
+                os.mkdir(part, 0o755, dir_fd=place)
+                os.chmod(f"/proc/self/fd/{place}/{part}", 0o777)
+                found = sys.open_below(top, done)
+            os.close(place)
+            place = found
+    except BaseException:
+        os.close(place)
+        raise
+    finally:
+        os.close(top)
+    return place
 
 
 def _attach(tree: int, target: str) -> None:

@@ -362,6 +362,21 @@ class NamespaceRuntime:
         """See `ContainerRuntime`."""
         await self._remove_tree(Path(path))
 
+    async def mount_memory(self, path: str, size_bytes: int) -> None:
+        """See `ContainerRuntime`."""
+        await self._ask("mount_memory", path=path, size_bytes=size_bytes)
+
+    async def own_tree(
+        self, path: str, group: int, *, read_only: bool = False, only_on_mismatch: bool = False
+    ) -> None:
+        """See `ContainerRuntime`."""
+        flags = {"read_only": read_only, "only_on_mismatch": only_on_mismatch}
+        await self._ask("own_tree", path=path, group=group, **flags)
+
+    async def used_bytes(self, paths: Sequence[str]) -> list[int]:
+        """See `ContainerRuntime`."""
+        return list((await self._ask("used_bytes", paths=list(paths)))["bytes"])
+
     def logs(self, container_id: str, options: LogOptions) -> AsyncIterator[bytes]:
         """See `ContainerRuntime`."""
         container = self._containers[container_id]

@@ -23,6 +23,12 @@ from typing import Any
 
 from controlplane.kubelet import syscalls
 from controlplane.kubelet.network import namespaces as network
+from controlplane.kubelet.runtimes.folders import (
+    mount_memory,
+    own_tree,
+    remove_tree,
+    used_bytes,
+)
 from controlplane.kubelet.runtimes.namespaces import rootfs, wire
 from controlplane.kubelet.runtimes.namespaces.cgroups import Cgroups
 from controlplane.kubelet.runtimes.namespaces.containers import Container, Exec, Sandbox
@@ -58,6 +64,8 @@ class _Starting:
     """Called with the problem, "" for none, and descriptors the child has sent."""
     descriptors: list[int] = field(default_factory=list)
     problem: str = ""
+    on_answer: Callable[[Message], None] | None = None
+    """Told what a child that only answers has found."""
 
 
 class Spawner:
@@ -304,12 +312,33 @@ class Spawner:
                 os.close(descriptor)
 
     def _do_remove_tree(self, message: Message, reply: Reply) -> None:
-        # Files of users that only this namespace knows; the folder itself must be below the node's own.
-        path = os.path.realpath(message["path"])
+        # Files of users that only this namespace knows.
+        remove_tree(Path(self._own_path(message)))
+        reply({}, ())
+
+    def _do_mount_memory(self, message: Message, reply: Reply) -> None:
+        mount_memory(self._own_path(message), message["size_bytes"])
+        reply({}, ())
+
+    def _do_own_tree(self, message: Message, reply: Reply) -> None:
+        path = self._own_path(message)
+        flags = {name: bool(message[name]) for name in ("read_only", "only_on_mismatch")}
+
+        def work() -> Message:
+            own_tree(path, message["group"], **flags)
+            return {}
+
+        self._aside(work, reply)
+
+    def _do_used_bytes(self, message: Message, reply: Reply) -> None:
+        paths = [self._own_path({"path": path}) for path in message["paths"]]
+        self._aside(lambda: {"bytes": [used_bytes(path) for path in paths]}, reply)
+
+    def _own_path(self, message: Message) -> str:
+        path: str = os.path.realpath(message["path"])
         if not path.startswith(os.path.realpath(self._settings.root) + os.sep):
             raise OSError(1, f"{path} is not below the node's folder")
-        remove_tree(Path(path))
-        reply({}, ())
+        return path
 
     def _do_end(self, message: Message, reply: Reply) -> None:
         self._running = False
@@ -322,6 +351,25 @@ class Spawner:
         self._selector.register(
             starting.status, selectors.EVENT_READ, lambda: self._child_speaks(starting)
         )
+
+    def _aside(self, work: Callable[[], Message], reply: Reply) -> None:
+        """Answer with what `work` gives, done by a child: trees may be large."""
+        own, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        answers: list[Message] = []
+        if syscalls.clone(0, signal.SIGCHLD) == 0:
+            try:
+                signal.set_wakeup_fd(-1)
+                wire.send(other, {"answer": work()})
+            except OSError as problem:
+                wire.send(other, {"error": _words(problem)})
+            finally:
+                os._exit(0)
+        other.close()
+
+        def done(problem: str, descriptors: list[int]) -> None:
+            reply({"error": problem} if problem else answers[0] if answers else {}, ())
+
+        self._watch(_Starting(own, done, on_answer=answers.append))
 
     def _child_speaks(self, starting: _Starting) -> None:
         try:
@@ -336,6 +384,8 @@ class Spawner:
             return
         starting.descriptors += descriptors
         starting.problem = message.get("error", starting.problem)
+        if "answer" in message and starting.on_answer is not None:
+            starting.on_answer(message["answer"])
 
     def _woken(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -404,22 +454,6 @@ class Spawner:
 
 def _words(problem: OSError) -> str:
     return problem.strerror if problem.strerror and not problem.filename else str(problem)
-
-
-def remove_tree(path: Path) -> None:
-    """Delete a folder, whatever modes its folders have. A part that cannot be deleted stays."""
-    import shutil
-
-    def retry(function: Callable[..., object], name: str, error: object) -> None:
-        try:
-            os.chmod(os.path.dirname(name), 0o700)
-            if os.path.isdir(name) and not os.path.islink(name):
-                os.chmod(name, 0o700)
-            function(name)
-        except OSError:
-            return
-
-    shutil.rmtree(path, onerror=retry)
 
 
 def _open_fabric(folder: str) -> tuple[int, int]:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from controlplane.kubelet.runtimes import node_network
 from controlplane.kubelet.runtimes.cri_log import CriLogWriter, remove_log
+from controlplane.kubelet.runtimes.folders import used_bytes
 from controlplane.kubelet.runtimes.interface import (
     ContainerConfig,
     ContainerRuntimeError,
@@ -316,6 +317,18 @@ class ProcessRuntime:
     async def remove_tree(self, path: str) -> None:
         """See `ContainerRuntime`."""
         await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+
+    async def mount_memory(self, path: str, size_bytes: int) -> None:
+        """See `ContainerRuntime`. There are no mounts."""
+
+    async def own_tree(
+        self, path: str, group: int, *, read_only: bool = False, only_on_mismatch: bool = False
+    ) -> None:
+        """See `ContainerRuntime`. All containers are one user."""
+
+    async def used_bytes(self, paths: Sequence[str]) -> list[int]:
+        """See `ContainerRuntime`."""
+        return await asyncio.to_thread(lambda: [used_bytes(path) for path in paths])
 
     def logs(self, container_id: str, options: LogOptions) -> AsyncIterator[bytes]:
         """See `ContainerRuntime`."""

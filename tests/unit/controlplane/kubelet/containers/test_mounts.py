@@ -43,3 +43,12 @@ def test_links_within_the_volume_are_followed(tmp_path: Path) -> None:
 def test_a_volume_the_pod_does_not_have() -> None:
     with pytest.raises(ConfigError, match="not available"):
         container_mounts({"volumeMounts": [{"name": "x", "mountPath": "/d"}]}, {}, {})
+
+
+def test_sub_paths_of_volumes_that_the_runtime_alone_sees() -> None:
+    container = {"volumeMounts": [{"name": "v", "mountPath": "/data", "subPath": "a/b"}]}
+    shown = container_mounts(container, {"v": "/x"}, {}, in_memory={"v"})
+    assert shown == (Mount("v", "/x", "/data", sub_path="a/b"),)
+    container["volumeMounts"][0]["subPath"] = "../b"
+    with pytest.raises(ConfigError, match="subPath"):
+        container_mounts(container, {"v": "/x"}, {}, in_memory={"v"})

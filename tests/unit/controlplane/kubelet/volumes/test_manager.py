@@ -48,12 +48,12 @@ def pod(*volumes: dict[str, Any]) -> dict[str, Any]:
 class Node:
     """A manager with what it stands on."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, groups: bool = True) -> None:
         self.root = root
         self.objects = Objects()
-        runtime = FakeRuntime(self.objects.clock)
+        self.runtime = runtime = FakeRuntime(self.objects.clock)
         self.manager = VolumeManager(
-            root, volume_plugins(), self.objects, self.objects.clock, runtime.remove_tree
+            root, volume_plugins(), self.objects, self.objects.clock, runtime, groups=groups
         )
 
     async def set_up(self, volume: dict[str, Any]) -> Path:
@@ -109,6 +109,42 @@ async def test_empty_dir_survives_the_kubelet(node: Node) -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "allocatable", "size"),
+    [
+        ({}, "1Gi", 64 << 20),
+        ({"sizeLimit": "1Mi"}, "1Gi", 1 << 20),
+        ({"sizeLimit": "1Gi"}, "32Mi", 32 << 20),
+        ({}, None, 64 << 20),
+    ],
+    ids=["limits_of_the_pod", "own_limit", "memory_of_the_node", "unknown_node"],
+)
+async def test_empty_dirs_in_memory(
+    node: Node, source: dict[str, str], allocatable: str | None, size: int
+) -> None:
+    volume = {"name": "v", "emptyDir": {"medium": "Memory", **source}}
+    facts = {} if allocatable is None else {"allocatable.memory": allocatable}
+    place = await node.manager.set_up(pod(volume), volume, facts)
+    assert node.runtime.memory == {place: size}
+
+
+@pytest.mark.parametrize("groups", [True, False], ids=["with_groups", "without"])
+async def test_volumes_belong_to_the_group(tmp_path: Path, groups: bool) -> None:
+    node = Node(tmp_path, groups=groups)
+    volumes = [
+        {"name": "a", "emptyDir": {}},
+        {"name": "b", "secret": {"secretName": "keys", "defaultMode": 0o400}},
+    ]
+    whole = pod(*volumes)
+    whole["spec"]["securityContext"] = {"fsGroup": 1234}
+    places = [Path(await node.manager.set_up(whole, volume, {})) for volume in volumes]
+    made = str((places[1] / "..data").resolve())
+    expected = {**dict.fromkeys(map(str, places), 1234), made: 1234}
+    assert node.runtime.owned == (expected if groups else {})
+    mode = (places[1] / "password").stat().st_mode & 0o777
+    assert mode == (0o440 if groups else 0o400)
+
+
+@pytest.mark.parametrize(
     ("kind", "made", "refused"),
     [
         ("DirectoryOrCreate", True, ""),
@@ -137,6 +173,7 @@ async def test_host_paths(node: Node, tmp_path: Path, kind: str, made: bool, ref
     [
         ({"configMap": {"name": "none"}}, 'configmap "none" not found'),
         ({"secret": {"secretName": "keys", "items": [{"key": "x", "path": "x"}]}}, "non-existent"),
+        ({"emptyDir": {"medium": "Tape"}}, 'unknown storage medium "Tape"'),
         ({"iscsi": {}}, "volume type iscsi is not supported"),
         ({"projected": {"sources": [{"podCertificate": {}}]}}, "podCertificate is not supported"),
     ],

@@ -22,26 +22,26 @@ def _files(path: Path) -> list[Path]:
     return sorted(path.glob("**/*")) if path.is_dir() else [path]
 
 
-def test_changes_swap_the_data_directory(tmp_path: Path) -> None:
-    assert write_files(tmp_path, {"a": File(b"1", 0o644), "d/b": File(b"2", 0o600)}, NOW)
+async def test_changes_swap_the_data_directory(tmp_path: Path) -> None:
+    assert await write_files(tmp_path, {"a": File(b"1", 0o644), "d/b": File(b"2", 0o600)}, NOW)
     assert shown(tmp_path) == {"a": "1", "d/b": "2"}
     assert os.readlink(tmp_path / "a") == "..data/a"
     assert os.readlink(tmp_path / "..data").startswith("..2023_11_14_22_13_20.")
     assert (tmp_path / "d/b").stat().st_mode & 0o777 == 0o600
     before = os.readlink(tmp_path / "..data")
 
-    assert write_files(tmp_path, {"a": File(b"3", 0o644), "c": File(b"4", 0o644)}, NOW)
+    assert await write_files(tmp_path, {"a": File(b"3", 0o644), "c": File(b"4", 0o644)}, NOW)
     assert shown(tmp_path) == {"a": "3", "c": "4"}
     assert not (tmp_path / before).exists()
 
 
-def test_nothing_is_touched_when_nothing_changed(tmp_path: Path) -> None:
+async def test_nothing_is_touched_when_nothing_changed(tmp_path: Path) -> None:
     files = {"a": File(b"1", 0o644)}
-    write_files(tmp_path, files, NOW)
+    await write_files(tmp_path, files, NOW)
     before = os.readlink(tmp_path / "..data")
-    assert not write_files(tmp_path, files, NOW + 60)
+    assert not await write_files(tmp_path, files, NOW + 60)
     assert os.readlink(tmp_path / "..data") == before
-    assert write_files(tmp_path, {"a": File(b"1", 0o400)}, NOW)
+    assert await write_files(tmp_path, {"a": File(b"1", 0o400)}, NOW)
 
 
 @pytest.mark.parametrize("path", ["../x", "/x", "a/../../b", "", "..data/a"])
