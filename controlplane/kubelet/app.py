@@ -13,6 +13,7 @@ from controlplane.client.informer import Informer
 from controlplane.client.kubeconfig import load_kubeconfig
 from controlplane.client.rest import RestClient
 from controlplane.kinds.core.pod.resource import PODS
+from controlplane.kinds.core.service import SERVICES
 from controlplane.kubelet.config import KubeletConfig
 from controlplane.kubelet.images.catalog import load_catalog
 from controlplane.kubelet.images.store import ImageStore
@@ -77,6 +78,7 @@ class App:
             field_selector=f"spec.nodeName={config.node_name}",
             rng=rng,
         )
+        self._services = Informer(client, SERVICES, clock, rng=rng)
         self._heartbeat: Heartbeat | None = None
         self.port = config.port
 
@@ -107,9 +109,12 @@ class App:
             await heartbeat.register()
             supervisor.start(heartbeat.run(), "heartbeat", eternal=True)
             supervisor.start(self._informer.run(), "pods", eternal=True)
+            supervisor.start(self._services.run(), "services", eternal=True)
             if self._has_pod_network:
                 self._start_node_services(supervisor)
             await self._informer.wait_synced()
+            # Containers are told of them once, at their start.
+            await self._services.wait_synced()
             supervisor.start(
                 PodManager(self._node(), self._informer).run(), "workers", eternal=True
             )
@@ -231,10 +236,7 @@ class App:
         servers = config.cluster_dns
         if self._has_pod_network and config.node_dns is not None and config.programs_kubeconfig:
             servers = servers or (config.node_dns.host,)
-        gateway = config.api_gateway if self._has_pod_network else None
-        names = Names(
-            servers, config.cluster_domain, gateway, _host_resolver(), _text(Path("/etc/hosts"))
-        )
+        names = Names(servers, config.cluster_domain, _host_resolver(), _text(Path("/etc/hosts")))
         return Node(
             name=self._config.node_name,
             ip=self._node_ip,
@@ -244,6 +246,7 @@ class App:
             addresses=self._addresses,
             events=self._events,
             references=references,
+            services=self._services.indexer.list,
             volumes=volumes,
             names=names,
             root=Path(config.root_dir),

@@ -1,4 +1,8 @@
-"""The variables of a container, from the pod's spec, its image and what the spec refers to."""
+"""The variables of a container, from the pod's spec, what that refers to, the Services there are, and the image.
+
+Later ones win: image, Services, envFrom, env. `$(NAME)` knows all of them but the image's. Source:
+pkg/kubelet/kubelet_pods.go (makeEnvironmentVariables).
+"""
 
 import re
 from collections.abc import Mapping
@@ -15,26 +19,34 @@ _SOURCES = (("ConfigMap", "configMapRef"), ("Secret", "secretRef"))
 _KEYS = (("ConfigMap", "configMapKeyRef"), ("Secret", "secretKeyRef"))
 
 
-async def container_env(
+def image_env(
+    pod: Object, container: Object, image: Image, facts: Mapping[str, str]
+) -> dict[str, str]:
+    """What a container has before the pod says anything.
+
+    Programs of the machine, run as images, cannot ask for an address: they are told more.
+    """
+    meta = pod["metadata"]
+    env = {"HOSTNAME": str(pod["spec"].get("hostname") or meta["name"])}
+    if not image.rootfs:
+        env |= {"POD_NAME": meta["name"], "POD_NAMESPACE": str(meta.get("namespace", ""))}
+        env |= {key: value for key, value in facts.items() if re.fullmatch(r"[A-Z_]+", key)}
+        ports = container.get("ports") or ()
+        if ports:
+            return {**env, **image.env, "PORT": str(ports[0]["containerPort"])}
+    return {**env, **image.env}
+
+
+async def pod_env(
     pod: Object,
     container: Object,
-    image: Image,
     facts: Mapping[str, str],
+    services: Mapping[str, str],
     references: References,
 ) -> dict[str, str]:
-    """All variables but those of the runtime. Raises ConfigError."""
-    meta = pod["metadata"]
-    namespace = str(meta.get("namespace", ""))
-    env: dict[str, str] = {
-        "HOSTNAME": pod["spec"].get("hostname") or meta["name"],
-        "POD_NAME": meta["name"],
-        "POD_NAMESPACE": namespace,
-        **{key: value for key, value in facts.items() if re.fullmatch(r"[A-Z_]+", key)},
-        **image.env,
-    }
-    ports = container.get("ports") or ()
-    if ports:
-        env["PORT"] = str(ports[0]["containerPort"])
+    """What the pod says, and the Services. Raises ConfigError."""
+    namespace = str(pod["metadata"].get("namespace", ""))
+    env: dict[str, str] = {}
     for source in container.get("envFrom") or ():
         prefix = source.get("prefix") or ""
         for kind, key in _SOURCES:
@@ -47,8 +59,8 @@ async def container_env(
             if value is not None:
                 env[entry["name"]] = value
         else:
-            env[entry["name"]] = expand(entry.get("value") or "", env)
-    return env
+            env[entry["name"]] = expand(entry.get("value") or "", {**services, **env})
+    return {**services, **env}
 
 
 async def _value_from(

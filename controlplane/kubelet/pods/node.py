@@ -1,9 +1,10 @@
 """What the workers of a node share."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from controlplane.client.events import EventRecorder
 from controlplane.client.rest import RestClient
@@ -23,8 +24,6 @@ class Names:
     servers: Sequence[str] = ()
     """The cluster's name servers; without any, pods ask whom the node asks."""
     domain: str = "cluster.local"
-    api_server: tuple[str, int] | None = None
-    """Where pods reach the API servers; None where they cannot by one address."""
     host: Resolver = field(default_factory=Resolver)
     host_names: str = ""
     """The node's own /etc/hosts, for pods that share its network."""
@@ -42,6 +41,8 @@ class Node:
     addresses: AddressPool
     events: EventRecorder
     references: References
+    services: Callable[[], Sequence[Mapping[str, Any]]]
+    """All Services, as last seen."""
     volumes: VolumeManager
     names: Names
     root: Path

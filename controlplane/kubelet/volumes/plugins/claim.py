@@ -36,7 +36,10 @@ class Claim:
             why = f'failed to fetch PVC from API server: persistentvolumeclaims "{name}" not found'
             raise VolumeError(f"error processing PVC {request.namespace}/{name}: {why}")
         volume = await self._volume_of(request, claim)
-        return _mounted(request, volume)
+        path = _mounted(request, volume)
+        if volume["spec"].get("local") is not None:
+            await request.own(path, settled=True)
+        return path
 
     async def _volume_of(self, request: Request, claim: Object) -> Object:
         metadata, spec = claim["metadata"], claim.get("spec") or {}
