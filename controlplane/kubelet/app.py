@@ -252,6 +252,8 @@ class App:
             root=Path(config.root_dir),
             most_pids=config.pod_max_pids,
             allocatable=self._capacity,
+            own=lambda: self._heartbeat.node if self._heartbeat is not None else None,
+            unsafe_sysctls=config.allowed_unsafe_sysctls,
             clock=self._clock,
             rng=self._rng,
         )

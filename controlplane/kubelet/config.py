@@ -47,6 +47,9 @@ class KubeletConfig:
         30.0, "how long containers that outlive the kubelet wait for the next one"
     )
     pod_max_pids: int = option(8192, "processes a container may have, where that can be limited")
+    allowed_unsafe_sysctls: tuple[str, ...] = option(
+        (), "sysctls that pods may set beyond the safe ones, also patterns that end in *"
+    )
     cluster_dns: tuple[str, ...] = option((), "name servers of pods with dnsPolicy ClusterFirst")
     api_gateway: Address | None = option(
         None, "where pods with networks of their own reach the API servers, e.g. 10.96.0.1:443"

@@ -14,6 +14,7 @@ from controlplane.kinds.core.node import NODES
 from controlplane.kinds.core.pod.resource import PODS
 from controlplane.kubelet.app import App as AgentApp
 from controlplane.kubelet.config import KubeletConfig
+from controlplane.kubelet.pods import manager
 from controlplane.kubelet.runtimes.namespaces.connection import end_node
 from controlplane.kubelet.runtimes.namespaces.trial import refusal
 from controlplane.program.leading import LeadingConfig
@@ -290,3 +291,39 @@ async def test_unknown_image(cluster: Cluster) -> None:
             "error",
         )
         assert cluster.status("a")["phase"] == "Pending"
+
+
+async def test_pods_that_the_node_refuses_or_ends(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manager, "DISK_SECONDS", 0.2)
+    taken = {"image": "pause", "ports": [{"containerPort": 80, "hostPort": 80}]}
+    async with cluster.agent():
+        for name in ("first", "second"):
+            await cluster.create(pod(name, dict(taken), nodeName="node-1"))
+            await until(lambda name=name: cluster.status(name).get("startTime"), "looked at")
+        await until(lambda: cluster.status("first").get("phase") == "Running", "running")
+        words = "node(s) didn't have free ports for the requested pod ports"
+        status = cluster.status("second")
+        assert (status["phase"], status["reason"]) == ("Failed", "NodePorts")
+        assert status["message"] == f"Pod was rejected: Predicate NodePorts failed: {words}"
+        await until(
+            lambda: ("NodePorts", f"Predicate NodePorts failed: {words}") in cluster.reasons(),
+            "event",
+        )
+        await cluster.api.client().delete(PODS, "second", "default")
+        await until(lambda: cluster.pod("second") is None, "gone")
+
+        path = "v/x" if cluster.runtime == "process" else "/v/x"
+        command = ["sh", "-c", f"head -c 3000000 /dev/zero > {path}; sleep 1000"]
+        writer = {
+            "image": "busybox",
+            "command": command,
+            "volumeMounts": [{"name": "v", "mountPath": "/v"}],
+        }
+        volumes = [{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]
+        await cluster.create(pod("writer", writer, nodeName="node-1", volumes=volumes))
+        await until(lambda: cluster.status("writer").get("phase") == "Failed", "evicted")
+        status = cluster.status("writer")
+        message = 'Usage of EmptyDir volume "v" exceeds the limit "1Mi". '
+        assert (status["reason"], status["message"]) == ("Evicted", message)

@@ -66,6 +66,8 @@ class Heartbeat:
             rng=rng,
         )
         self.registered = False
+        self.node: dict[str, Any] | None = None
+        """The Node object, as last seen; labels and taints are what others made of them."""
 
     async def register(self) -> None:
         """Create the Node or take over the one there is; tries until it succeeds."""
@@ -106,6 +108,7 @@ class Heartbeat:
             )
 
     def _seen(self, node: dict[str, Any]) -> None:
+        self.node = node
         if needs_repair(node, self._machine):
             self._wake.call()
 
@@ -130,7 +133,7 @@ class Heartbeat:
 
     async def _write_status(self, node: dict[str, Any]) -> None:
         status = node_status(self._machine, node.get("status") or {}, self._clock.time())
-        await self._client.patch(
+        self.node = await self._client.patch(
             NODES,
             self._machine.name,
             {"status": status},

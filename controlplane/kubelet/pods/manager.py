@@ -3,15 +3,24 @@
 from collections.abc import Mapping
 from typing import Any
 
+from controlplane.api.errors import APIError
 from controlplane.client.informer import Informer
+from controlplane.kinds.core.node import NODES
+from controlplane.kinds.core.pod.views import is_ended
+from controlplane.kubelet.pods import eviction
+from controlplane.kubelet.pods.admission import NODE_AFFINITY, Rejection, Room, admit
 from controlplane.kubelet.pods.node import Node
 from controlplane.kubelet.pods.worker import PodWorker
+from controlplane.kubelet.runtimes.interface import ContainerRuntimeError
 from kvstore.base.log import get_logger
 from kvstore.base.tasks import Supervisor
 
 _log = get_logger("pods")
 
 Object = Mapping[str, Any]
+
+DISK_SECONDS = 10.0
+"""How often pods with limits of disk are measured, as upstream does."""
 
 
 class PodManager:
@@ -37,6 +46,7 @@ class PodManager:
                 # Its pod was deleted while no kubelet was there.
                 await self._node.runtime.remove_sandbox(box.id)
         await self._node.volumes.remove_orphans(self._workers)
+        self._supervisor.start(self._watch_disk(), "disk", eternal=True)
         try:
             await self._supervisor.wait()
         finally:
@@ -47,8 +57,17 @@ class PodManager:
         if uid in self._workers:
             self._workers[uid].update(pod)
             return
-        worker = self._workers[uid] = PodWorker(self._node, pod)
+        worker = PodWorker(self._node, pod)
+        status = pod.get("status") or {}
+        if not status.get("startTime") and not is_ended(pod):
+            # What this node took once, in an earlier life too, is not asked for again.
+            worker.rejection = admit(pod, self._room(self._node.own()))
+        self._workers[uid] = worker
         self._supervisor.start(self._look_after(uid, worker), pod["metadata"]["name"])
+
+    def _room(self, node: Object | None) -> Room:
+        others = [worker.pod for worker in self._workers.values() if worker.takes_room]
+        return Room(node, self._node.allocatable, others, self._node.unsafe_sysctls)
 
     def _updated(self, old: Object, new: Object) -> None:
         self._added(new)
@@ -65,9 +84,47 @@ class PodManager:
 
     async def _look_after(self, uid: str, worker: PodWorker) -> None:
         try:
+            if worker.rejection is not None and worker.rejection.reason == NODE_AFFINITY:
+                worker.rejection = await self._ask_again(worker)
             await worker.run()
         except Exception:
             # A bug met by one pod must not end the others; the next agent start tries again.
             _log.exception("worker failed", pod_uid=uid)
         finally:
             self._workers.pop(uid, None)
+
+    async def _ask_again(self, worker: PodWorker) -> Rejection | None:
+        """The node's labels may have changed a moment ago."""
+        try:
+            node: Object = await self._node.client.get(NODES, self._node.name)
+        except APIError:
+            return worker.rejection
+        return admit(worker.pod, self._room(node))
+
+    async def _watch_disk(self) -> None:
+        """End pods that have written more than they may."""
+        while True:
+            await self._node.clock.sleep(DISK_SECONDS)
+            for worker in list(self._workers.values()):
+                pod = worker.pod
+                if not (worker.takes_room and eviction.is_limited(pod)):
+                    continue
+                message = eviction.excess(pod, await self._usage(pod))
+                if message is not None and not eviction.is_critical(pod):
+                    worker.evict(message)
+
+    async def _usage(self, pod: Object) -> eviction.Usage:
+        directory = self._node.root / "pods" / str(pod["metadata"]["uid"])
+        volumes, containers = eviction.places(pod, directory)
+        every = [*volumes.values(), *containers.values()]
+        try:
+            sizes = iter(await self._node.runtime.used_bytes([p for paths in every for p in paths]))
+        except ContainerRuntimeError as problem:
+            _log.debug("disk not measured", pod=pod["metadata"]["name"], error=str(problem))
+            return eviction.Usage()
+        return eviction.Usage(
+            *(
+                {name: sum(next(sizes) for _ in paths) for name, paths in group.items()}
+                for group in (volumes, containers)
+            )
+        )

@@ -49,5 +49,9 @@ class Node:
     most_pids: int
     allocatable: Mapping[str, str]
     """What pods may use of the node, as quantities by resource."""
+    own: Callable[[], Mapping[str, Any] | None]
+    """The Node object, as last seen."""
+    unsafe_sysctls: Sequence[str]
+    """Sysctls that pods may set beyond those that every pod may."""
     clock: Clock
     rng: random.Random

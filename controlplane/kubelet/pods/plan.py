@@ -56,6 +56,8 @@ class Outcome:
     """`Succeeded` or `Failed`."""
     reason: str = ""
     message: str = ""
+    grace_seconds: float | None = None
+    """For what still runs; None is the pod's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,7 +342,10 @@ def _all_ended(view: View) -> bool:
 
 def _stop_all(view: View, plan: Plan, message: str) -> None:
     running = list(_running(view))
-    ending, grace = _ending_now(view, running)
+    grace = grace_seconds(view.pod)
+    if not view.deleting and plan.outcome is not None and plan.outcome.grace_seconds is not None:
+        grace = plan.outcome.grace_seconds
+    ending, grace = _ending_now(view, running, grace)
     for status in ending:
         if status.name not in view.stopping:
             text = message.format(name=status.name)
@@ -349,12 +354,13 @@ def _stop_all(view: View, plan: Plan, message: str) -> None:
         plan.actions.append(StopSandbox())
 
 
-def _ending_now(view: View, running: list[ContainerStatus]) -> tuple[list[ContainerStatus], float]:
+def _ending_now(
+    view: View, running: list[ContainerStatus], grace: float
+) -> tuple[list[ContainerStatus], float]:
     """(whose turn it is, the grace): sidecars serve the others to the end, then go one by one, the first one last.
 
     Without grace there are no turns. Source: pkg/kubelet/kuberuntime/kuberuntime_termination_order.go.
     """
-    grace = grace_seconds(view.pod)
     sidecars = [str(c["name"]) for c in view.init_containers if is_sidecar(c)]
     others = [status for status in running if status.name not in sidecars]
     if grace <= 0:

@@ -5,6 +5,7 @@ from typing import Any
 
 from controlplane.api.times import to_rfc3339
 from controlplane.kinds.core.pod.views import qos_class
+from controlplane.kubelet.pods.admission import Rejection
 from controlplane.kubelet.pods.plan import (
     Plan,
     Verdict,
@@ -58,6 +59,20 @@ def pod_status(view: View, plan: Plan, *, node_ip: str, gone: bool = False) -> J
         status["observedGeneration"] = view.generation
     if plan.outcome is not None and plan.outcome.reason:
         status["reason"], status["message"] = plan.outcome.reason, plan.outcome.message
+    return status
+
+
+def rejected_status(pod: Object, rejection: Rejection, now: float) -> Json:
+    """The status of a pod that is not run; conditions and addresses are left as they are."""
+    status: Json = {
+        "phase": "Failed",
+        "reason": rejection.reason,
+        "message": f"Pod was rejected: {rejection.message}",
+        "startTime": to_rfc3339(now),
+        "qosClass": (pod.get("status") or {}).get("qosClass") or qos_class(pod["spec"]),
+    }
+    if pod["metadata"].get("generation"):
+        status["observedGeneration"] = int(pod["metadata"]["generation"])
     return status
 
 

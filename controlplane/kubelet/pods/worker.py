@@ -10,7 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from controlplane.api import times
+from controlplane.kinds.core.pod.views import is_ended
 from controlplane.kubelet.pods import plan as planning
+from controlplane.kubelet.pods.admission import Rejection
 from controlplane.kubelet.pods.history import earlier_runs
 from controlplane.kubelet.pods.hooks import run_hook
 from controlplane.kubelet.pods.node import Node
@@ -24,7 +26,7 @@ from controlplane.kubelet.pods.plan import (
 )
 from controlplane.kubelet.pods.sandbox import PodSandbox
 from controlplane.kubelet.pods.starter import ContainerStarter
-from controlplane.kubelet.pods.status import pod_status
+from controlplane.kubelet.pods.status import pod_status, rejected_status
 from controlplane.kubelet.pods.status_writer import StatusWriter
 from controlplane.kubelet.pods.wake import Wake
 from controlplane.kubelet.probes.interface import Target
@@ -41,6 +43,8 @@ _log = get_logger("worker")
 
 FORCED_GRACE_SECONDS = 1.0
 """What containers of a pod get whose object is gone already."""
+EVICTED_GRACE_SECONDS = 1.0
+"""What upstream grants to pods that went beyond their limits of disk."""
 KEPT_RUNS = 2
 """Runs of a container whose log is kept: this one and the one before."""
 
@@ -53,6 +57,9 @@ class PodWorker:
     def __init__(self, node: Node, pod: Object) -> None:
         self._node = node
         self._pod = pod
+        self.rejection: Rejection | None = None
+        """Why the pod is not run here; to be set before `run`."""
+        self._over = False
         self._uid = str(pod["metadata"]["uid"])
         self._wake = Wake(node.clock)
         self._writer = StatusWriter(node.client, pod, node.clock, node.rng)
@@ -77,6 +84,23 @@ class PodWorker:
         self._started_at = started or now
         self._starter = ContainerStarter(node, self._emit, facts)
 
+    @property
+    def pod(self) -> Object:
+        """The pod as last seen."""
+        return self._pod
+
+    @property
+    def takes_room(self) -> bool:
+        """Whether resources and ports of the node are the pod's."""
+        return self.rejection is None and not self._over
+
+    def evict(self, message: str) -> None:
+        """End the pod for what it did to the node."""
+        if self._outcome is None and not self._deleting:
+            self._outcome = Outcome("Failed", "Evicted", message, EVICTED_GRACE_SECONDS)
+            self._emit("Warning", "Evicted", message)
+            self._wake.call()
+
     def update(self, pod: Object) -> None:
         """The watch showed a new version."""
         self._pod = pod
@@ -98,8 +122,13 @@ class PodWorker:
         self._supervisor.start(self._writer.run(), "status")
         gone = False
         try:
-            if (self._pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
-                await self._sit_out()
+            if self.rejection is not None:
+                self._emit("Warning", self.rejection.reason, self.rejection.message)
+                status = rejected_status(self._pod, self.rejection, self._started_at)
+                self._writer.want(status)
+                await self._sit_out(status)
+            elif is_ended(self._pod):
+                await self._sit_out(self._pod.get("status") or {})
             while True:
                 await self._hear_last_words()
                 view = self._observe()
@@ -108,6 +137,7 @@ class PodWorker:
                 await self._act(view, plan)
                 await self._hear_last_words()
                 after = self._observe()
+                self._over = plan.outcome is not None and self._all_ended(after)
                 if self._finished(after):
                     gone = True
                     break
@@ -118,12 +148,13 @@ class PodWorker:
             if gone:
                 await self._ground.remove()
 
-    async def _sit_out(self) -> None:
-        """A pod that had ended before this agent started: only its deletion is left to do."""
+    async def _sit_out(self, status: Object) -> None:
+        """A pod that is not run, or had ended before the kubelet started: only its deletion is left to do."""
+        self._over = True
         while not (self._deleting or self._object_gone):
             await self._wake.wait()
         if not self._object_gone:
-            self._writer.want(dict(self._pod.get("status") or {}), remove=True)
+            self._writer.want(dict(status), remove=True)
             while not (self._writer.gone or self._object_gone):
                 await self._wake.wait(1.0)
         self._object_gone = True
