@@ -87,7 +87,7 @@ USES = {
         volume = {"name": "m", "flexVolume": {"driver": "example.com/motto"}}
         (plugin,) = [one for one in volume_plugins() if one.can_handle(volume)]
         with tempfile.TemporaryDirectory() as folder:
-            request = Request({"metadata": {}}, volume, pathlib.Path(folder), None)
+            request = Request({"metadata": {}}, volume, pathlib.Path(folder), None, None)
             path = asyncio.run(plugin.set_up(request))
             assert (path / "motto").read_text().startswith("decide")
     """,

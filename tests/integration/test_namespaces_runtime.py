@@ -235,6 +235,19 @@ async def test_processes_can_be_shared(node: Node) -> None:
     assert node.status(made).exit_code == 137
 
 
+async def test_a_container_among_the_processes_of_another(node: Node) -> None:
+    box = await node.pod()
+    made = await node.run(box, "sleep", "12345", name="a")
+    script = "cat /proc/1/cmdline | tr '\\0' ' '; echo $$"
+    _, said = await node.result(box, script, name="b", target=made)
+    assert said.startswith("sleep 12345 ")
+    assert not said.endswith("\n1")
+    assert node.status(made).state is ContainerState.RUNNING, "it goes on"
+    await node.runtime.stop_container(made, 0)
+    late = await node.run(box, "true", name="c", target=made)
+    assert node.status(late).reason == "StartError"
+
+
 async def test_the_network_can_be_the_nodes(node: Node) -> None:
     box = await node.pod(host_network=True, hostname="node-1")
     _, said = await node.result(box, "hostname; ls /sys/class/net")

@@ -19,7 +19,7 @@ def earlier_runs(pod: Object, now: float) -> tuple[dict[str, ContainerStatus], f
     status = pod.get("status") or {}
     runs: dict[str, ContainerStatus] = {}
     init: set[str] = set()
-    for key in ("initContainerStatuses", "containerStatuses"):
+    for key in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
         for entry in status.get(key) or ():
             run = _run(pod, entry, now)
             if run is not None:

@@ -100,6 +100,11 @@ class View:
         return list(self.spec.get("containers") or ())
 
     @property
+    def ephemeral_containers(self) -> list[Object]:
+        """Specs of the containers that were added to look into the pod."""
+        return list(self.spec.get("ephemeralContainers") or ())
+
+    @property
     def restart_policy(self) -> str:
         """Always, OnFailure or Never."""
         return str(self.spec.get("restartPolicy") or "Always")
@@ -209,6 +214,8 @@ def make_plan(view: View) -> Plan:
         plan.outcome = Outcome(phase)
         _stop_all(view, plan, "Stopping container {name}")
         return plan
+    for container in view.ephemeral_containers:
+        _run_once(view, plan, str(container["name"]))
     if _initialize(view, plan):
         for container in view.main_containers:
             _keep_running(view, plan, container, view.restart_policy)
@@ -286,6 +293,18 @@ def _keep_running(view: View, plan: Plan, container: Object, policy: str) -> Non
         return
     following = next_backoff(known, status.finished_at, view.now)
     plan.actions.append(StartContainer(name, status.attempt + 1, following))
+
+
+def _run_once(view: View, plan: Plan, name: str) -> None:
+    """For an ephemeral container: it waits for nothing, and never runs again."""
+    if name in view.containers:
+        return
+    blocked = view.blocked.get(name)
+    if blocked is not None and view.now < blocked.until:
+        plan.waiting[name] = blocked
+        plan.wake(blocked.until)
+    else:
+        plan.actions.append(StartContainer(name, 0))
 
 
 def _restart_if_unwell(view: View, plan: Plan, container: Object, status: ContainerStatus) -> None:

@@ -22,6 +22,7 @@ from controlplane.kubelet.pods.plan import BACKOFF_FIRST_SECONDS, BACKOFF_MAX_SE
 from controlplane.kubelet.runtimes.interface import (
     ContainerConfig,
     ContainerRuntimeError,
+    ContainerState,
     ContainerStatus,
     Feature,
     LogOptions,
@@ -91,6 +92,7 @@ class ContainerStarter:
                 stdin=bool(container.get("stdin")),
                 stdin_once=bool(container.get("stdinOnce")),
                 tty=bool(container.get("tty")),
+                target=self._target(container, sandbox.pod_uid),
             )
             container_id = await self._node.runtime.create_container(sandbox.id, config)
         except ConfigError as problem:
@@ -112,6 +114,19 @@ class ContainerStarter:
         else:
             self._emit("Normal", "Started", f"Started container {name}")
         return True
+
+    def _target(self, container: Object, pod_uid: str) -> str:
+        """The running container that an ephemeral one is to look into. Raises ContainerRuntimeError."""
+        name = container.get("targetContainerName")
+        if not name:
+            return ""
+        for status in self._node.runtime.list_containers(pod_uid):
+            if status.name == name and status.state is ContainerState.RUNNING:
+                return status.id
+        raise ContainerRuntimeError(
+            f'failed to generate container "{container["name"]}" spec: '
+            f'cannot find target container "{name}"'
+        )
 
     async def last_words(self, container: Object, status: ContainerStatus) -> str:
         """What a container that has ended left as its message."""

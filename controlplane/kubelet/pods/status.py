@@ -52,6 +52,10 @@ def pod_status(view: View, plan: Plan, *, node_ip: str, gone: bool = False) -> J
         status["initContainerStatuses"] = [
             _container(view, plan, spec, init=True) for spec in view.init_containers
         ]
+    if view.ephemeral_containers:
+        status["ephemeralContainerStatuses"] = [
+            _ephemeral(view, plan, spec) for spec in view.ephemeral_containers
+        ]
     if view.sandbox is not None and view.sandbox.ip:
         status["podIP"] = view.sandbox.ip
         status["podIPs"] = [{"ip": view.sandbox.ip}]
@@ -155,6 +159,13 @@ def _container(view: View, plan: Plan, spec: Object, *, init: bool = False) -> J
         result["lastState"] = _terminated(status)
     elif name in view.previous:
         result["lastState"] = _terminated(view.previous[name])
+    return result
+
+
+def _ephemeral(view: View, plan: Plan, spec: Object) -> Json:
+    """As for other containers, without what probes say."""
+    result = {**_container(view, plan, spec), "ready": False}
+    del result["started"]
     return result
 
 

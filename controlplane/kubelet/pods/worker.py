@@ -227,9 +227,7 @@ class PodWorker:
         if not await self._ground.ensure_volumes(self._pod, self._supervisor):
             plan.wake(self._ground.retry_at)
             return
-        spec = next(
-            c for c in (*view.init_containers, *view.main_containers) if c["name"] == action.name
-        )
+        spec = self._spec_of(action.name)
         started = await self._starter.start(
             self._pod, spec, action.attempt, box, self._ground.volumes
         )
@@ -327,7 +325,8 @@ class PodWorker:
 
     def _spec_of(self, name: str) -> Object:
         spec = self._pod["spec"]
-        every = [*(spec.get("initContainers") or ()), *spec["containers"]]
+        others = ("initContainers", "ephemeralContainers")
+        every = [*spec["containers"], *(one for key in others for one in spec.get(key) or ())]
         return next((c for c in every if c["name"] == name), {})
 
     def _report_backoffs(self, plan: Plan) -> None:

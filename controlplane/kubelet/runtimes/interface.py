@@ -128,6 +128,8 @@ class ContainerConfig:
     tty: bool = False
     limits: Limits = Limits()
     privileges: Privileges = Privileges()
+    target: str = ""
+    """The id of a running container whose processes it is to see and be among; "" for a space of its own."""
     image_user: str = ""
     """The image's USER (`name`, `id`, `id:group`), where the pod names no user."""
 

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from controlplane.kubelet import syscalls
@@ -171,6 +171,7 @@ class Container:
         self.output: Output | None = None
         self.master: int | None = None
         self._stdin: int | None = None
+        self._own_processes = True
         self._info = info
 
     def shown(self) -> Json:
@@ -188,12 +189,23 @@ class Container:
             "info": self._info,
         }
 
-    def start(self, spec: Json, group: Group | None, output: Output, maps: Maps) -> socket.socket:
-        """Start the child; returns the socket over which it tells how it went."""
+    def start(
+        self,
+        spec: Json,
+        group: Group | None,
+        output: Output,
+        maps: Maps,
+        target: "Container | None" = None,
+    ) -> socket.socket:
+        """Start the child; returns the socket over which it tells how it went. Raises OSError.
+
+        With a `target` it is one of that container's processes.
+        """
         self.spec, self.group, self.output = spec, group, output
         streams = _Streams(stdin=spec["stdin"], tty=spec["tty"])
         own, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        flags = syscalls.CLONE_NEWNS | (syscalls.CLONE_NEWPID if self.sandbox.own_processes else 0)
+        self._own_processes = self.sandbox.own_processes and target is None
+        flags = syscalls.CLONE_NEWNS | (syscalls.CLONE_NEWPID if self._own_processes else 0)
 
         def work() -> None:
             if group is not None:
@@ -202,13 +214,26 @@ class Container:
             rootfs.enter(rootfs.RootConfig(**spec["root"]))
             _become_program(spec, streams, other, maps)
 
-        with self.sandbox.process_space():
+        with self._space_of(target) as space, self.sandbox.process_space(space):
             self.pid = _child(flags, work, other)
         other.close()
         for descriptor, stream in streams.keep_own():
             output.add(descriptor, stream)
         self._stdin = streams.stdin
         return own
+
+    @contextlib.contextmanager
+    def _space_of(self, target: "Container | None") -> Iterator[int | None]:
+        if target is None:
+            yield None
+            return
+        if target.state != "running":
+            raise OSError(107, f"container {target.id} is not running")
+        space = os.open(f"/proc/{target.pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield space
+        finally:
+            os.close(space)
 
     def started(self, problem: str, descriptors: list[int]) -> None:
         """The child has become its program, or could not."""
@@ -227,7 +252,7 @@ class Container:
         self.exit_code = code
         self.finished_at = now
         self.oom_killed = code == 137 and self.group is not None and self.group.oom_kills() > 0
-        if not self.sandbox.own_processes:
+        if not self._own_processes:
             self._kill_rest()
 
     def kill(self, number: int) -> None:

@@ -515,6 +515,7 @@ class NamespaceRuntime:
             "limits": asdict(config.limits),
             "privileges": asdict(config.privileges),
             "image_user": config.image_user,
+            "target": config.target,
             "root": {
                 "directory": str(container.directory.resolve()),
                 "rootfs": config.rootfs,

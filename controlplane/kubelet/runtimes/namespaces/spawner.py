@@ -224,7 +224,8 @@ class Spawner:
             spec["root"]["base"] = str(base)
         group = self._cgroups.make(container.id, spec.get("limits") or {})
         output = Output(spec["log"], self._selector, lambda: self._output_ended(container))
-        status = container.start(spec, group, output, self._maps)
+        target = self._containers[spec["target"]] if spec.get("target") else None
+        status = container.start(spec, group, output, self._maps, target)
         self._pids[container.pid] = container
 
         def done(problem: str, descriptors: list[int]) -> None:

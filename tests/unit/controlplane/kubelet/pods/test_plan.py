@@ -57,6 +57,7 @@ def view(subject: dict[str, Any], *runs: ContainerStatus, **rest: Any) -> View:
 FIRST = CrashBackoff(10.0, NOW)
 INIT = [{"name": "i", "image": "x"}]
 SIDECAR = [{"name": "s", "image": "x", "restartPolicy": "Always"}]
+DEBUGGER = [{"name": "e", "image": "x"}]
 TWO_SIDECARS = [*SIDECAR, {"name": "t", "image": "x", "restartPolicy": "Always"}]
 
 
@@ -142,6 +143,18 @@ CASES = [
             StopContainer("s", "s0", 0.0, "Stopping container s"),
             StopContainer("c", "c0", 0.0, "Stopping container c"),
         ], "", id="no_turns_without_grace",
+    ),
+    pytest.param(
+        view(pod(init=INIT, ephemeralContainers=DEBUGGER)),
+        [StartContainer("e", 0), StartContainer("i", 0)], "", id="ephemeral_waits_for_nothing",
+    ),
+    pytest.param(
+        view(pod(ephemeralContainers=DEBUGGER), ran(), ran("e", 1)), [], "", id="ephemeral_once",
+    ),
+    pytest.param(
+        view(pod("Never", ephemeralContainers=DEBUGGER), ran(code=0), ran("e")),
+        [StopContainer("e", "e0", 30.0, "Stopping container e")], "Succeeded",
+        id="ephemeral_ends_with_the_pod",
     ),
     pytest.param(view(pod(), ran(code=143), deleting=True), [StopSandbox()], "", id="stopped"),
     pytest.param(

@@ -100,3 +100,13 @@ def test_the_generation_that_was_seen_is_told() -> None:
     patch = status_patch(wanted, pod_status(subject, make_plan(subject), node_ip="1.2.3.4"))
     assert patch["observedGeneration"] == 4
     assert {row["observedGeneration"] for row in patch["conditions"]} == {4}
+
+
+def test_ephemeral_containers_are_told_apart() -> None:
+    seen = view("Always", {"a": None, "b": None})
+    seen.pod["spec"]["ephemeralContainers"] = [{"name": "e", "image": "x"}]
+    status = pod_status(seen, make_plan(seen), node_ip="10.0.0.1")
+    assert [entry["name"] for entry in status["containerStatuses"]] == ["a", "b"]
+    [entry] = status["ephemeralContainerStatuses"]
+    assert entry["state"] == {"waiting": {"reason": "ContainerCreating"}}
+    assert (entry["ready"], "started" in entry) == (False, False)
