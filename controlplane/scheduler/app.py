@@ -17,6 +17,7 @@ from controlplane.program import health
 from controlplane.scheduler.cache import SchedulerCache
 from controlplane.scheduler.config import SchedulerConfig
 from controlplane.scheduler.event_handlers import Feed
+from controlplane.scheduler.extenders import connect
 from controlplane.scheduler.framework.handle import Handle
 from controlplane.scheduler.framework.waiting import WaitingPods
 from controlplane.scheduler.profiles import DEFAULT_NAME, Configuration, Profile, build_frameworks
@@ -67,6 +68,7 @@ class App:
             max_backoff_seconds=configuration.max_backoff_seconds,
         )
         self._feed = Feed(self._cache, self._queue, names)
+        self._extenders = [connect(one, clock) for one in configuration.extenders]
         self._scheduler = Scheduler(
             client=writer,
             frameworks=frameworks,
@@ -76,6 +78,7 @@ class App:
             lookup=self._pods.indexer.get,
             clock=clock,
             rng=rng,
+            extenders=self._extenders,
         )
 
     def _cache_of(self, resource: Resource) -> Indexer:
@@ -112,6 +115,8 @@ class App:
             await supervisor.wait()
         finally:
             await supervisor.stop()
+            for extender in self._extenders:
+                await extender.close()
             await self._client.close()
 
     def _not_synced(self) -> str | None:

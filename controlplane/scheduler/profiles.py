@@ -5,12 +5,13 @@ by the same plugin. What is not known is refused with its path, never passed ove
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
 
 from controlplane.api.meta import View
+from controlplane.scheduler.extenders import ExtenderConfig, read_extender
 from controlplane.scheduler.framework.handle import Handle
 from controlplane.scheduler.framework.runtime import POINTS, Enabled, Framework
 from controlplane.scheduler.plugins.registry import REGISTRY
@@ -72,6 +73,7 @@ class Configuration:
     """Profiles, and the delays of pods that failed."""
 
     profiles: tuple[Profile, ...] = (Profile(),)
+    extenders: tuple[ExtenderConfig, ...] = ()
     initial_backoff_seconds: float = 1.0
     max_backoff_seconds: float = 10.0
 
@@ -90,6 +92,7 @@ def read_configuration(text: str) -> Configuration:
         problems.append(f"apiVersion, kind: expected {API_VERSION} KubeSchedulerConfiguration")
     known = {
         "profiles",
+        "extenders",
         "percentageOfNodesToScore",
         "podInitialBackoffSeconds",
         "podMaxBackoffSeconds",
@@ -101,6 +104,12 @@ def read_configuration(text: str) -> Configuration:
     profiles = [
         _profile(raw, f"profiles[{number}]", problems, whole) for number, raw in enumerate(listed)
     ]
+    extenders = [
+        read_extender(raw, f"extenders[{number}]", problems)
+        for number, raw in enumerate(document.get("extenders") or ())
+    ]
+    if sum(1 for one in extenders if one.bind_verb) > 1:
+        problems.append("extenders: found multiple extenders implementing bind")
     names = [profile.name for profile in profiles]
     problems += [
         f"profiles[{number}].schedulerName: {name!r} is there twice"
@@ -113,7 +122,18 @@ def read_configuration(text: str) -> Configuration:
         problems.append("podMaxBackoffSeconds: must not be below podInitialBackoffSeconds")
     if problems:
         raise ConfigurationError("\n".join(problems))
-    return Configuration(tuple(profiles), initial, longest)
+    ignored = sorted({name for one in extenders for name in one.ignored_resources})
+    if ignored:
+        profiles = [_ignoring(profile, ignored) for profile in profiles]
+    return Configuration(tuple(profiles), tuple(extenders), initial, longest)
+
+
+def _ignoring(profile: Profile, resources: Sequence[str]) -> Profile:
+    """The profile with resources that only an extender counts."""
+    fit = profile.args.get("NodeResourcesFit") or {}
+    merged = [*(fit.get("ignoredResources") or ()), *resources]
+    args = {**profile.args, "NodeResourcesFit": {**fit, "ignoredResources": merged}}
+    return replace(profile, args=args)
 
 
 def _profile(raw: Any, path: str, problems: list[str], whole: Any = 0) -> Profile:

@@ -15,8 +15,10 @@ from controlplane.client.events import EventRecorder
 from controlplane.client.leader import NotLeader
 from controlplane.client.rest import STRATEGIC_MERGE_PATCH, RestClient
 from controlplane.kinds.core.pod.resource import PODS
+from controlplane.scheduler import extenders
 from controlplane.scheduler.cache import SchedulerCache
 from controlplane.scheduler.classes import Classes
+from controlplane.scheduler.extenders import Extender, ExtenderError
 from controlplane.scheduler.framework import events
 from controlplane.scheduler.framework.cycle_state import CycleState
 from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
@@ -120,6 +122,7 @@ class Scheduler:
         clock: Clock,
         rng: random.Random,
         max_bindings: int = 100,
+        extenders: Sequence[Extender] = (),
     ) -> None:
         self._client = client
         self._frameworks = frameworks
@@ -130,6 +133,7 @@ class Scheduler:
         self._clock = clock
         self._rng = rng
         self._max_bindings = max_bindings
+        self._extenders = extenders
         self._bindings = 0
         self._nodes = cache.snapshot()
         self._classes = Classes(rng)
@@ -157,7 +161,12 @@ class Scheduler:
             return
         framework, state = self._frameworks[scheduler_of(pod)], CycleState()
         self._nodes = self._cache.snapshot()
-        decision = self._decide(framework, pod, state)
+        try:
+            decision = await self._decide(framework, pod, state)
+        except ExtenderError as problem:
+            self._queue.failed(queued, frozenset(), error=True)
+            self._events.event(dict(pod.object), "Warning", "FailedScheduling", str(problem))
+            return
         if decision.node_name is None:
             await self._no_node(_Cycle(queued, framework, state, ""), decision.diagnosis)
             return
@@ -178,9 +187,11 @@ class Scheduler:
         else:
             supervisor.start(binding, f"bind {pod.key}")
 
-    def _decide(self, framework: Framework, pod: PodInfo, state: CycleState) -> Decision:
-        """By what is known of pods of its class, or by a cycle of its own."""
+    async def _decide(self, framework: Framework, pod: PodInfo, state: CycleState) -> Decision:
+        """By what is known of pods of its class, or by a cycle of its own. Raises ExtenderError."""
         nodes = self._nodes
+        if any(extender.is_interested(pod) for extender in self._extenders):
+            return await self._decide_with_extenders(framework, pod, state)
         known = self._classes.choose(framework, pod, nodes, state)
         if known is not None:
             return Decision(*known)
@@ -189,6 +200,23 @@ class Scheduler:
         decision = choose(framework, pod, nodes, self._rng, state, most=most, start=start)
         self._next_node = start + decision.diagnosis.looked_at
         return decision
+
+    async def _decide_with_extenders(
+        self, framework: Framework, pod: PodInfo, state: CycleState
+    ) -> Decision:
+        feasible, diagnosis = framework.find_feasible(state, pod, self._nodes)
+        left, refused = await extenders.filtered(self._extenders, pod, feasible)
+        diagnosis.refusals |= refused
+        diagnosis.is_by_extender = bool(refused)
+        if not left:
+            return Decision(None, diagnosis)
+        scores = framework.score(state, pod, left)
+        for name, value in (await extenders.scores(self._extenders, pod, left)).items():
+            if name in scores:
+                scores[name] += value
+        best = max(scores.values())
+        names = [name for name, score in scores.items() if score == best]
+        return Decision(self._rng.choice(names), diagnosis)
 
     def _still_wanted(self, pod: PodInfo) -> bool:
         current = self._lookup(pod.name, pod.namespace)
@@ -220,7 +248,12 @@ class Scheduler:
         status = await framework.wait_on_permit(pod)
         if status.ok:
             status = await framework.pre_bind(state, pod, name)
-        return await framework.bind(state, pod, name) if status.ok else status
+        if not status.ok:
+            return status
+        for extender in self._extenders:
+            if extender.config.bind_verb and extender.is_interested(pod):
+                return await extender.bind(pod, name)
+        return await framework.bind(state, pod, name)
 
     def _undo(self, cycle: _Cycle, status: Status) -> None:
         """Take the pod off the node again; a refusal waits for an event, a failure for the delay."""

@@ -90,11 +90,12 @@ def pod_info(pod: Mapping[str, Any]) -> PodInfo:
         requests=pod_requests(spec),
         score_cpu=cpu,
         score_memory=memory,
-        host_ports=_host_ports(spec),
+        host_ports=host_ports(spec),
     )
 
 
-def _host_ports(spec: Mapping[str, Any]) -> tuple[HostPort, ...]:
+def host_ports(spec: Mapping[str, Any]) -> tuple[HostPort, ...]:
+    """The ports of the node that a pod asks for."""
     ports = []
     for container in spec.get("containers") or ():
         for port in container.get("ports") or ():
@@ -189,3 +190,10 @@ class NodeInfo:
         held = {name: amount for name, amount in self.requested.items() if amount}
         assert held == {name: amount for name, amount in fresh.requested.items() if amount}
         assert (self.score_cpu, self.score_memory) == (fresh.score_cpu, fresh.score_memory)
+
+
+def node_info(node: Mapping[str, Any]) -> NodeInfo:
+    """A node by itself, without pods."""
+    made = NodeInfo(str(node["metadata"]["name"]))
+    made.set_node(node)
+    return made

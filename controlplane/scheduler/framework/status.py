@@ -71,12 +71,16 @@ class Diagnosis:
 
     looked_at: int = 0
     """How many nodes were judged before there were enough."""
+    is_by_extender: bool = False
+    """Whether a program beside the scheduler refused some nodes, of which nobody knows what changes its mind."""
     has_room_made: bool = False
     """Whether a PostFilter plugin makes room; then nothing is said of preemption."""
 
     @property
     def plugins(self) -> frozenset[str]:
-        """Names of the plugins whose verdict may change by an event."""
+        """Names of the plugins whose verdict may change by an event; none, if any event may change it."""
+        if self.is_by_extender:
+            return frozenset()
         return frozenset(status.plugin for status in self.refusals.values() if status.plugin)
 
     def text(self) -> str:

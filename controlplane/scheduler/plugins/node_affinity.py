@@ -12,7 +12,7 @@ from controlplane.scheduler.framework.affinity import (
 )
 from controlplane.scheduler.framework.cycle_state import CycleState
 from controlplane.scheduler.framework.interface import to_hundred
-from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
+from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo, node_info
 from controlplane.scheduler.framework.status import SUCCESS, Status, unresolvable
 
 REASON = "node(s) didn't match Pod's node affinity/selector"
@@ -21,16 +21,28 @@ OUTSIDE = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
+def _matches_now(pod: PodInfo, old: View | None, new: View | None) -> bool:
+    """A hint: whether the node is one the pod asks for, and was none before."""
+    if new is None or not required_matches(pod.spec, node_info(new)):
+        return False
+    return old is None or not required_matches(pod.spec, node_info(old))
+
+
 class NodeAffinity:
     """Filter and score on the labels of nodes."""
 
     name = "NodeAffinity"
     is_local = True
-    events = cluster.on(cluster.NODE_ADDED, cluster.NODE_LABELS)
 
     def __init__(self, args: View) -> None:
         """NodeAffinityArgs: `addedAffinity` holds for every pod of the profile, beside its own."""
-        self._added = {"affinity": {"nodeAffinity": args.get("addedAffinity") or {}}}
+        added = args.get("addedAffinity") or {}
+        self._added = {"affinity": {"nodeAffinity": added}}
+        hint = None if added else _matches_now
+        self.events = (
+            cluster.Wake(cluster.NODE_ADDED, hint),
+            cluster.Wake(cluster.NODE_LABELS, hint),
+        )
 
     def pre_filter(self, state: CycleState, pod: PodInfo, nodes: Sequence[NodeInfo]) -> Status:
         """Pods that name their node (a DaemonSet's do) need no look at the others."""

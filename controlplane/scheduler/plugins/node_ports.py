@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from controlplane.api.meta import View
 from controlplane.scheduler.framework import events as cluster
 from controlplane.scheduler.framework.cycle_state import CycleState
-from controlplane.scheduler.framework.node_info import HostPort, NodeInfo, PodInfo
+from controlplane.scheduler.framework.node_info import HostPort, NodeInfo, PodInfo, host_ports
 from controlplane.scheduler.framework.status import SKIP, SUCCESS, Status, unschedulable
 
 REASON = "node(s) didn't have free ports for the requested pod ports"
@@ -18,12 +19,21 @@ def conflict(wanted: HostPort, held: HostPort) -> bool:
     return wanted[1] == held[1] or ANY_ADDRESS in (wanted[1], held[1])
 
 
+def _frees_port(pod: PodInfo, old: View | None, new: View | None) -> bool:
+    """A hint: whether the pod that went held a port that this one wants."""
+    held = host_ports((old or {}).get("spec") or {})
+    return any(conflict(wanted, port) for wanted in pod.host_ports for port in held)
+
+
 class NodePorts:
     """Filter on host ports."""
 
     name = "NodePorts"
     is_local = True
-    events = cluster.on(cluster.NODE_ADDED, cluster.POD_REMOVED)
+    events = (
+        *cluster.on(cluster.NODE_ADDED),
+        cluster.Wake(cluster.POD_REMOVED, _frees_port),
+    )
 
     def pre_filter(self, state: CycleState, pod: PodInfo, nodes: Sequence[NodeInfo]) -> Status:
         """Most pods ask for none."""

@@ -6,7 +6,7 @@ from controlplane.api.meta import View
 from controlplane.scheduler.framework import events as cluster
 from controlplane.scheduler.framework.cycle_state import CycleState
 from controlplane.scheduler.framework.interface import MAX_SCORE, as_they_are
-from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
+from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo, node_info
 from controlplane.scheduler.framework.status import SUCCESS, Status, unresolvable, unschedulable
 
 DEFAULT_MAX_PODS = 110
@@ -38,9 +38,6 @@ class NodeResourcesFit:
 
     name = "NodeResourcesFit"
     is_local = True
-    events = cluster.on(
-        cluster.NODE_ADDED, cluster.NODE_ALLOCATABLE, cluster.POD_REMOVED, cluster.POD_CHANGED
-    )
 
     def __init__(self, args: View) -> None:
         """NodeResourcesFitArgs: `scoringStrategy`, `ignoredResources`, `ignoredResourceGroups`."""
@@ -56,6 +53,24 @@ class NodeResourcesFit:
             raise ValueError("scoringStrategy.requestedToCapacityRatio.shape: at least one point")
         self._ignored = frozenset(args.get("ignoredResources") or ())
         self._ignored_groups = tuple(f"{g}/" for g in args.get("ignoredResourceGroups") or ())
+        self.events = (
+            cluster.Wake(cluster.NODE_ADDED, self._has_enough),
+            cluster.Wake(cluster.NODE_ALLOCATABLE, self._has_enough),
+            *cluster.on(cluster.POD_REMOVED, cluster.POD_CHANGED),
+        )
+
+    def _has_enough(self, pod: PodInfo, old: View | None, new: View | None) -> bool:
+        """A hint: whether the node, were it empty, could have the pod, and has more of it than before."""
+        if new is None:
+            return False
+        now = node_info(new).allocatable
+        counted = {name: amount for name, amount in pod.requests.items() if self._counts(name)}
+        if any(amount > now.get(name, 0) for name, amount in counted.items()):
+            return False
+        if old is None:
+            return True
+        before = node_info(old).allocatable
+        return any(now.get(name, 0) > before.get(name, 0) for name in (*counted, "pods"))
 
     def _counts(self, resource: str) -> bool:
         return resource not in self._ignored and not resource.startswith(self._ignored_groups)

@@ -1,5 +1,8 @@
 """TaintToleration: NoSchedule and NoExecute taints refuse, PreferNoSchedule taints cost score."""
 
+from collections.abc import Iterable
+
+from controlplane.api.meta import View
 from controlplane.kinds.core.pod.tolerations import tolerated
 from controlplane.scheduler.framework import events as cluster
 from controlplane.scheduler.framework.cycle_state import CycleState
@@ -10,21 +13,33 @@ from controlplane.scheduler.framework.status import SUCCESS, Status, unresolvabl
 REASON = "node(s) had untolerated taint(s)"
 
 
+def _tolerates(pod: PodInfo, taints: Iterable[View]) -> bool:
+    tolerations = pod.spec.get("tolerations")
+    return all(
+        tolerated(taint, tolerations)
+        for taint in taints
+        if taint.get("effect") in ("NoSchedule", "NoExecute")
+    )
+
+
+def _is_tolerated(pod: PodInfo, old: View | None, new: View | None) -> bool:
+    """A hint: whether the pod tolerates the node's taints now."""
+    return new is not None and _tolerates(pod, (new.get("spec") or {}).get("taints") or ())
+
+
 class TaintToleration:
     """Filter and score on taints."""
 
     name = "TaintToleration"
     is_local = True
-    events = cluster.on(cluster.NODE_ADDED, cluster.NODE_TAINTS)
+    events = (
+        cluster.Wake(cluster.NODE_ADDED, _is_tolerated),
+        cluster.Wake(cluster.NODE_TAINTS, _is_tolerated),
+    )
 
     def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status:
         """Refuse on the first hard taint that is not tolerated."""
-        tolerations = pod.spec.get("tolerations")
-        for taint in node.taints:
-            hard = taint.get("effect") in ("NoSchedule", "NoExecute")
-            if hard and not tolerated(taint, tolerations):
-                return unresolvable(REASON)
-        return SUCCESS
+        return SUCCESS if _tolerates(pod, node.taints) else unresolvable(REASON)
 
     def score(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> int:
         """Count of soft taints that are not tolerated."""
