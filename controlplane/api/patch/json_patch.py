@@ -49,6 +49,48 @@ def parse(body: bytes) -> list[Obj]:
     return operations
 
 
+def problem(live: Obj, operations: list[Obj]) -> str:
+    """Why the operations cannot be done, in the words of the original's library; empty when they can."""
+    document: Any = _copied(live)
+    for operation in operations:
+        try:
+            document = _done(document, operation)
+        except (_InapplicableError, RecursionError):
+            return _told(document, operation)
+    return ""
+
+
+def _told(document: Any, operation: Obj) -> str:
+    kind, pointer = str(operation.get("op") or ""), str(operation.get("path") or "")
+    if kind not in ("add", "remove", "replace", "move", "copy", "test"):
+        return f"Unexpected kind: {kind or 'unknown'}"
+    parents, _, last = pointer.rpartition("/")
+    has_parent = _has(document, parents)
+    if kind == "test":
+        if not has_parent:
+            return f"error in test for path: '{pointer}': missing value"
+        return f"testing value {pointer} failed: test failed"
+    if kind in ("move", "copy") and not _has(document, str(operation.get("from") or "")):
+        source = json.dumps(str(operation.get("from") or ""))
+        return f"{kind} operation does not apply: doc is missing from path: {source}: missing value"
+    if not has_parent:
+        path = pointer if kind == "replace" else json.dumps(pointer)
+        return f"{kind} operation does not apply: doc is missing path: {path}: missing value"
+    if kind == "remove":
+        return (
+            f"error in remove for path: '{pointer}': Unable to remove nonexistent key: {last}: "
+            "missing value"
+        )
+    return f"{kind} operation does not apply: doc is missing key: {pointer}: missing value"
+
+
+def _has(document: Any, pointer: str) -> bool:
+    try:
+        return _find(document, _steps(pointer)) is not _MISSING
+    except _InapplicableError:
+        return False
+
+
 def apply_if_tests_hold(live: Obj, operations: list[Obj]) -> Obj:
     """Same as `apply`, but for a test that fails: then `live` is what comes out."""
     try:

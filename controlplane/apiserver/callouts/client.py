@@ -12,8 +12,9 @@ import json
 import random
 import ssl
 from collections.abc import AsyncIterator
-from typing import Any
 
+from controlplane.api.meta import Obj
+from controlplane.api.schema.strict import json_type
 from controlplane.apiserver.backends import dial
 from controlplane.apiserver.backends.exchange import BadAnswerError, Exchange
 from controlplane.apiserver.backends.names import host_and_port
@@ -43,6 +44,11 @@ _MESSAGES = {
     "processing the request",
 }
 _SHOWN_BYTES = 2048
+_NOT_AN_OBJECT = (
+    "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go value of type "
+    'struct {{ APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string '
+    '"json:\\"kind,omitempty\\"" }}'
+)
 
 
 class CallError(Exception):
@@ -61,8 +67,8 @@ class WebhookClient:
         self._lookup = lookup
         self._rng = rng
 
-    async def post(self, target: Target, body: bytes, timeout_seconds: float) -> Any:
-        """The JSON that the webhook answers with 200. CallError for everything else."""
+    async def post(self, target: Target, body: bytes, timeout_seconds: float) -> Obj:
+        """The JSON object that the webhook answers with 200. CallError for everything else."""
         query = f"?timeout={timeout_seconds:g}s"
         shown = target.url + query
         try:
@@ -75,11 +81,13 @@ class WebhookClient:
         if status != 200:
             raise CallError(refusal(status, data), status)
         try:
-            return json.loads(data)
-        except (ValueError, RecursionError) as error:
-            raise CallError(
-                f"couldn't get version/kind; json parse error: {error}", status
-            ) from error
+            answer = json.loads(data)
+        except (ValueError, RecursionError):
+            answer = ""
+        if not isinstance(answer, dict):
+            # Compat: what is no JSON is read as YAML, where any text is one.
+            raise CallError(_NOT_AN_OBJECT.format(json_type(answer)), status)
+        return answer
 
     async def _exchange(self, target: Target, query: str, body: bytes) -> tuple[int, bytes]:
         headers = (

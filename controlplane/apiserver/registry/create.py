@@ -46,6 +46,8 @@ async def create(registry: Registry, namespace: str, obj: Obj, context: WriteCon
     )
     if not context.is_admitted:
         await admission.mutate(registry.admission, attributes)
+        # A webhook may change what the client may not.
+        _check_identity(registry, namespace, obj, context)
     base = meta.metadata(obj).get("generateName") if not meta.name(obj) else None
     if not base:
         return await _create(registry, namespace, obj, context)

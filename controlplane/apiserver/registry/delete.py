@@ -36,7 +36,8 @@ async def delete(
                 None,
                 await registry.served(live),
                 namespace=namespace,
-                name=name,
+                # Compat: of a whole collection admission is told no names.
+                name="" if context.is_collection else name,
             )
             await admission.mutate(registry.admission, attributes)
             await admission.validate(registry.admission, attributes)

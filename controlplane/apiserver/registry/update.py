@@ -118,6 +118,8 @@ async def _changed(
     )
     if not context.is_admitted:
         await admission.mutate(registry.admission, attributes)
+        # A webhook may change what the client may not.
+        _check_identity(registry, obj, live, name)
     _keep_server_fields(obj, live)
     part = kind.parts.get(context.subresource)
     if part is not None:
@@ -143,6 +145,7 @@ async def _changed(
     if not context.subresource:
         context.warnings.extend(kind.warnings(obj, live))
     obj = kind.kept(obj)
+    obj["metadata"]["resourceVersion"] = meta.resource_version(live)
     if not context.is_admitted and registry.admission.validators(
         admission.UPDATE, registry.resource, context.subresource
     ):
@@ -152,7 +155,6 @@ async def _changed(
         await admission.validate(registry.admission, attributes)
     if is_finished(strategy, obj):
         return Removal(obj)
-    obj["metadata"]["resourceVersion"] = meta.resource_version(live)
     return live if managed.only_time_differs(obj, live) else obj
 
 

@@ -27,6 +27,8 @@ class WriteContext:
     is_apply: bool = False
     # True where the handler has let in the body of a subresource itself, such as a Scale.
     is_admitted: bool = False
+    # True where the request is about a whole collection.
+    is_collection: bool = False
     # CreateOptions, UpdateOptions, PatchOptions or DeleteOptions, as plugins are told them.
     options: Obj = field(default_factory=dict)
     # Texts for Warning headers; the request's own list.

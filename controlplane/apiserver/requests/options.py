@@ -157,7 +157,12 @@ def delete_context(request: Request, resource: Resource, options: DeleteOptions)
     if preconditions:
         shown["preconditions"] = preconditions
     context = context_of(request, resource)
-    return dataclasses.replace(context, options=shown, is_dry_run=options.is_dry_run)
+    return dataclasses.replace(
+        context,
+        options=shown,
+        is_dry_run=options.is_dry_run,
+        is_collection=request.info.verb == "deletecollection",
+    )
 
 
 def _typed(value: Obj) -> Obj:

@@ -35,6 +35,7 @@ async def handle(server: Server, request: Request, resource: Resource) -> Respon
         options = dataclasses.replace(options, is_dry_run=True)
     info, registry = request.info, server.registries[resource]
     context = writes.context_of(request, resource)
+    meta.ensure_metadata(eviction)["namespace"] = info.namespace
     await admitted(
         registry, context, CREATE, eviction, kind=EVICTION, namespace=info.namespace, name=info.name
     )

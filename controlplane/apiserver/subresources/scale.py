@@ -144,17 +144,21 @@ async def _write(
                 ignored=_NOT_OWNED,
                 zero=SCALE.zero(),
             )
+        # Who owns what is not admission's business, and no part of a Scale that is shown.
+        owners = meta.ensure_metadata(wanted).pop("managedFields", None)
         await admitted(
             registry,
             context,
             UPDATE,
             wanted,
-            old,
+            {**old, "metadata": _without_owners(old)},
             kind=SCALE,
             namespace=info.namespace,
             name=info.name,
         )
         _check_identity(registry, live, wanted, info.name)
+        if owners is not None:
+            meta.ensure_metadata(wanted)["managedFields"] = owners
         made = scaled(live, wanted, kind)
         if kind.is_tracked:
             scale_owners.to_object(made, wanted, replicas)
@@ -164,3 +168,7 @@ async def _write(
     written = dataclasses.replace(without_admission(context), is_apply=True)
     updated = await registry.update(info.namespace, info.name, transform, written)
     return render.one(request, SCALE, scale_of(updated, kind.scale), server.clock)
+
+
+def _without_owners(obj: Obj) -> Obj:
+    return {key: value for key, value in meta.metadata(obj).items() if key != "managedFields"}

@@ -174,7 +174,8 @@ async def _mutated(mutation: Obj, view: View, scope: Values) -> Obj:
         try:
             made = json_patch.apply_if_tests_hold(view.obj, operations)
         except APIError as error:
-            raise MutationError(f"JSON Patch: {error.message}") from error
+            problem = json_patch.problem(view.obj, operations) or error.message
+            raise MutationError(f"JSON Patch: {problem}") from error
         return _decoded(made, view)
     expression = str((mutation.get("applyConfiguration") or {}).get("expression")).strip()
     try:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
-from controlplane.apiserver.admission.interface import CREATE, Attributes
+from controlplane.apiserver.admission.interface import Attributes
 from controlplane.kinds.core.namespace import NAMESPACES
 
 _ALL = "*"
@@ -30,10 +30,8 @@ def is_exempt(resource: Resource) -> bool:
 
 
 def namespace_of(attributes: Attributes) -> str:
-    """The namespace as hooks are told it: a namespace that is there is in itself."""
-    if attributes.resource == NAMESPACES and attributes.operation != CREATE:
-        return attributes.name
-    return attributes.namespace
+    """The namespace as hooks are told it: a namespace is in itself."""
+    return attributes.name if attributes.resource == NAMESPACES else attributes.namespace
 
 
 def matches(rule: Obj, resource: Resource, attributes: Attributes) -> bool:

@@ -140,6 +140,9 @@ class Caller:
         except CallError as error:
             why = f"failed to call webhook: {error}"
             raise FailedCall(hook.name, why, error.code or 503) from error
+        problem = review.problem(version, answered)
+        if problem:
+            raise FailedCall(hook.name, f"failed to call webhook: {problem}", 503)
         try:
             answer = review.answer(version, uid, answered, mutates=mutates)
         except review.BadReviewError as error:

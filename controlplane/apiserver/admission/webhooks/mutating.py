@@ -107,7 +107,9 @@ def _patched(hook: Hook, view: View, answer: review.Answer) -> Obj | None:
     try:
         operations = json_patch.parse(answer.patch)
     except APIError as error:
-        why = f"received undecodable patch in webhook response: {error.message}"
+        text = error.message.removeprefix("error decoding patch: ")
+        text = text.replace("[]handlers.jsonPatchOp", "jsonpatch.Patch")
+        why = f"received undecodable patch in webhook response: {text}"
         raise FailedCall(hook.name, why, 503) from error
     if not operations:
         return None
@@ -121,7 +123,8 @@ def _patched(hook: Hook, view: View, answer: review.Answer) -> Obj | None:
     try:
         return json_patch.apply(view.obj, operations)
     except APIError as error:
-        raise errors.Internal(error.message) from error
+        problem = json_patch.problem(view.obj, operations) or error.message
+        raise errors.Internal(problem) from error
 
 
 def _decoded(made: Obj, view: View) -> Obj:
@@ -129,7 +132,11 @@ def _decoded(made: Obj, view: View) -> Obj:
     row = view.kind.resource
     given = (made.get("apiVersion"), made.get("kind"))
     if given != (row.group_version, row.kind):
-        raise errors.Internal(f'no kind "{given[1]}" is registered for version "{given[0]}"')
+        # Compat: a plain error of the original's, which its edge makes a 500 without a reason.
+        version, group = str(given[0]).rpartition("/")[2], row.group.partition(".")[0] or "core"
+        raise APIError(
+            f"converting ({version}.{given[1]}) to ({group}.{row.kind}): unknown conversion"
+        )
     try:
         made, _ = body.decoded(meta.copy_of(made), view.kind)
     except MalformedError as error:

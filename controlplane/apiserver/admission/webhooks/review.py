@@ -83,6 +83,23 @@ def request(version: str, uid: str, attributes: Attributes, view: View) -> Obj:
     return {"kind": "AdmissionReview", "apiVersion": f"{_GROUP}/{version}", "request": content}
 
 
+def problem(version: str, review: Any) -> str:
+    """Why the answer is no review of that version at all; empty when it is one, or does not say what it is."""
+    api_version, kind = str(review.get("apiVersion") or ""), str(review.get("kind") or "")
+    if (api_version, kind) in (("", ""), (f"{_GROUP}/{version}", "AdmissionReview")):
+        return ""
+    given = api_version.removeprefix(f"{_GROUP}/")
+    if kind == "AdmissionReview" and given in _VERSIONS:
+        return (
+            f"converting ({given}.AdmissionReview) to ({version}.AdmissionReview): unknown "
+            "conversion"
+        )
+    return (
+        f'no kind "{kind}" is registered for version "{api_version}" in scheme '
+        '"pkg/util/webhook/client.go:71"'
+    )
+
+
 def answer(version: str, uid: str, review: Any, *, mutates: bool) -> Answer:
     """What the webhook's review says. BadReviewError."""
     response = review.get("response") if isinstance(review, dict) else None

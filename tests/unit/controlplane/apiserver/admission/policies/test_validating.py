@@ -12,7 +12,7 @@ from controlplane.kinds.admissionregistration.validating_admission_policy_bindin
 )
 from controlplane.kinds.apiextensions.custom_resource_definition import CUSTOM_RESOURCE_DEFINITIONS
 from controlplane.kinds.core.config_map import CONFIG_MAPS
-from controlplane.kinds.core.namespace import NAMESPACES
+from controlplane.kinds.core.node import NODES
 from controlplane.kinds.core.secret import SECRETS
 from tests.unit.controlplane.apiserver.admission.policies.conftest import Cluster, constraints
 
@@ -272,9 +272,9 @@ async def test_parameters_may_be_custom_resources(cluster: Cluster) -> None:
 async def test_a_namespaced_reference_is_of_no_use_to_cluster_wide_objects(
     cluster: Cluster,
 ) -> None:
-    await cluster.validating(USES_PARAMS, reference(name="one"), resource="namespaces")
+    await cluster.validating(USES_PARAMS, reference(name="one"), resource="nodes")
     with pytest.raises(APIError) as refused:
-        await cluster.client.create(NAMESPACES, {"metadata": {"name": "n"}})
+        await cluster.client.create(NODES, {"metadata": {"name": "n"}})
     assert refused.value.message.endswith(
         "cannot use namespaced paramRef in policy binding that matches cluster-scoped resources"
     )

@@ -536,3 +536,49 @@ async def test_an_equivalent_version_is_shown_where_the_rule_knows_only_that(
     assert asked["requestKind"]["version"] == "v2"
     assert asked["object"]["apiVersion"] == "autoscaling/v1"
     assert b'"averageUtilization":70' in answer.body
+
+
+@pytest.mark.parametrize(
+    ("operation", "why"),
+    [
+        ({"op": "nope", "path": "/data"}, "Unexpected kind: nope"),
+        (
+            {"op": "remove", "path": "/data/x"},
+            'remove operation does not apply: doc is missing path: "/data/x": missing value',
+        ),
+        (
+            {"op": "test", "path": "/metadata/name", "value": "z"},
+            "testing value /metadata/name failed: test failed",
+        ),
+        (
+            {"op": "replace", "path": "/kind", "value": "Secret"},
+            "converting (v1.Secret) to (core.ConfigMap): unknown conversion",
+        ),
+        (
+            {"op": "replace", "path": "/metadata/namespace", "value": "other"},
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ),
+    ],
+    ids=["operation", "path", "test", "kind", "namespace"],
+)
+async def test_a_patch_that_cannot_be_taken_refuses_the_request(
+    server: InProcessServer, client: RestClient, hook: HookServer, operation: Obj, why: str
+) -> None:
+    hook.answers["/m"] = lambda body: review(body, **patching(operation))
+    await register(server, client, MUTATING, hooked(hook.by_url("/m")))
+    with pytest.raises(APIError) as refused:
+        await client.create(CONFIG_MAPS, config_map(), "default")
+    assert refused.value.message.removeprefix("Internal error occurred: ") == why
+
+
+async def test_a_collection_is_deleted_without_names_and_a_namespace_is_in_itself(
+    server: InProcessServer, client: RestClient, hook: HookServer
+) -> None:
+    await client.create(CONFIG_MAPS, config_map(), "default")
+    rule = {**RULE, "resources": ["configmaps", "namespaces"]}
+    await register(server, client, VALIDATING, hooked(hook.by_url("/v"), rules=[rule]))
+    await client.delete_collection(CONFIG_MAPS, "default")
+    await client.create(NAMESPACES, {"metadata": {"name": "n"}})
+    collection, namespace = hook.requests("/v")
+    assert ("name" in collection, collection["oldObject"]["metadata"]["name"]) == (False, "a")
+    assert (namespace["name"], namespace["namespace"]) == ("n", "n")
