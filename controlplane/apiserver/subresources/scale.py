@@ -145,6 +145,7 @@ async def _write(
                 zero=SCALE.zero(),
             )
         # Who owns what is not admission's business, and no part of a Scale that is shown.
+        wanted = SCALE.kept(wanted)
         owners = meta.ensure_metadata(wanted).pop("managedFields", None)
         await admitted(
             registry,
