@@ -11,6 +11,7 @@ Evaluation is not metered: what bounds it are RE2, the sizes that schemas allow 
 import contextlib
 import contextvars
 import datetime
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -292,6 +293,9 @@ def _text(error: Exception) -> str:
     return text
 
 
+_CONVERSION = re.compile(r"cannot convert (\w+) to (\w+)")
+
+
 def _reason(text: str) -> str:
     """A failure of evaluation in the words that upstream's library has for it."""
     text = _text(RuntimeError(text))
@@ -300,6 +304,9 @@ def _reason(text: str) -> str:
         return f"no such key: {key.removesuffix(chr(34))}"
     if text.startswith("No matching overloads found"):
         return "no such overload"
+    conversion = _CONVERSION.fullmatch(text)
+    if conversion is not None:
+        return f"type conversion error from '{conversion[1]}' to '{conversion[2]}'"
     return text
 
 

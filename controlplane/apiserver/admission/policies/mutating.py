@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from controlplane.api import errors, meta
@@ -50,6 +51,14 @@ class MutationError(Exception):
     """A mutation that cannot be done."""
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a request is refused, and the reason of the Status."""
+
+    text: str
+    reason: str = "Invalid"
+
+
 class MutatingPolicies:
     """The plugin."""
 
@@ -79,20 +88,22 @@ class MutatingPolicies:
         policies = await self._policies.current()
         if not policies:
             return
-        problems: list[str] = []
+        problems: list[Problem] = []
         invocations: list[Invocation] = []
         async for found in self._finder.find(policies, attributes):
             if isinstance(found, Invocation):
                 invocations.append(found)
             elif found.policy.fails:
-                problems.append(_told(found.policy, found.binding, found.problem))
+                # Compat: what is misconfigured is forbidden, what goes wrong is invalid.
+                text = _told(found.policy, found.binding, found.problem)
+                problems.append(Problem(text, "Forbidden"))
         if invocations:
             await self._apply_all(invocations, attributes, problems)
         if problems:
             raise _refusal(attributes, problems)
 
     async def _apply_all(
-        self, invocations: list[Invocation], attributes: Attributes, problems: list[str]
+        self, invocations: list[Invocation], attributes: Attributes, problems: list[Problem]
     ) -> None:
         namespace = None
         if attributes.resource != NAMESPACES:
@@ -114,7 +125,7 @@ class MutatingPolicies:
         namespace: Obj | None,
         attributes: Attributes,
         evaluator: Evaluator,
-        problems: list[str],
+        problems: list[Problem],
     ) -> None:
         """Apply one policy with one set of parameters."""
         policy, rounds = found.policy, attributes.reinvocation
@@ -125,7 +136,7 @@ class MutatingPolicies:
             policy.spec.get("matchConditions") or (), values, fails=policy.fails
         )
         if match.error:
-            problems.append(_told(policy, found.binding, match.error))
+            problems.append(Problem(_told(policy, found.binding, match.error)))
             return
         if not match.is_match:
             self._metrics.excluded(policy.name, _NAME, "admit", attributes.operation)
@@ -144,7 +155,7 @@ class MutatingPolicies:
                 made = await _mutated(mutation, view, scope)
             except (ExpressionError, MutationError, ConstructionError) as error:
                 if policy.fails:
-                    problems.append(_told(policy, found.binding, str(error)))
+                    problems.append(Problem(_told(policy, found.binding, str(error))))
                 continue
             view = await self._take(attributes, found, view, made)
         if view.obj != before:
@@ -248,10 +259,11 @@ def _told(policy: Policy, binding: Obj | None, problem: str) -> str:
     return f"policy '{policy.name}' with binding '{meta.name(binding)}' denied request: {problem}"
 
 
-def _refusal(attributes: Attributes, problems: list[str]) -> APIError:
+def _refusal(attributes: Attributes, problems: list[Problem]) -> APIError:
     """A Forbidden that says what the first policy says, with all as causes."""
-    causes = [Cause("", text, "") for text in problems]
+    causes = [Cause("", one.text, "") for one in problems]
+    first = problems[0]
     shown = errors.Forbidden.of(attributes.resource, attributes.name, "", causes=causes).status()
-    error = APIError(problems[0], code=403)
-    error.foreign = {**shown, "message": problems[0], "reason": "Invalid"}
+    error = APIError(first.text, code=403)
+    error.foreign = {**shown, "message": first.text, "reason": first.reason}
     return error

@@ -226,3 +226,20 @@ async def test_scales_are_changed_as_such(cluster: Cluster) -> None:
     )
     assert answer.status == 200, answer.body
     assert (await cluster.client.get(DEPLOYMENTS, "w", "default"))["spec"]["replicas"] == 2
+
+
+async def test_a_binding_without_its_parameters_is_forbidden(cluster: Cluster) -> None:
+    await cluster.mutating(
+        {
+            **applying('Object{data: {"type": params.type}}'),
+            "paramKind": {"apiVersion": "v1", "kind": "Secret"},
+        },
+        {"paramRef": {"name": "none", "parameterNotFoundAction": "Deny"}},
+    )
+    answer = await cluster.ask("POST", CONFIG_MAPS.path("default"), config_map())
+    told = json.loads(answer.body)
+    assert (told["code"], told["reason"]) == (403, "Forbidden")
+    assert told["message"] == (
+        "policy 'p' with binding 'p-b' denied request: failed to configure binding: no params found "
+        "for policy binding with `Deny` parameterNotFoundAction"
+    )

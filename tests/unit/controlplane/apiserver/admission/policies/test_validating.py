@@ -61,6 +61,12 @@ async def refusal(cluster: Cluster, obj: Obj) -> str:
             id="error",
         ),
         pytest.param(
+            rule("int(object.data.k) > 1"),
+            "expression 'int(object.data.k) > 1' resulted in error: type conversion error from "
+            "'string' to 'int'",
+            id="conversion",
+        ),
+        pytest.param(
             {**rule("object.data.missing == ''"), "failurePolicy": "Ignore"},
             "",
             id="error that is ignored",
