@@ -38,9 +38,11 @@ from controlplane.apiserver.nodes.kubelet import KubeletClient
 from controlplane.apiserver.registry.allocation.interface import Allocator, NoAllocator
 from controlplane.apiserver.registry.allocation.repair import repair_for_ever
 from controlplane.apiserver.registry.allocation.services import Ledger, ServiceAllocator
+from controlplane.apiserver.registry.quotas import StoredQuotas
 from controlplane.apiserver.registry.registry import Registry
 from controlplane.apiserver.served import Server
 from controlplane.kinds.catalog import SCHEME
+from controlplane.kinds.core.resource_quota import RESOURCE_QUOTAS
 from controlplane.kinds.core.service import SERVICES
 from controlplane.storage.encryption.encryption import Encryption
 from controlplane.storage.errors import StorageError
@@ -74,10 +76,12 @@ def build_server(
     remote_servers = RemoteServers(
         kubelet, lookup, rng, config.proxy_client_cert_file, config.proxy_client_key_file
     )
+    quotas = StoredQuotas(lambda: server.registries[RESOURCE_QUOTAS])
     admission = AdmissionChain(
         [
-            # The first and the last are no plugins: nothing switches them off.
+            # These are no plugins: nothing switches them off.
             Requester(),
+            EscalationCheck(authorizer, grants),
             *chosen(
                 Surroundings(
                     config,
@@ -91,10 +95,10 @@ def build_server(
                     views=Views(lambda: server.scheme, converted),
                     webhooks=webhooks,
                     metrics=metrics.admission,
+                    quotas=quotas,
                 )
             ),
             *more_plugins,
-            EscalationCheck(authorizer, grants),
         ]
     )
     allocators: dict[Resource, Allocator] = {

@@ -27,6 +27,7 @@ from controlplane.controllers.pvexpander import reconciler as pvexpander
 from controlplane.controllers.pvprotection import reconciler as pvprotection
 from controlplane.controllers.replicaset import reconciler as replicaset
 from controlplane.controllers.replicationcontroller import reconciler as replicationcontroller
+from controlplane.controllers.resourcequota import reconciler as resourcequota
 from controlplane.controllers.rootca import reconciler as rootca
 from controlplane.controllers.serviceaccount import reconciler as serviceaccount
 from controlplane.controllers.statefulset import reconciler as statefulset
@@ -60,6 +61,7 @@ CONTROLLERS: tuple[Descriptor[Any], ...] = (
     pvprotection.DESCRIPTOR,
     replicaset.DESCRIPTOR,
     replicationcontroller.DESCRIPTOR,
+    resourcequota.DESCRIPTOR,
     rootca.DESCRIPTOR,
     serviceaccount.DESCRIPTOR,
     statefulset.DESCRIPTOR,

@@ -39,6 +39,7 @@ from controlplane.apiserver.admission.plugins.persistent_volume_claim_resize imp
 )
 from controlplane.apiserver.admission.plugins.pod_security import PodSecurity
 from controlplane.apiserver.admission.plugins.priority import Priority
+from controlplane.apiserver.admission.plugins.resource_quota import Quotas, ResourceQuota
 from controlplane.apiserver.admission.plugins.runtime_class import RuntimeClass
 from controlplane.apiserver.admission.plugins.service_account import ServiceAccount
 from controlplane.apiserver.admission.plugins.storage_object_in_use import StorageObjectInUse
@@ -96,6 +97,7 @@ class Surroundings:
     views: Views
     webhooks: WebhookClient
     metrics: AdmissionMetrics
+    quotas: Quotas
 
     def hooks(self, configurations: Resource) -> Hooks:
         """The webhooks of configurations of one kind."""
@@ -195,6 +197,8 @@ PLUGINS = (
         "ValidatingAdmissionWebhook",
         lambda at: ValidatingWebhooks(at.hooks(VALIDATING_WEBHOOK_CONFIGURATIONS), at.caller),
     ),
+    # The last, so that nothing is charged that another refuses.
+    Entry("ResourceQuota", lambda at: ResourceQuota(at.lookup, at.quotas, at.clock)),
 )
 NAMES = tuple(entry.name for entry in PLUGINS)
 

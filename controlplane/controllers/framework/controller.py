@@ -28,10 +28,11 @@ _RECONCILES = prometheus_client.Counter(
 
 @dataclass(frozen=True, slots=True)
 class Watch(Generic[K]):
-    """Changes of `resource` become keys through `mapper`."""
+    """Changes of `resource` become keys through `mapper`; those of an urgent change go before all others."""
 
     resource: Resource
     mapper: Mapper[K]
+    is_urgent: Callable[[Change], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Controller(Generic[K]):
         """Work until cancelled. The informers must be synced."""
         queue: WorkQueue[K] = WorkQueue(context.clock, rng=context.rng, name=f"queue-{self.name}")
         listeners: list[_Connection] = [
-            _connect(queue, context.informers.of(watch.resource), watch.mapper)
+            _connect(queue, context.informers.of(watch.resource), watch.mapper, watch.is_urgent)
             for watch in self.watches
         ]
         if self.any_kind is not None:
@@ -136,10 +137,16 @@ class _EveryKind(Generic[K]):
             connection.remove()
 
 
-def _connect(queue: WorkQueue[K], informer: Informer, mapper: Mapper[K]) -> _Connection:
+def _connect(
+    queue: WorkQueue[K],
+    informer: Informer,
+    mapper: Mapper[K],
+    is_urgent: Callable[[Change], bool] | None = None,
+) -> _Connection:
     def told(old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
-        for key in mapper(Change(old, new)):
-            queue.add(key)
+        change = Change(old, new)
+        for key in mapper(change):
+            queue.add(key, is_urgent=is_urgent is not None and is_urgent(change))
 
     return informer.add_listener(
         on_add=lambda new: told(None, new),

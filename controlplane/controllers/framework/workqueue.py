@@ -49,14 +49,17 @@ class WorkQueue(Generic[K]):
         """Nothing ready and nothing with a worker; delayed keys may exist."""
         return not self._ready and not self._active
 
-    def add(self, key: K) -> None:
-        """Have the key worked on soon."""
+    def add(self, key: K, *, is_urgent: bool = False) -> None:
+        """Have the key worked on soon; an urgent one before all that wait."""
         self._cancel_delay(key)
         if key in self._dirty:
+            if is_urgent and key not in self._active:
+                self._ready.remove(key)
+                self._ready.appendleft(key)
             return
         self._dirty.add(key)
         if key not in self._active:
-            self._push(key)
+            self._push(key, is_urgent=is_urgent)
 
     def add_after(self, key: K, seconds: float) -> None:
         """Have the key worked on after `seconds`, unless an earlier wish stands."""
@@ -125,8 +128,11 @@ class WorkQueue(Generic[K]):
         if waiting is not None:
             waiting[1].cancel()
 
-    def _push(self, key: K) -> None:
-        self._ready.append(key)
+    def _push(self, key: K, *, is_urgent: bool = False) -> None:
+        if is_urgent:
+            self._ready.appendleft(key)
+        else:
+            self._ready.append(key)
         self._wake_one()
 
     def _wake_one(self) -> None:

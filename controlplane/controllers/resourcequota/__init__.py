@@ -1,0 +1,1 @@
+"""Counts anew what each ResourceQuota's namespace uses."""

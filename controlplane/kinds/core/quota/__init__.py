@@ -1,0 +1,1 @@
+"""What a ResourceQuota counts of which object, and what it refuses. Pure."""
