@@ -31,6 +31,6 @@ class StoredQuotas:
 
     async def update_status(
         self, namespace: str, name: str, change: Callable[[Obj], Awaitable[Obj]]
-    ) -> None:
+    ) -> Obj:
         """See `Quotas.update_status`."""
-        await self._registry().update(namespace, name, change, _CONTEXT)
+        return await self._registry().update(namespace, name, change, _CONTEXT)

@@ -10,6 +10,7 @@ Source: apiserver/pkg/admission/plugin/resourcequota.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,6 +26,8 @@ from controlplane.kinds.core.quota.evaluators import evaluator_of
 from controlplane.kinds.core.resource_quota import RESOURCE_QUOTAS
 from kvstore.base.clock import Clock
 
+_MAX_WRITTEN = 1000
+
 
 class Quotas(Protocol):
     """The stored quotas."""
@@ -35,8 +38,8 @@ class Quotas(Protocol):
 
     async def update_status(
         self, namespace: str, name: str, change: Callable[[Obj], Awaitable[Obj]]
-    ) -> None:
-        """Write what `change` makes of the live quota, which may be asked again. Raises APIError."""
+    ) -> Obj:
+        """Write what `change` makes of the live quota, which may be asked again; the result. Raises APIError."""
         ...
 
 
@@ -60,6 +63,8 @@ class ResourceQuota:
         # Namespace -> its turn and those who wait for it; there while somebody waits.
         self._turns: dict[str, asyncio.Lock] = {}
         self._waiting: dict[str, list[_Waiting]] = {}
+        # Quotas as this server has written them last, where the cache may not have heard of it yet.
+        self._written: OrderedDict[meta.Key, Obj] = OrderedDict()
 
     def handles(self, operation: str, resource: Resource, subresource: str) -> bool:
         """Whatever some quota may count; the kind's rules say more when they see the object."""
@@ -72,7 +77,7 @@ class ResourceQuota:
         subresource = attributes.subresource
         if evaluator is None or not evaluator.handles(attributes.operation, subresource, obj, old):
             return
-        quotas = await self._lookup.all(RESOURCE_QUOTAS, attributes.namespace)
+        quotas = await self._known(attributes.namespace)
         if not quotas:
             return
         write = Write(evaluator, attributes.operation, subresource, obj, old, self._clock.time())
@@ -83,6 +88,19 @@ class ResourceQuota:
         except Refused as refused:
             why = str(refused)
             raise errors.Forbidden.of(attributes.resource, attributes.name, why) from refused
+
+    async def _known(self, namespace: str) -> list[Obj]:
+        """The quotas of a namespace, as new as this server knows them."""
+        quotas = []
+        for quota in await self._lookup.all(RESOURCE_QUOTAS, namespace):
+            key = meta.key_of(quota)
+            written = self._written.get(key)
+            if written is not None and _revision(written) > _revision(quota):
+                quotas.append(written)
+            else:
+                self._written.pop(key, None)
+                quotas.append(quota)
+        return quotas
 
     async def _charge(self, namespace: str, waiting: _Waiting) -> None:
         """Have the write charged, by whoever has the namespace's turn."""
@@ -114,7 +132,7 @@ class ResourceQuota:
             self._waiting[namespace] += [one for one in batch if not one.done]
 
     async def _charge_all(self, namespace: str, batch: list[_Waiting]) -> None:
-        quotas = await self._lookup.all(RESOURCE_QUOTAS, namespace)
+        quotas = await self._known(namespace)
         refused = _refused(quotas, batch)
         if refused:
             quotas = await self._quotas.fresh(namespace)
@@ -131,6 +149,7 @@ class ResourceQuota:
     async def _charge_one(self, quota: Obj, batch: Sequence[_Waiting]) -> dict[_Waiting, Exception]:
         """Charge one quota for all that fit into it; those that do not, with the reason."""
         refused: dict[_Waiting, Exception] = {}
+        key = meta.key_of(quota)
 
         async def change(live: Obj) -> Obj:
             refused.clear()
@@ -139,10 +158,18 @@ class ResourceQuota:
             return live
 
         try:
-            await self._quotas.update_status(meta.namespace(quota), meta.name(quota), change)
+            written = await self._quotas.update_status(key.namespace, key.name, change)
         except errors.NotFound:
             refused.clear()
+        else:
+            self._written[key] = written
+            if len(self._written) > _MAX_WRITTEN:
+                self._written.popitem(last=False)
         return refused
+
+
+def _revision(quota: Obj) -> int:
+    return int(meta.resource_version(quota))
 
 
 def _is_free(quotas: Iterable[Obj], write: Write) -> bool:

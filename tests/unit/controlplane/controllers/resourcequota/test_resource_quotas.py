@@ -24,7 +24,7 @@ async def test_a_new_quota_is_told_what_is_there(make_world):
             await world.client.create(CONFIG_MAPS, {"metadata": {"name": name}}, "d")
         await world.client.create(
             RESOURCE_QUOTAS,
-            quota(configmaps="3", pods="1", cpu="2", **{"count__secrets": "4"}),
+            quota(configmaps="3", pods="1", cpu="2", count__secrets="4"),
             "d",
         )
         await world.step(10)
@@ -68,7 +68,7 @@ async def test_other_bounds_are_taken_over(make_world):
 
 
 async def test_what_is_wrong_is_mended_at_the_next_resync(make_world):
-    async with make_world(*FLAGS, "--resource-quota-sync-period=10") as world:
+    async with make_world(*FLAGS, "--resource-quota-sync-period=2") as world:
         await world.client.create(RESOURCE_QUOTAS, quota(configmaps="3"), "d")
         await world.step(5)
         world.change(
@@ -76,7 +76,7 @@ async def test_what_is_wrong_is_mended_at_the_next_resync(make_world):
         )
         await world.step(5)
         assert status(world)["used"] == {"configmaps": "3"}
-        await world.step(130)
+        await world.step(40)
         assert status(world)["used"] == {"configmaps": "0"}
 
 
