@@ -39,7 +39,7 @@ async def put_quota(server: InProcessServer, name: str = "q", **hard: str) -> No
         "status": {"hard": names, "used": dict.fromkeys(names, "0")},
     }
     server.put(RESOURCE_QUOTAS, obj)
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
 
 
 def used(server: InProcessServer, name: str = "q") -> Any:
@@ -78,7 +78,7 @@ async def test_the_charge_is_a_write_of_the_api_server_s(
     made = await client.create(RESOURCE_QUOTAS, obj, "default")
     status = {"hard": {"configmaps": "5"}, "used": {"configmaps": "0"}}
     server.put(RESOURCE_QUOTAS, {**made, "status": status})
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     await client.create(CONFIG_MAPS, config_map("a"), "default")
     quota = await client.get(RESOURCE_QUOTAS, "q", "default")
     entries = quota["metadata"]["managedFields"]
@@ -133,7 +133,7 @@ async def test_a_quota_whose_usage_nobody_has_counted_lets_nothing_in(
     assert quota is not None
     quota["status"]["used"] = {}
     server.put(RESOURCE_QUOTAS, quota)
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     with pytest.raises(Forbidden, match="status unknown for quota: q, resources: configmaps"):
         await client.create(CONFIG_MAPS, config_map("a"), "default")
 
@@ -143,7 +143,7 @@ async def test_a_refusal_by_an_old_state_is_not_believed(
 ) -> None:
     await put_quota(server, configmaps="1")
     await client.create(CONFIG_MAPS, config_map("a"), "default")
-    await server.app.parts.caches.wait_current()
+    await server.app.server.caches.wait_current()
     # Room is made, and the caches have not heard of it.
     quota = server.object(RESOURCE_QUOTAS, "q", "default")
     assert quota is not None
