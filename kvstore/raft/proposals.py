@@ -122,6 +122,10 @@ class Proposals:
             commands.append(pending.command)
         return (self._member_id, self.nonce, numbers, commands) if numbers else None
 
+    def handed_for(self, term: int) -> list[int]:
+        """Numbers of what was handed over for `term`, and whose outcome is not known."""
+        return [number for number, one in self._pending.items() if one.handed_term == term]
+
     def take_back(self, numbers: Sequence[int], term: int) -> None:
         """What was handed over for `term` was surely not accepted: queue it again.
 

@@ -32,6 +32,7 @@ from kvstore.raft.pysync.messages import (
     ChangeReply,
     ChangeRequest,
     Forward,
+    ForwardLost,
     ForwardRefused,
     Message,
     ReadReply,
@@ -218,6 +219,7 @@ class Core:
             CaughtUp: self._recovery.on_caught_up,
             Forward: self._forwarding.on_forward,
             ForwardRefused: self._forwarding.on_refused,
+            ForwardLost: self._forwarding.on_question,
             ReadRequest: self._remote_reads.on_request,
             ReadReply: self._remote_reads.on_reply,
             ChangeRequest: self.membership.on_request,
@@ -256,6 +258,7 @@ class Core:
             "log": [self.journal.last_term, self.journal.last_index],
             "term": self.sync.term(),
             "origin": self._origin.known,
+            "answers": ["forward_lost"],
         }
 
     def close(self) -> None:
@@ -282,6 +285,7 @@ class Core:
         )
         self.sync.connected(name, guards.log_end(hello.get("log")))
         self.membership.meet(member)
+        self._forwarding.connected(member, hello.get("answers"))
         self._shell.wake()
 
     def disconnected(self, member: MemberId) -> None:
@@ -290,6 +294,7 @@ class Core:
         self.sync.disconnected(name)
         self._snapshotting.forget_sender(name)
         self._durable_sends.forget(name)
+        self._forwarding.disconnected(member)
         if name == self.sync.leader_name():
             # Questions and refusals on that connection are lost.
             self._remote_reads.start_over()
@@ -385,6 +390,7 @@ class Core:
         again_at = self._contact.again_at
         if again_at > now and (
             self.proposals.has_waiting
+            or self._forwarding.must_ask
             or self._remote_reads.is_waiting
             or self.membership.is_waiting
         ):

@@ -7,26 +7,27 @@ and what does not fit is refused, for the sender to keep and offer again.
 from collections import deque
 
 from kvstore.raft.proposals import MAX_BYTES_IN_FLIGHT, Pack
+from kvstore.raft.pysync.messages import Forward
 from kvstore.raft.replicator import MemberId
 
 
 class Forwarded:
-    """A queue of packs, each with its sender and the term it was handed over for."""
+    """A queue of packs, each with its sender and as it was handed over."""
 
     def __init__(self, max_bytes: int = MAX_BYTES_IN_FLIGHT) -> None:
         self._max_bytes = max_bytes
-        self._packs: deque[tuple[MemberId, Pack, int]] = deque()
+        self._packs: deque[tuple[MemberId, Forward]] = deque()
         self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._packs)
 
-    def add(self, member: MemberId, pack: Pack, term: int) -> bool:
-        """Queue `pack`; False if it does not fit."""
-        size = _size(pack)
+    def add(self, member: MemberId, forward: Forward) -> bool:
+        """Queue what `member` hands over; False if it does not fit."""
+        size = _size(forward.pack)
         if self._packs and self._bytes + size > self._max_bytes:
             return False
-        self._packs.append((member, pack, term))
+        self._packs.append((member, forward))
         self._bytes += size
         return True
 
@@ -35,7 +36,7 @@ class Forwarded:
         taken: list[Pack] = []
         total = 0
         while self._packs:
-            pack = self._packs[0][1]
+            pack = self._packs[0][1].pack
             size = _size(pack)
             total += size
             if total > max_bytes and (taken or not at_least_one):
@@ -45,7 +46,11 @@ class Forwarded:
             taken.append(pack)
         return taken
 
-    def clear(self) -> list[tuple[MemberId, Pack, int]]:
+    def packs(self) -> list[Pack]:
+        """All that wait."""
+        return [forward.pack for _, forward in self._packs]
+
+    def clear(self) -> list[tuple[MemberId, Forward]]:
         """Forget all; what was queued."""
         packs = list(self._packs)
         self._packs.clear()

@@ -144,18 +144,36 @@ class CaughtUp(Message, tag="caught_up"):
 
 
 class Forward(Message, tag="forward"):
-    """Proposals for the leader of `term`."""
+    """Proposals for the leader of `term`. `attempt` counts the connections on which its sender tried in vain."""
 
     term: int
     pack: Pack
+    attempt: int = 0
 
 
 class ForwardRefused(Message, tag="forward_refused"):
-    """Proposals `numbers` of boot `nonce`, handed over for `term`, are not in the log and never will be."""
+    """Proposals `numbers` of boot `nonce`, handed over for `term`, are not in the log and never will be.
+
+    `attempt` is that of the hand-over, or of the question, that this answers.
+    """
 
     term: int
     nonce: int
     numbers: list[int]
+    attempt: int = 0
+
+
+class ForwardLost(Message, tag="forward_lost"):
+    """Which of `numbers` of boot `nonce`, forwarded for `term` on connections before `attempt`, were not taken?
+
+    The sender has applied all up to `applied`. What comes late of an attempt before this one is not taken any more.
+    """
+
+    term: int
+    nonce: int
+    numbers: list[int]
+    applied: int
+    attempt: int
 
 
 class ReadRequest(Message, tag="read_request"):
@@ -233,6 +251,7 @@ ALL: tuple[type[Message], ...] = (
     CaughtUp,
     Forward,
     ForwardRefused,
+    ForwardLost,
     ReadRequest,
     ReadReply,
     ChangeRequest,
@@ -261,6 +280,7 @@ _decode = msgspec.msgpack.Decoder(
     | CaughtUp
     | Forward
     | ForwardRefused
+    | ForwardLost
     | ReadRequest
     | ReadReply
     | ChangeRequest

@@ -106,6 +106,13 @@ def _accept_any_hand_over() -> Sequence[Patch]:
     return [(forwarding.Forwarding, "on_forward", on_forward)]
 
 
+def _forward_again_blindly() -> Sequence[Patch]:
+    def taken_from(self: Any, member: Any, nonce: int, applied: int) -> set[int]:
+        return set()
+
+    return [(forwarding.Forwarding, "_taken_from", taken_from)]
+
+
 def _propose_again_too_early() -> Sequence[Patch]:
     def settle(self: Any, applied_term: int) -> None:
         for number, pending in reversed(list(self._pending.items())):
@@ -217,6 +224,13 @@ REPLICATION_MUTANTS: dict[str, Mutant] = {
         _accept_any_hand_over,
         ("relay",),
         4.0,
+        BUSY,
+    ),
+    "forwarded-again-blindly": Mutant(
+        "what was forwarded on a connection that broke is forwarded again, taken or not",
+        _forward_again_blindly,
+        ("reset",),
+        0.2,
         BUSY,
     ),
     "proposed-again-too-early": Mutant(

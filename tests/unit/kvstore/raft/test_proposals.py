@@ -4,6 +4,7 @@ import pytest
 
 from kvstore.raft.proposals import Pack, Proposals
 from kvstore.raft.pysync.forwarded import Forwarded
+from kvstore.raft.pysync.messages import Forward
 from kvstore.raft.read_index import ReadIndex
 from kvstore.raft.replicator import MemberId, NoLeader, NotLeader, OutcomeUnknown
 
@@ -125,15 +126,15 @@ def pack(number: int, size: int) -> Pack:
 
 def test_what_is_handed_in_is_bounded_and_leaves_in_order() -> None:
     queue = Forwarded(max_bytes=100)
-    assert queue.add(OTHER, pack(1, 150), 3)
-    assert not queue.add(OTHER, pack(2, 1), 3)
+    assert queue.add(OTHER, Forward(3, pack(1, 150)))
+    assert not queue.add(OTHER, Forward(3, pack(2, 1)))
     assert queue.take(10, at_least_one=False) == []
     assert queue.take(10, at_least_one=True) == [pack(1, 150)]
-    assert queue.add(OTHER, pack(2, 40), 3)
-    assert queue.add(OTHER, pack(3, 40), 3)
-    assert not queue.add(OTHER, pack(4, 40), 3)
+    assert queue.add(OTHER, Forward(3, pack(2, 40)))
+    assert queue.add(OTHER, Forward(3, pack(3, 40)))
+    assert not queue.add(OTHER, Forward(3, pack(4, 40)))
     assert queue.take(50, at_least_one=True) == [pack(2, 40)]
-    assert queue.clear() == [(OTHER, pack(3, 40), 3)]
+    assert queue.clear() == [(OTHER, Forward(3, pack(3, 40)))]
     assert len(queue) == 0
 
 

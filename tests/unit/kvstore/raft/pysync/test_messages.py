@@ -17,6 +17,7 @@ from kvstore.raft.pysync.messages import (
     ChangeReply,
     ChangeRequest,
     Forward,
+    ForwardLost,
     ForwardRefused,
     Hello,
     Members,
@@ -89,6 +90,14 @@ WIRE: list[tuple[Message, dict[str, Any]]] = [
     (UnknownStore(), {}),
     (CaughtUp("s"), {"store": "s"}),
     (Forward(3, (1, 2, [3], [b"c"])), {"term": 3, "pack": [1, 2, [3], [b"c"]]}),
+    (
+        Forward(3, (1, 2, [3], [b"c"]), 4),
+        {"term": 3, "pack": [1, 2, [3], [b"c"]], "attempt": 4},
+    ),
+    (
+        ForwardLost(3, 2, [3], 7, 4),
+        {"term": 3, "nonce": 2, "numbers": [3], "applied": 7, "attempt": 4},
+    ),
     (ForwardRefused(3, 2, [3]), {"term": 3, "nonce": 2, "numbers": [3]}),
     (ReadRequest(8), {"question": 8}),
     (ReadReply(8, None), {"question": 8, "index": None}),
