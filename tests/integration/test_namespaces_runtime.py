@@ -177,6 +177,25 @@ async def test_memory_is_limited(node: Node) -> None:
     assert (node.status(made).exit_code, node.status(made).reason) == (137, "OOMKilled")
 
 
+async def test_limits_change_while_it_runs_and_are_seen_inside(node: Node) -> None:
+    needs(node, Feature.LIMITS)
+    box = await node.pod()
+    made = await node.run(box, limits=Limits(memory_bytes=64 << 20, cpu_millis=500, cpu_shares=512))
+    script = (
+        "cd /sys/fs/cgroup; cat memory.max cpu.max 2>/dev/null || "
+        "cat memory/memory.limit_in_bytes cpu/cpu.cfs_quota_us; touch x 2>/dev/null && echo written"
+    )
+    assert (await node.told(made, "sh", "-c", script)).split()[:2] == [str(64 << 20), "50000"]
+    for memory, cpu in ((128 << 20, 250), (32 << 20, 2000)):
+        await node.runtime.update_container(made, Limits(memory, cpu, 100))
+        said = await node.told(made, "sh", "-c", script)
+        assert said.split()[:2] == [str(memory), str(cpu * 100)]
+        assert "written" not in said
+    await node.runtime.update_container(made, Limits())
+    assert "2000" not in (await node.told(made, "sh", "-c", script)).split()[1]
+    await node.runtime.stop_container(made, 0)
+
+
 async def test_a_fork_bomb_stays_in_its_container(node: Node) -> None:
     needs(node, Feature.LIMITS)
     box = await node.pod()

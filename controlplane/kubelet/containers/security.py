@@ -4,10 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from controlplane.api import quantity
+from controlplane.kinds.core.pod.views import qos_class
 from controlplane.kubelet.containers.references import ConfigError
 from controlplane.kubelet.runtimes.interface import Feature, Limits, Privileges
 
 Object = Mapping[str, Any]
+
+_GUARANTEED_SCORE, _BEST_EFFORT_SCORE = -997, 1000
+_HIGHEST_USER_PRIORITY = 1_000_000_000
 
 
 def privileges_of(pod: Object, container: Object) -> Privileges:
@@ -67,6 +71,22 @@ def limits_of(container: Object, most_pids: int) -> Limits:
         cpu_shares=shares,
         pids=most_pids,
     )
+
+
+def oom_score(pod: Object, container: Object, memory: str) -> int:
+    """How soon the kernel is to end a container when `memory`, the node's, runs out.
+
+    Source: pkg/kubelet/qos/policy.go.
+    """
+    if int(pod["spec"].get("priority") or 0) > _HIGHEST_USER_PRIORITY:
+        return _GUARANTEED_SCORE
+    quality = qos_class(pod["spec"])
+    if quality != "Burstable":
+        return _GUARANTEED_SCORE if quality == "Guaranteed" else _BEST_EFFORT_SCORE
+    asked = ((container.get("resources") or {}).get("requests") or {}).get("memory", "0")
+    have = int(quantity.parse(memory)) or 1
+    score = _BEST_EFFORT_SCORE - _BEST_EFFORT_SCORE * int(quantity.parse(asked)) // have
+    return min(max(score, _BEST_EFFORT_SCORE + _GUARANTEED_SCORE), _BEST_EFFORT_SCORE - 1)
 
 
 def lacking(pod: Object, features: frozenset[Feature]) -> Sequence[Feature]:

@@ -58,6 +58,7 @@ class PodManager:
             self._workers[uid].update(pod)
             return
         worker = PodWorker(self._node, pod)
+        worker.room = lambda: self._room(self._node.own(), uid)
         status = pod.get("status") or {}
         if not status.get("startTime") and not is_ended(pod):
             # What this node took once, in an earlier life too, is not asked for again.
@@ -65,8 +66,12 @@ class PodManager:
         self._workers[uid] = worker
         self._supervisor.start(self._look_after(uid, worker), pod["metadata"]["name"])
 
-    def _room(self, node: Object | None) -> Room:
-        others = [worker.pod for worker in self._workers.values() if worker.takes_room]
+    def _room(self, node: Object | None, without: str = "") -> Room:
+        others = [
+            worker.pod
+            for uid, worker in self._workers.items()
+            if worker.takes_room and uid != without
+        ]
         return Room(node, self._node.allocatable, others, self._node.unsafe_sysctls)
 
     def _updated(self, old: Object, new: Object) -> None:

@@ -5,11 +5,12 @@ wait 10 s, doubling to 300 s; a container whose last restart was decided more th
 10 s again, and the first restart is at once. This module does no IO and reads no clock.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from controlplane.api.times import parse_or_none
+from controlplane.kubelet.pods.resize import ResizeCondition
 from controlplane.kubelet.runtimes.interface import ContainerState, ContainerStatus, Sandbox
 
 BACKOFF_FIRST_SECONDS = 10.0
@@ -76,6 +77,12 @@ class View:
     backoffs: Mapping[str, CrashBackoff] = field(default_factory=dict)
     blocked: Mapping[str, Blocked] = field(default_factory=dict)
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    resized: frozenset[str] = frozenset()
+    """Containers that get the resources they were granted by a restart only."""
+    actual: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Resources that running containers have; the spec here says what was granted."""
+    resizing: Sequence[ResizeCondition] = ()
+    """What is told of a change of resources."""
     stopping: frozenset[str] = frozenset()
     deleting: bool = False
     started_at: float = 0.0
@@ -267,11 +274,18 @@ def _keep_running(view: View, plan: Plan, container: Object, policy: str) -> Non
     status = view.containers.get(name)
     if name in view.stopping:
         return
+    changed = status is not None and _change(view, container, status)
     if status is not None and status.state is not ContainerState.EXITED:
-        _restart_if_unwell(view, plan, container, status)
+        if changed:
+            message = f"Container {name} {changed}"
+            grace = grace_seconds(view.pod)
+            plan.actions.append(StopContainer(name, status.id, grace, message))
+        else:
+            _restart_if_unwell(view, plan, container, status)
         return
     if (
         status is not None
+        and not changed
         and name not in view.rerun
         and not should_restart(policy, status.exit_code)
     ):
@@ -281,7 +295,7 @@ def _keep_running(view: View, plan: Plan, container: Object, policy: str) -> Non
         plan.waiting[name] = blocked
         plan.wake(blocked.until)
         return
-    if status is None or name in view.rerun:
+    if status is None or changed or name in view.rerun:
         plan.actions.append(StartContainer(name, 0 if status is None else status.attempt + 1))
         return
     known = view.backoffs.get(name)
@@ -293,6 +307,15 @@ def _keep_running(view: View, plan: Plan, container: Object, policy: str) -> Non
         return
     following = next_backoff(known, status.finished_at, view.now)
     plan.actions.append(StartContainer(name, status.attempt + 1, following))
+
+
+def _change(view: View, container: Object, status: ContainerStatus) -> str:
+    """Why a run is not the one that is wished any more, whatever the restart policy says; "" if it is."""
+    if status.image and status.id and status.image != container.get("image"):
+        return "definition changed, will be restarted"
+    if status.name in view.resized:
+        return "resize requires restart"
+    return ""
 
 
 def _run_once(view: View, plan: Plan, name: str) -> None:

@@ -14,7 +14,12 @@ from controlplane.kubelet.containers.command import command_line
 from controlplane.kubelet.containers.environment import image_env, pod_env
 from controlplane.kubelet.containers.mounts import container_mounts
 from controlplane.kubelet.containers.references import ConfigError
-from controlplane.kubelet.containers.security import check_not_root, limits_of, privileges_of
+from controlplane.kubelet.containers.security import (
+    check_not_root,
+    limits_of,
+    oom_score,
+    privileges_of,
+)
 from controlplane.kubelet.containers.service_links import service_env
 from controlplane.kubelet.images.image import Image
 from controlplane.kubelet.pods.node import Node
@@ -88,6 +93,7 @@ class ContainerStarter:
                 rootfs=image.rootfs,
                 image_user=image.user,
                 limits=limits_of(container, self._node.most_pids),
+                oom_score_adj=oom_score(pod, container, self._node.allocatable.get("memory", "0")),
                 privileges=privileges_of(pod, container),
                 stdin=bool(container.get("stdin")),
                 stdin_once=bool(container.get("stdinOnce")),

@@ -27,6 +27,8 @@ CONDITIONS = (
     "ContainersReady",
     "PodScheduled",
 )
+RESIZE_CONDITIONS = ("PodResizePending", "PodResizeInProgress")
+"""Conditions that are there only while they hold."""
 _OWNED = ("message", "reason", "podIP", "podIPs")
 """Fields that go away again when they are not set; all others only change."""
 
@@ -99,6 +101,11 @@ def status_patch(old: Object, wanted: Json) -> Json:
             # Entries are merged by type, so what is to vanish must be named.
             vanishing = {key: None for key in ("reason", "message") if key in before}
             changed.append({"lastProbeTime": None, **vanishing, **entry})
+    if "conditions" in wanted:
+        told = {entry["type"] for entry in wanted["conditions"]}
+        for kind in RESIZE_CONDITIONS:
+            if kind in known and kind not in told:
+                changed.append({"type": kind, "$patch": "delete"})
     if changed:
         patch["conditions"] = changed
     return patch
@@ -155,11 +162,19 @@ def _container(view: View, plan: Plan, spec: Object, *, init: bool = False) -> J
         result["ready"] = done and status is not None and status.exit_code == 0
     if status is not None and status.id:
         result["containerID"] = CONTAINER_ID_SCHEME + status.id
+        granted = _amounts(spec.get("resources") or {})
+        if granted.get("requests"):
+            result["allocatedResources"] = granted["requests"]
+        result["resources"] = _amounts(view.actual[name]) if name in view.actual else granted
     if status is not None and status.state is ContainerState.EXITED and name in plan.waiting:
         result["lastState"] = _terminated(status)
     elif name in view.previous:
         result["lastState"] = _terminated(view.previous[name])
     return result
+
+
+def _amounts(resources: Object) -> Json:
+    return {key: dict(resources[key]) for key in ("limits", "requests") if resources.get(key)}
 
 
 def _ephemeral(view: View, plan: Plan, spec: Object) -> Json:
@@ -202,11 +217,8 @@ def _conditions(view: View, old: Object, phase: str, containers: list[Json]) -> 
     has_sandbox = view.sandbox is not None and view.sandbox.ready
     unready = [entry["name"] for entry in containers if not entry["ready"]]
     pending = incomplete_init(view)
-    values: dict[str, tuple[bool, str, str]] = {
-        "PodReadyToStartContainers": (has_sandbox, "", ""),
-        "PodScheduled": (True, "", ""),
-        "Initialized": (True, "", ""),
-    }
+    values: dict[str, tuple[bool, str, str]] = dict.fromkeys(CONDITIONS, (True, "", ""))
+    values["PodReadyToStartContainers"] = (has_sandbox, "", "")
     if phase == "Succeeded":
         values["Initialized"] = (True, "PodCompleted", "")
         values["ContainersReady"] = (False, "PodCompleted", "")
@@ -215,14 +227,16 @@ def _conditions(view: View, old: Object, phase: str, containers: list[Json]) -> 
         values["Initialized"] = (False, "ContainersNotInitialized", message)
     if phase == "Failed":
         values["ContainersReady"] = (False, "PodFailed", "")
-    elif "ContainersReady" not in values:
+    elif phase != "Succeeded":
         message = f"containers with unready status: [{' '.join(unready)}]"
         values["ContainersReady"] = (
             (False, "ContainersNotReady", message) if unready or pending else (True, "", "")
         )
     values["Ready"] = _ready(view, old, values["ContainersReady"])
     known = {entry.get("type"): entry for entry in old.get("conditions") or ()}
-    return [_condition(view, kind, values[kind], known.get(kind) or {}) for kind in CONDITIONS]
+    for resize in view.resizing:
+        values[resize.kind] = (True, resize.reason, resize.message)
+    return [_condition(view, kind, values[kind], known.get(kind) or {}) for kind in values]
 
 
 def _ready(view: View, old: Object, containers: tuple[bool, str, str]) -> tuple[bool, str, str]:

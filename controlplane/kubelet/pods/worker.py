@@ -5,14 +5,15 @@ holds up the other containers.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from controlplane.api import times
 from controlplane.kinds.core.pod.views import is_ended
 from controlplane.kubelet.pods import plan as planning
-from controlplane.kubelet.pods.admission import Rejection
+from controlplane.kubelet.pods.admission import Rejection, Room
+from controlplane.kubelet.pods.allocation import Allocation
 from controlplane.kubelet.pods.history import earlier_runs
 from controlplane.kubelet.pods.hooks import run_hook
 from controlplane.kubelet.pods.node import Node
@@ -24,6 +25,8 @@ from controlplane.kubelet.pods.plan import (
     StopContainer,
     View,
 )
+from controlplane.kubelet.pods.resize import with_resources
+from controlplane.kubelet.pods.resizer import Resizer
 from controlplane.kubelet.pods.sandbox import PodSandbox
 from controlplane.kubelet.pods.starter import ContainerStarter
 from controlplane.kubelet.pods.status import pod_status, rejected_status
@@ -59,6 +62,8 @@ class PodWorker:
         self._pod = pod
         self.rejection: Rejection | None = None
         """Why the pod is not run here; to be set before `run`."""
+        self.room: Callable[[], Room] | None = None
+        """What there is besides this pod; without it no change of resources is granted."""
         self._over = False
         self._uid = str(pod["metadata"]["uid"])
         self._wake = Wake(node.clock)
@@ -83,11 +88,13 @@ class PodWorker:
         started = times.parse_or_none((pod.get("status") or {}).get("startTime"))
         self._started_at = started or now
         self._starter = ContainerStarter(node, self._emit, facts)
+        self._allocation = Allocation(node.root / "pods" / self._uid / "allocation.json", pod)
+        self._resizer = Resizer(node, self._allocation, self._emit)
 
     @property
     def pod(self) -> Object:
-        """The pod as last seen."""
-        return self._pod
+        """The pod as last seen, with the resources that it was granted."""
+        return with_resources(self._pod, self._allocation.allocated)
 
     @property
     def takes_room(self) -> bool:
@@ -131,6 +138,8 @@ class PodWorker:
                 await self._sit_out(self._pod.get("status") or {})
             while True:
                 await self._hear_last_words()
+                if self._outcome is None and not self._deleting:
+                    await self._resizer.resize(self._pod, self.room)
                 view = self._observe()
                 plan = planning.make_plan(view)
                 self._outcome = plan.outcome
@@ -141,6 +150,8 @@ class PodWorker:
                 if self._finished(after):
                     gone = True
                     break
+                if self._resizer.retry_at is not None:
+                    plan.wake(self._resizer.retry_at)
                 self._tell(after, plan)
                 await self._wake.wait(self._seconds_to_sleep(plan))
         finally:
@@ -182,13 +193,14 @@ class PodWorker:
                 previous[status.name] = newest[status.name]
             newest[status.name] = status
         self._sync_probers(newest)
+        running = [n for n, s in newest.items() if s.state is ContainerState.RUNNING]
         verdicts = {
             name: self._probers[status.id][0].verdict
             for name, status in newest.items()
             if status.id in self._probers
         }
         return View(
-            pod=self._pod,
+            pod=self.pod,
             now=self._node.clock.time(),
             sandbox=self._ground.current,
             containers=newest,
@@ -197,6 +209,9 @@ class PodWorker:
             backoffs=self._backoffs,
             blocked=self._starter.blocked,
             verdicts=verdicts,
+            resized=self._resizer.restarts(self._pod, newest),
+            actual={n: self._allocation.actual[n] for n in running if n in self._allocation.actual},
+            resizing=self._resizer.conditions,
             stopping=frozenset(self._stopping),
             deleting=self._deleting or self._object_gone,
             started_at=self._started_at,
@@ -228,8 +243,9 @@ class PodWorker:
             plan.wake(self._ground.retry_at)
             return
         spec = self._spec_of(action.name)
+        self._allocation.give(action.name)
         started = await self._starter.start(
-            self._pod, spec, action.attempt, box, self._ground.volumes
+            self.pod, spec, action.attempt, box, self._ground.volumes
         )
         self._backing_off.discard(action.name)
         if not started:
@@ -324,7 +340,7 @@ class PodWorker:
             self._probers[container_id] = (prober, task)
 
     def _spec_of(self, name: str) -> Object:
-        spec = self._pod["spec"]
+        spec = self.pod["spec"]
         others = ("initContainers", "ephemeralContainers")
         every = [*spec["containers"], *(one for key in others for one in spec.get(key) or ())]
         return next((c for c in every if c["name"] == name), {})

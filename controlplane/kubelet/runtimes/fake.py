@@ -18,6 +18,7 @@ from controlplane.kubelet.runtimes.interface import (
     ContainerStatus,
     ExecResult,
     Feature,
+    Limits,
     LogOptions,
     Sandbox,
     SandboxConfig,
@@ -147,6 +148,11 @@ class FakeRuntime:
         self.containers[container_id] = replace(
             status, state=ContainerState.RUNNING, started_at=now
         )
+
+    async def update_container(self, container_id: str, limits: Limits) -> None:
+        """See `ContainerRuntime`."""
+        self._running(container_id)
+        self.configs[container_id] = replace(self.configs[container_id], limits=limits)
 
     async def stop_container(self, container_id: str, grace_seconds: float) -> None:
         """See `ContainerRuntime`."""

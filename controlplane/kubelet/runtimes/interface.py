@@ -127,6 +127,8 @@ class ContainerConfig:
     stdin_once: bool = False
     tty: bool = False
     limits: Limits = Limits()
+    oom_score_adj: int = 0
+    """How soon the kernel ends it when memory runs out, -1000 to 1000, as far as the node may say so."""
     privileges: Privileges = Privileges()
     target: str = ""
     """The id of a running container whose processes it is to see and be among; "" for a space of its own."""
@@ -248,6 +250,10 @@ class ContainerRuntime(Protocol):
 
     async def start_container(self, container_id: str) -> None:
         """Start it. A command that cannot be run makes it EXITED with reason StartError."""
+        ...
+
+    async def update_container(self, container_id: str, limits: Limits) -> None:
+        """Give a running container other limits; see `Feature.LIMITS`. Raises ContainerRuntimeError."""
         ...
 
     async def stop_container(self, container_id: str, grace_seconds: float) -> None:

@@ -6,7 +6,8 @@
 import contextlib
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _PERIOD = 100_000
@@ -19,6 +20,8 @@ class Group:
 
     folders: tuple[Path, ...]
     unified: bool
+    shown: dict[str, str] = field(default_factory=dict)
+    """What the container is to see of it, by controller; "" stands for all, with version 2."""
 
     def join(self) -> None:
         """Put this process, and its children to be, into it."""
@@ -82,9 +85,15 @@ class Cgroups:
             folder = top / container_id
             folder.mkdir(exist_ok=True)
             folders.append(folder)
-        group = Group(tuple(folders), self._unified)
+        named = {"": folders[0]} if self._unified else dict(zip(self._tops, folders, strict=True))
+        group = Group(tuple(folders), self._unified, {k: str(v) for k, v in named.items()})
         self._limit(container_id, limits)
         return group
+
+    def update(self, container_id: str, limits: dict[str, int]) -> None:
+        """Give the processes of a container other limits, or none where they are 0. Raises OSError."""
+        if self._tops:
+            self._limit(container_id, limits, again=True)
 
     def close(self) -> None:
         """Remove the node's own groups."""
@@ -99,24 +108,20 @@ class Cgroups:
                 if folder.is_dir():
                     _remove(folder)
 
-    def _limit(self, container_id: str, limits: dict[str, int]) -> None:
+    def _limit(self, container_id: str, limits: dict[str, int], *, again: bool = False) -> None:
         def put(kind: str, name: str, value: object) -> None:
             if kind in self._tops:
                 (self._tops[kind] / container_id / name).write_text(str(value))
 
         memory, cpu = limits.get("memory_bytes", 0), limits.get("cpu_millis", 0)
         pids, shares = limits.get("pids", 0), limits.get("cpu_shares", 0)
-        if memory:
-            put("memory", "memory.max" if self._unified else "memory.limit_in_bytes", memory)
-            with contextlib.suppress(OSError):  # Swap is not counted by every kernel.
-                if self._unified:
-                    put("memory", "memory.swap.max", 0)
-                else:
-                    put("memory", "memory.memsw.limit_in_bytes", memory)
-        quota = max(1000, cpu * _PERIOD // 1000)
-        if cpu and self._unified:
+        none = "max" if self._unified else -1
+        if memory or again:
+            self._limit_memory(put, memory or none)
+        quota = max(1000, cpu * _PERIOD // 1000) if cpu else none
+        if (cpu or again) and self._unified:
             put("cpu", "cpu.max", f"{quota} {_PERIOD}")
-        elif cpu:
+        elif cpu or again:
             put("cpu", "cpu.cfs_period_us", _PERIOD)
             put("cpu", "cpu.cfs_quota_us", quota)
         if shares and self._unified:
@@ -125,6 +130,19 @@ class Cgroups:
             put("cpu", "cpu.shares", max(2, shares))
         if pids:
             put("pids", "pids.max", pids)
+
+    def _limit_memory(self, put: Callable[[str, str, object], None], memory: object) -> None:
+        if self._unified:
+            put("memory", "memory.max", memory)
+            with contextlib.suppress(OSError):
+                put("memory", "memory.swap.max", "max" if memory == "max" else 0)
+            return
+        with_swap = "memory.memsw.limit_in_bytes"
+        with contextlib.suppress(OSError):
+            put("memory", with_swap, memory)  # First where it grows: it may not be below the other.
+        put("memory", "memory.limit_in_bytes", memory)
+        with contextlib.suppress(OSError):  # Swap is not counted by every kernel.
+            put("memory", with_swap, memory)
 
     def _find(self, name: str) -> None:
         own = {}

@@ -211,7 +211,9 @@ class Container:
             if group is not None:
                 group.join()
             self.sandbox.enter()
-            rootfs.enter(rootfs.RootConfig(**spec["root"]))
+            shown = dict(group.shown) if group is not None else {}
+            rootfs.enter(rootfs.RootConfig(**spec["root"], cgroups=shown))
+            _set_oom_score(int(spec.get("oom_score_adj") or 0))
             _become_program(spec, streams, other, maps)
 
         with self._space_of(target) as space, self.sandbox.process_space(space):
@@ -398,6 +400,12 @@ def _child(flags: int, work: Callable[[], None], status: socket.socket) -> int:
             wire.send(status, {"error": words, "errno": number})
     finally:
         os._exit(128)
+
+
+def _set_oom_score(score: int) -> None:
+    # Less than its starter's own takes a capability that only the machine's root may have.
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write(str(score))
 
 
 def _become_program(spec: Json, streams: _Streams, status: socket.socket, maps: Maps) -> None:

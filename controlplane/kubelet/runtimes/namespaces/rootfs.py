@@ -63,6 +63,8 @@ class RootConfig:
     read_only: bool = False
     privileged: bool = False
     can_overlay: bool = True
+    cgroups: dict[str, str] = field(default_factory=dict)
+    """The container's own control groups on the host, by controller; "" stands for all."""
 
 
 def enter(config: RootConfig) -> None:
@@ -76,12 +78,14 @@ def enter(config: RootConfig) -> None:
     trees = [(_tree(entry), entry["container_path"]) for entry in _by_depth(config.mounts)]
     files = [(sys.open_tree(source), target) for target, source in config.files.items()]
     null = sys.open_tree("/dev/null")
+    groups = _group_trees(config.cgroups)
     if config.rootfs:
         _image_root(config, top, root)
     else:
         _host_root(config, top, root)
     os.chdir(root)
     _kernel_folders(config, devices)
+    _show_groups(groups)
     sys.pivot_root(".", ".")
     sys.unmount(".")
     os.chdir("/")
@@ -278,6 +282,37 @@ def _kernel_folders(config: RootConfig, devices: dict[str, int]) -> None:
     sys.mount("mqueue", "dev/mqueue", "mqueue", strict)
     for name, target in _LINKS.items():
         os.symlink(target, f"dev/{name}")
+
+
+def _group_trees(groups: dict[str, str]) -> dict[str, int]:
+    trees = {}
+    for kind, path in groups.items():
+        with contextlib.suppress(OSError):  # What cannot be shown is not missed by most.
+            trees[kind] = sys.open_tree(path)
+            sys.set_read_only(trees[kind])
+    return trees
+
+
+def _show_groups(trees: dict[str, int]) -> None:
+    """/sys/fs/cgroup below the current directory, where programs look for their limits."""
+    top = Path("sys/fs/cgroup")
+    for kind, tree in trees.items():
+        with contextlib.suppress(OSError):
+            if not kind:
+                top.mkdir(parents=True, exist_ok=True)
+                sys.move_mount(tree, str(top))
+            else:
+                if not os.path.ismount(top):
+                    top.mkdir(parents=True, exist_ok=True)
+                    strict = sys.MS_NOSUID | sys.MS_NODEV | sys.MS_NOEXEC
+                    sys.mount("tmpfs", str(top), "tmpfs", strict, "mode=755,size=64k")
+                (top / kind).mkdir()
+                sys.move_mount(tree, str(top / kind))
+        os.close(tree)
+    if any(trees):
+        with contextlib.suppress(OSError):
+            flags = sys.MS_REMOUNT | sys.MS_BIND | sys.MS_RDONLY
+            sys.mount("", str(top), "", flags | _flags(str(top)))
 
 
 def _mask(null: int) -> None:

@@ -28,6 +28,7 @@ from controlplane.kubelet.runtimes.interface import (
     ContainerStatus,
     ExecResult,
     Feature,
+    Limits,
     LogOptions,
     Sandbox,
     SandboxConfig,
@@ -247,6 +248,12 @@ class NamespaceRuntime:
             container.status = replace(
                 container.status, state=ContainerState.RUNNING, started_at=now
             )
+
+    async def update_container(self, container_id: str, limits: Limits) -> None:
+        """See `ContainerRuntime`."""
+        if self._containers[container_id].status.state is not ContainerState.RUNNING:
+            raise ContainerRuntimeError(f"container {container_id} is not running")
+        await self._ask("update", container=container_id, limits=asdict(limits))
 
     async def stop_container(self, container_id: str, grace_seconds: float) -> None:
         """See `ContainerRuntime`."""
@@ -513,6 +520,7 @@ class NamespaceRuntime:
             "tty": config.tty,
             "log": str(container.log),
             "limits": asdict(config.limits),
+            "oom_score_adj": config.oom_score_adj,
             "privileges": asdict(config.privileges),
             "image_user": config.image_user,
             "target": config.target,

@@ -234,6 +234,10 @@ class Spawner:
 
         self._watch(_Starting(status, done))
 
+    def _do_update(self, message: Message, reply: Reply) -> None:
+        self._cgroups.update(self._containers[message["container"]].id, message["limits"])
+        reply({}, ())
+
     def _do_signal(self, message: Message, reply: Reply) -> None:
         self._containers[message["container"]].kill(message["signal"])
         reply({}, ())

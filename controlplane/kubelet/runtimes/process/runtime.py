@@ -32,6 +32,7 @@ from controlplane.kubelet.runtimes.interface import (
     ContainerStatus,
     ExecResult,
     Feature,
+    Limits,
     LogOptions,
     Sandbox,
     SandboxConfig,
@@ -221,6 +222,10 @@ class ProcessRuntime:
         )
         streams.close_child()
         return process
+
+    async def update_container(self, container_id: str, limits: Limits) -> None:
+        """See `ContainerRuntime`. There are no limits."""
+        self._containers[container_id]
 
     async def stop_container(self, container_id: str, grace_seconds: float) -> None:
         """See `ContainerRuntime`."""

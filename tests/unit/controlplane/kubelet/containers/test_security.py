@@ -9,6 +9,7 @@ from controlplane.kubelet.containers.security import (
     check_not_root,
     lacking,
     limits_of,
+    oom_score,
     privileges_of,
 )
 from controlplane.kubelet.runtimes.interface import Feature, Limits, Privileges
@@ -92,3 +93,20 @@ def test_limits(resources: dict[str, Any], expected: Limits) -> None:
 def test_what_a_runtime_lacks(subject: dict[str, Any], expected: list[Feature]) -> None:
     assert lacking(subject, frozenset()) == expected
     assert lacking(subject, frozenset(Feature)) == []
+
+
+@pytest.mark.parametrize(
+    ("resources", "spec", "score"),
+    [
+        ({}, {}, 1000),
+        ({"requests": {"memory": "1Gi"}}, {}, 750),
+        ({"requests": {"cpu": "1"}}, {}, 999),
+        ({"requests": {"memory": "9Gi"}}, {}, 3),
+        ({"limits": {"cpu": "1", "memory": "1Gi"}}, {}, -997),
+        ({}, {"priority": 2_000_000_000}, -997),
+    ],
+    ids=["best_effort", "burstable", "no_memory", "too_much", "guaranteed", "critical"],
+)
+def test_who_goes_first_when_memory_runs_out(resources: Any, spec: Any, score: int) -> None:
+    container = {"name": "c", "resources": resources}
+    assert oom_score({"spec": {"containers": [container], **spec}}, container, "4Gi") == score

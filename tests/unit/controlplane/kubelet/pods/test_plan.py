@@ -40,11 +40,15 @@ def pod(
 
 
 def ran(
-    name: str = "c", code: int | None = None, attempt: int = 0, ended: float = NOW
+    name: str = "c",
+    code: int | None = None,
+    attempt: int = 0,
+    ended: float = NOW,
+    image: str = "x",
 ) -> ContainerStatus:
     state = ContainerState.RUNNING if code is None else ContainerState.EXITED
     return ContainerStatus(
-        f"{name}{attempt}", "u1", name, attempt, state, started_at=NOW - 50,
+        f"{name}{attempt}", "u1", name, attempt, state, image, started_at=NOW - 50,
         finished_at=0.0 if code is None else ended, exit_code=code or 0,
     )  # fmt: skip
 
@@ -155,6 +159,19 @@ CASES = [
         view(pod("Never", ephemeralContainers=DEBUGGER), ran(code=0), ran("e")),
         [StopContainer("e", "e0", 30.0, "Stopping container e")], "Succeeded",
         id="ephemeral_ends_with_the_pod",
+    ),
+    pytest.param(
+        view(pod("Never"), ran(image="y")),
+        [StopContainer("c", "c0", 30.0, "Container c definition changed, will be restarted")],
+        "", id="another_image",
+    ),
+    pytest.param(
+        view(pod(), ran(code=137, image="y")), [StartContainer("c", 1)], "", id="another_image_now",
+    ),
+    pytest.param(
+        view(pod(), ran(), resized=frozenset({"c"})),
+        [StopContainer("c", "c0", 30.0, "Container c resize requires restart")],
+        "", id="resized",
     ),
     pytest.param(view(pod(), ran(code=143), deleting=True), [StopSandbox()], "", id="stopped"),
     pytest.param(

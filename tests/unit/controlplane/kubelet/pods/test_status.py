@@ -1,10 +1,12 @@
 """The status of a pod, and the patch to it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from controlplane.kubelet.pods.plan import Verdict, View, make_plan
+from controlplane.kubelet.pods.resize import ResizeCondition
 from controlplane.kubelet.pods.status import pod_status, status_patch
 from controlplane.kubelet.runtimes.interface import ContainerState, ContainerStatus, Sandbox
 
@@ -110,3 +112,20 @@ def test_ephemeral_containers_are_told_apart() -> None:
     [entry] = status["ephemeralContainerStatuses"]
     assert entry["state"] == {"waiting": {"reason": "ContainerCreating"}}
     assert (entry["ready"], "started" in entry) == (False, False)
+
+
+def test_resources_that_were_granted_and_those_that_are_there() -> None:
+    have = {"limits": {"cpu": "1"}, "requests": {"cpu": "1"}}
+    wanted = {"limits": {"cpu": "2"}, "requests": {"cpu": "2"}}
+    running = ResizeCondition("PodResizeInProgress")
+    seen = view("Always", {"a": None, "b": None}, actual={"a": have}, resizing=[running])
+    seen.pod["spec"]["containers"][0]["resources"] = wanted
+    status = pod_status(seen, make_plan(seen), node_ip="127.0.0.1")
+    first, second = status["containerStatuses"]
+    assert (first["allocatedResources"], first["resources"]) == ({"cpu": "2"}, have)
+    assert ("allocatedResources" in second, second["resources"]) == (False, {})
+    assert conditions(status)["PodResizeInProgress"] == "True"
+
+    done = pod_status(replace(seen, resizing=()), make_plan(seen), node_ip="127.0.0.1")
+    patch = status_patch(status, done)
+    assert patch["conditions"] == [{"type": "PodResizeInProgress", "$patch": "delete"}]
