@@ -19,6 +19,7 @@ from controlplane.apiserver.authn.tokens.issuer import TokenIssuer
 from controlplane.apiserver.authn.tokens.keys import KeyRing
 from controlplane.apiserver.authz.interface import Authorizer
 from controlplane.apiserver.authz.rbac.grants import GrantIndex
+from controlplane.apiserver.backends.headers import Secrets
 from controlplane.apiserver.callouts.client import WebhookClient
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.flowcontrol.control import FlowControl
@@ -86,6 +87,20 @@ class Server:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     # Set when the objects every cluster has are there.
     bootstrapped: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def front_proxy_headers(self) -> Secrets:
+        """What front proxies say who asks by: never passed on to whoever is behind this server."""
+        config = self.config
+        names = (
+            *config.requestheader_username_headers,
+            *config.requestheader_uid_headers,
+            *config.requestheader_group_headers,
+        )
+        prefixes = config.requestheader_extra_headers_prefix
+        return Secrets(
+            tuple(name.lower() for name in names), tuple(prefix.lower() for prefix in prefixes)
+        )
 
     @property
     def address(self) -> str:

@@ -72,7 +72,7 @@ def build(
     clients: Authority | None = None
     if config.requestheader_client_ca_file:
         proxies = Authority(Path(config.requestheader_client_ca_file).read_bytes())
-        ways.append(RequestHeaderAuthenticator(proxies, proxy_config(config)))
+        ways.append(RequestHeaderAuthenticator(proxies, _proxy_config(config)))
         if config.client_ca_file:
             clients = Authority(Path(config.client_ca_file).read_bytes())
     ways.append(CertificateAuthenticator(clients))
@@ -89,9 +89,7 @@ def _ring(config: ApiServerConfig, signing: SigningKey | None) -> KeyRing | None
     return KeyRing(keys) if keys else None
 
 
-def proxy_config(config: ApiServerConfig) -> RequestHeaderConfig:
-    """Which front proxies are believed."""
-
+def _proxy_config(config: ApiServerConfig) -> RequestHeaderConfig:
     def low(names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name.lower() for name in names)
 

@@ -9,7 +9,7 @@ Source: apimachinery/pkg/util/proxy/upgradeaware.go and transport.go.
 import asyncio
 import contextlib
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -30,6 +30,7 @@ _CHUNK = 64 * 1024
 # Longer pages come through as they are: holding them back costs this server's memory.
 _LONGEST_PAGE = 8 * 1024 * 1024
 _REFUSAL_SECONDS = 10.0
+_USUAL = rules.Secrets()
 
 
 class BackendError(Exception):
@@ -48,8 +49,8 @@ class Backend:
     """Where a request goes.
 
     `path` is what is asked for there, decoded; `authority` names the server in links; `prefix` is the path of this
-    server in front of it. `extra` are headers in place of the client's, `secret` names of headers that are not passed
-    on; `host` is what the server is called, if not what the client calls this one, `query` what stands in place of the
+    server in front of it. `extra` are headers in place of the client's, `secrets` headers that are not passed on;
+    `host` is what the server is called, if not what the client calls this one, `query` what stands in place of the
     client's.
     """
 
@@ -58,7 +59,7 @@ class Backend:
     path: str
     prefix: str
     extra: Sequence[tuple[str, str]] = ()
-    secret: Collection[str] = ()
+    secrets: rules.Secrets = _USUAL
     host: str = ""
     query: str | None = None
 
@@ -72,7 +73,7 @@ def redirect(request: Request) -> Response:
 async def forward(request: Request, backend: Backend) -> Answer:
     """Pass a request on. Raises BackendError; what kept the client's body from coming is raised as it is."""
     incoming = request.incoming
-    given = rules.without_credentials(incoming.all_headers, more=backend.secret)
+    given = rules.without_credentials(incoming.all_headers, backend.secrets)
     given = rules.forwarded_for(given, incoming.peer)
     if backend.host:
         given = rules.replaced(given, "host", backend.host)
@@ -92,6 +93,7 @@ async def forward(request: Request, backend: Backend) -> Answer:
     has_body = is_chunked or request.headers.get("content-length", "0") != "0"
     if is_chunked:
         sent = rules.replaced(sent, "transfer-encoding", "chunked")
+        sent = [pair for pair in sent if pair[0] != "content-length"]
     exchange = Exchange(await _connected(backend, is_dial=False))
     try:
         exchange.send(

@@ -5,6 +5,7 @@ endpoints/filters/authentication.go and impersonation.go (credentials), apimachi
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 Pairs = list[tuple[str, str]]
 
@@ -42,15 +43,20 @@ def canonical(name: str) -> str:
     return "-".join(word.capitalize() for word in name.split("-"))
 
 
-def without_credentials(headers: Sequence[tuple[str, str]], *, more: Collection[str] = ()) -> Pairs:
-    """Headers without what tells who asks; `more` are names or, with a last `-`, beginnings that tell it too.
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Names of headers, and beginnings of names, that tell who asks beside the usual ones; in lower case."""
 
-    Names are lower case on both sides.
-    """
-    prefixes = (*_CREDENTIAL_PREFIXES, *(name for name in more if name.endswith("-")))
+    names: Collection[str] = ()
+    prefixes: tuple[str, ...] = ()
+
+
+def without_credentials(headers: Sequence[tuple[str, str]], more: Secrets) -> Pairs:
+    """Headers without what tells who asks; their names are lower case."""
+    prefixes = (*_CREDENTIAL_PREFIXES, *more.prefixes)
     kept: Pairs = []
     for name, value in headers:
-        if name in _CREDENTIALS or name in more or name.startswith(prefixes):
+        if name in _CREDENTIALS or name in more.names or name.startswith(prefixes):
             continue
         if name == "sec-websocket-protocol":
             words = [word.strip() for word in value.split(",")]

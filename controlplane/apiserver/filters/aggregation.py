@@ -8,8 +8,8 @@ import asyncio
 from controlplane.api import errors
 from controlplane.apiserver.aggregation.calls import RemoteServers, identity
 from controlplane.apiserver.aggregation.directory import Directory, Remote
-from controlplane.apiserver.authn.request_header import RequestHeaderConfig
 from controlplane.apiserver.backends.forward import Backend, BackendError, forward
+from controlplane.apiserver.backends.headers import Secrets
 from controlplane.apiserver.callouts.endpoints import UnresolvedError
 from controlplane.apiserver.filters.interface import Next
 from controlplane.apiserver.http.messages import Answer, Request, Response
@@ -19,24 +19,19 @@ log = get_logger(__name__)
 
 
 class Aggregation:
-    """The filter. `secret` are the headers of this server's own front proxies."""
+    """The filter. `secrets` are the headers of this server's own front proxies."""
 
     def __init__(
         self,
         directory: Directory,
         servers: RemoteServers,
-        secret: RequestHeaderConfig,
+        secrets: Secrets,
         most_seconds: float,
     ) -> None:
         self._directory = directory
         self._servers = servers
         self._most_seconds = most_seconds
-        self._secret = (
-            *secret.user_headers,
-            *secret.uid_headers,
-            *secret.group_headers,
-            *secret.extra_prefixes,
-        )
+        self._secrets = secrets
 
     async def __call__(self, request: Request, proceed: Next) -> Answer:
         """Pass on what is another's."""
@@ -79,7 +74,7 @@ class Aggregation:
                 ("X-Forwarded-Host", host),
                 ("X-Forwarded-Proto", "https"),
             ),
-            secret=self._secret,
+            secrets=self._secrets,
             host=host,
         )
         try:

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from controlplane.apiserver.authn.build import proxy_config
 from controlplane.apiserver.filters.accounting import Accounting
 from controlplane.apiserver.filters.aggregation import Aggregation
 from controlplane.apiserver.filters.audit import Audit, FailedAuthenticationAudit
@@ -60,7 +59,7 @@ def default_filters(server: Server) -> list[Filter]:
         Aggregation(
             server.directory,
             server.remote_servers,
-            proxy_config(config),
+            server.front_proxy_headers,
             config.request_timeout_seconds,
         ),
         body,

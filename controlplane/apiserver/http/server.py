@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import Any
 from urllib.parse import parse_qsl
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict
 
 from controlplane.api import errors
@@ -148,7 +148,8 @@ class HttpServer:
         if isinstance(answer, Takeover):
             return await _hand_over(request, answer)
         response = web.StreamResponse(status=answer.status, headers=_headers(answer))
-        if response.content_length is None:
+        # A client of HTTP/1.0 sees the end by that of the connection.
+        if response.content_length is None and request.version >= HttpVersion11:
             response.enable_chunked_encoding()
         await response.prepare(request)
         try:

@@ -159,6 +159,7 @@ async def _as_it_is(server: Server, request: Request, node: Obj, path: str, quer
         target.authority,
         path,
         prefix="",
+        secrets=server.front_proxy_headers,
         host=target.authority,
         query=urlencode(query),
     )

@@ -71,7 +71,13 @@ async def _handle(
         return redirect(request)
     prefix = info.path.removesuffix(path) if path else info.path
 
-    backend = Backend(lambda: dial(server.kubelet, target), target.authority, path, prefix)
+    backend = Backend(
+        lambda: dial(server.kubelet, target),
+        target.authority,
+        path,
+        prefix,
+        secrets=server.front_proxy_headers,
+    )
     try:
         return await forward(request, backend)
     except BackendError as error:

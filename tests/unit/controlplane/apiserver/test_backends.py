@@ -4,6 +4,7 @@ import pytest
 
 from controlplane.apiserver.backends import headers, names
 from controlplane.apiserver.backends.exchange import BadAnswerError, Head, head_bytes, parse_head
+from controlplane.apiserver.backends.headers import Secrets
 from controlplane.apiserver.backends.links import Links
 from controlplane.apiserver.backends.names import Name
 
@@ -134,10 +135,11 @@ def test_credentials_stay_here() -> None:
         ("impersonate-user", "root"),
         ("impersonate-extra-x", "y"),
         ("x-own-user", "root"),
+        ("x-own-extra-scopes", "all"),
         ("sec-websocket-protocol", "chat, base64url.bearer.authorization.k8s.io.dG9rZW4"),
         ("cookie", "a=b"),
     ]
-    kept = headers.without_credentials(given, more=("x-own-user",))
+    kept = headers.without_credentials(given, Secrets(("x-own-user",), ("x-own-extra-",)))
     assert kept == [("sec-websocket-protocol", "chat"), ("cookie", "a=b")]
 
 
