@@ -30,6 +30,7 @@ from controlplane.kubelet.pods.manager import PodManager
 from controlplane.kubelet.pods.node import Names, Node
 from controlplane.kubelet.runtimes.interface import ContainerRuntime, Feature
 from controlplane.kubelet.runtimes.registry import RuntimeOptions, choose
+from controlplane.kubelet.server.access import Access
 from controlplane.kubelet.server.server import KubeletServer, tls_context
 from controlplane.kubelet.volumes.manager import VolumeManager
 from controlplane.kubelet.volumes.registry import volume_plugins
@@ -98,9 +99,15 @@ class App:
                 _log.warning("killed what an earlier life left", processes=killed)
             tls = None
             if config.tls_cert_file:
-                tls = tls_context(config.tls_cert_file, config.tls_key_file, config.client_ca_file)
+                tls = tls_context(
+                    config.tls_cert_file,
+                    config.tls_key_file,
+                    config.client_ca_file,
+                    demands_certificate=False,
+                )
+                access = Access(self._client, config.node_name, self._clock)
                 # Before registration, which tells the port.
-                routes = KubeletServer(self._runtime, self._informer.indexer, self._clock)
+                routes = KubeletServer(self._runtime, self._informer.indexer, self._clock, access)
                 server = await routes.serve(config.listen_address, config.port, tls, self._set_port)
             else:
                 _log.warning("no TLS files given: neither logs nor commands are served")

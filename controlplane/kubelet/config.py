@@ -23,7 +23,7 @@ class KubeletConfig:
     port: int = option(10250, "port for HTTPS; 0 picks a free one")
     tls_cert_file: str = option("", "with the two that follow: without them nothing is served")
     tls_key_file: str = option("", "", flag="--tls-private-key-file")
-    client_ca_file: str = option("", "who may ask: callers show a certificate of this authority")
+    client_ca_file: str = option("", "callers show a certificate of this authority, or a token")
     health_address: Address | None = option(
         None, "where probes are answered", flag="--healthz-bind-address"
     )

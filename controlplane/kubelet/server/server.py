@@ -1,6 +1,6 @@
 """The kubelet's HTTPS server, which the API server calls; one file an endpoint beside this one.
 
-Every caller must show a certificate of the cluster's client CA.
+Every caller shows who it is and is asked for permission (`access.py`).
 """
 
 import ssl
@@ -10,6 +10,7 @@ from aiohttp import web
 
 from controlplane.client.indexer import Indexer
 from controlplane.kubelet.runtimes.interface import ContainerRuntime
+from controlplane.kubelet.server.access import Access
 from controlplane.kubelet.server.attach import Attach
 from controlplane.kubelet.server.containers import Containers
 from controlplane.kubelet.server.exec import Exec
@@ -21,12 +22,14 @@ from controlplane.kubelet.server.port_forward import PortForward
 from kvstore.base.clock import Clock
 
 
-def tls_context(cert_file: str, key_file: str, client_ca_file: str) -> ssl.SSLContext:
-    """A server context that demands client certificates."""
+def tls_context(
+    cert_file: str, key_file: str, client_ca_file: str, *, demands_certificate: bool = True
+) -> ssl.SSLContext:
+    """A server context that verifies client certificates, and demands them unless callers may show tokens instead."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(cert_file, key_file)
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = ssl.CERT_REQUIRED if demands_certificate else ssl.CERT_OPTIONAL
     context.load_verify_locations(client_ca_file)
     return context
 
@@ -34,7 +37,15 @@ def tls_context(cert_file: str, key_file: str, client_ca_file: str) -> ssl.SSLCo
 class KubeletServer:
     """All endpoints of a node."""
 
-    def __init__(self, runtime: ContainerRuntime, pods: Indexer, clock: Clock) -> None:
+    def __init__(
+        self,
+        runtime: ContainerRuntime,
+        pods: Indexer,
+        clock: Clock,
+        access: Access | None = None,
+    ) -> None:
+        # None lets in whoever TLS has let in, for tests.
+        self._middlewares = [] if access is None else [access.middleware()]
         containers = Containers(runtime, pods)
         self._routes = [
             *Health().routes(),
@@ -50,7 +61,7 @@ class KubeletServer:
         self, host: str, port: int, tls: ssl.SSLContext | None, ready: Callable[[int], None]
     ) -> web.AppRunner:
         """Listen; `ready` hears the port. The caller cleans the runner up."""
-        application = web.Application()
+        application = web.Application(middlewares=self._middlewares)
         application.router.add_routes(self._routes)
         # A reader who leaves ends the following of a log, however quiet the container is.
         runner = web.AppRunner(
