@@ -131,6 +131,10 @@ def command_tree(asked: str = "") -> "typer.Typer":
         from cli.service import register as register_service
 
         register_service(app)
+    if asked == "security-check" or everything:
+        from cli.security_check import register as register_security_check
+
+        register_security_check(app)
     if asked == "demo" or everything:
         from cli.demo import register as register_demo
 

@@ -110,7 +110,10 @@ class Node:
         if token:
             headers["Authorization"] = f"Bearer {token}"
         url = f"https://127.0.0.1:{self.port}{path}"
-        async with aiohttp.ClientSession() as session, session.get(url, ssl=tls, headers=headers) as answer:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(url, ssl=tls, headers=headers) as answer,
+        ):
             return answer.status, await answer.text()
 
     async def token(self, name: str) -> str:
