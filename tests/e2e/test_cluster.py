@@ -183,7 +183,7 @@ spec:
   containers:
   - name: c
     image: busybox
-    command: [sh, -c, 'test "$WORD" = {SECRET_TEXT} && test -s /secret/word && sleep 3600']
+    command: [sh, -c, 'test -n "$WORD" && test -s /secret/word && sleep 3600']
     env:
     - name: WORD
       valueFrom: {{secretKeyRef: {{name: password, key: word}}}}
@@ -225,19 +225,18 @@ def test_no_secret_is_in_the_store_in_logs_or_in_events(cluster: Cluster) -> Non
     )
     encoded = base64.b64encode(SECRET_TEXT.encode()).decode()
     hidden = (SECRET_TEXT, encoded, "PRIVATE KEY-----", "eyJhbGciOi")
-    stored = cluster.quorate("kv", "get", "--prefix", "/registry/secrets/default/password")
-    assert "k8s:enc:aesgcm:v1:" in stored
-    assert SECRET_TEXT not in stored
-    assert encoded not in stored
+    answer = cluster.quorate("kv", "get", "-w", "json", "/registry/secrets/default/password")
+    stored = base64.b64decode(json.loads(answer)["kvs"][0]["value"])
+    assert stored.startswith(b"k8s:enc:aesgcm:v1:")
+    assert SECRET_TEXT.encode() not in stored
+    assert encoded.encode() not in stored
     events = json.dumps(cluster.objects("events"))
     texts = {"events": events, "audit": cluster.quorate("audit", "-o", "json")}
     for path in (cluster.state / "logs").rglob("*.log"):
         texts[path.name] = path.read_text(errors="replace")
     for name, text in texts.items():
         for word in hidden:
-            # The pod's own command, which is no secret, may be shown: then the word stands in it.
-            shown = text.replace(f"= {SECRET_TEXT} && ", "")
-            assert word not in shown, f"{word} in {name}"
+            assert word not in text, f"{word} in {name}"
     assert "secrets default/password" in cluster.quorate("audit", "--resource", "secrets")
     cluster.ctl("delete", "pod", "reader", "stuck")
     cluster.ctl("delete", "secret", "password")
