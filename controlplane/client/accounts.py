@@ -36,18 +36,21 @@ class AccountTokens:
 
     def of(self, account: str) -> TokenSource:
         """The tokens of one account."""
+        return _Account(self, account)
 
-        async def token() -> str:
+    async def token(self, account: str, refused: str) -> str:
+        """See `TokenSource.token`."""
+        known = self._tokens.get(account)
+        if known is not None and self._is_good(known, refused):
+            return known.text
+        async with self._locks.setdefault(account, asyncio.Lock()):
             known = self._tokens.get(account)
-            if known is not None and self._clock.monotonic() < known.renew_at:
-                return known.text
-            async with self._locks.setdefault(account, asyncio.Lock()):
-                known = self._tokens.get(account)
-                if known is None or self._clock.monotonic() >= known.renew_at:
-                    known = self._tokens[account] = await self._ask(account)
-                return known.text
+            if known is None or not self._is_good(known, refused):
+                known = self._tokens[account] = await self._ask(account)
+            return known.text
 
-        return token
+    def _is_good(self, known: "_Token", refused: str) -> bool:
+        return known.text != refused and self._clock.monotonic() < known.renew_at
 
     async def _ask(self, account: str) -> _Token:
         try:
@@ -71,3 +74,14 @@ class AccountTokens:
         return await self._client.create_subresource(
             SERVICE_ACCOUNTS, account, "token", body, self._namespace
         )
+
+
+class _Account:
+    """See `TokenSource`."""
+
+    def __init__(self, tokens: AccountTokens, account: str) -> None:
+        self._tokens, self._account = tokens, account
+
+    async def token(self, refused: str = "") -> str:
+        """See `TokenSource.token`."""
+        return await self._tokens.token(self._account, refused)

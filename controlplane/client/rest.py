@@ -8,9 +8,10 @@ write even once when it wakes up.
 
 import json
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote
 
 from controlplane.api.errors import APIError, Gone, Internal, ServiceUnavailable
@@ -18,7 +19,13 @@ from controlplane.api.meta import Obj
 from controlplane.api.scheme import Resource
 from controlplane.client import in_cluster
 from controlplane.client.kubeconfig import load_kubeconfig
-from controlplane.client.transport import HttpTransport, Request, Transport, TransportError
+from controlplane.client.transport import (
+    HttpTransport,
+    Request,
+    Response,
+    Transport,
+    TransportError,
+)
 from kvstore.base.clock import Clock, SystemClock
 
 MERGE_PATCH = "application/merge-patch+json"
@@ -27,8 +34,12 @@ APPLY_PATCH = "application/apply-patch+yaml"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 
 
-TokenSource = Callable[[], Awaitable[str]]
-"""Gives a bearer token that holds now."""
+class TokenSource(Protocol):
+    """Where the tokens of a client come from."""
+
+    async def token(self, refused: str = "") -> str:
+        """The token to show now; another one than `refused`, which a server did not believe, if there is one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +248,7 @@ class RestClient:
             collection_path(resource, namespace),
             query,
             timeout_seconds=self.timeout_seconds,
-            token=await self._token() if self._token is not None else "",
+            token=await self._token.token() if self._token is not None else "",
         )
         try:
             async with self.transport.stream(request) as stream:
@@ -418,15 +429,23 @@ class RestClient:
             content_type=content_type,
             accept=accept,
             timeout_seconds=timeout_seconds or self.timeout_seconds,
-            token=await self._token() if self._token is not None else "",
+            token=await self._token.token() if self._token is not None else "",
         )
-        try:
-            response = await self.transport.send(request)
-        except TransportError as error:
-            raise ServiceUnavailable(str(error)) from error
+        response = await self._send(request)
+        if response.status == 401 and self._token is not None:
+            # The account may have been deleted and made anew since: nothing was done, so it is asked again.
+            fresh = await self._token.token(refused=request.token)
+            if fresh != request.token:
+                response = await self._send(replace(request, token=fresh))
         if response.status >= 400:
             raise _error(response.status, response.body)
         return _decode(response.body)
+
+    async def _send(self, request: Request) -> Response:
+        try:
+            return await self.transport.send(request)
+        except TransportError as error:
+            raise ServiceUnavailable(str(error)) from error
 
 
 def collection_path(resource: Resource, namespace: str = "") -> str:

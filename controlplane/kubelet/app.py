@@ -15,7 +15,7 @@ from controlplane.client.rest import RestClient
 from controlplane.kinds.core.pod.resource import PODS
 from controlplane.kinds.core.service import SERVICES
 from controlplane.kubelet.config import KubeletConfig
-from controlplane.kubelet.images.catalog import load_catalog
+from controlplane.kubelet.images.catalog import ImageCatalog, load_catalog
 from controlplane.kubelet.images.store import ImageStore
 from controlplane.kubelet.network.addresses import AddressPool
 from controlplane.kubelet.network.addresses import own_network as pod_network
@@ -55,13 +55,14 @@ class App:
         clock: Clock,
         rng: random.Random,
         runtime: ContainerRuntime | None = None,
+        catalog: ImageCatalog | None = None,
     ) -> None:
         self._config = config
         self._client = client
         self._clock = clock
         self._rng = rng
         store = ImageStore(Path(config.image_store)) if config.image_store else None
-        self._catalog = load_catalog(config.images_file, store)
+        self._catalog = catalog or load_catalog(config.images_file, store)
         self._runtime = runtime or self._choose_runtime()
         self._has_pod_network = Feature.NETWORK in self._runtime.features and runtime is None
         self._addresses = AddressPool(

@@ -99,6 +99,10 @@ class Parsed:
         value: T = self._values[cls]
         return value
 
+    def replaced(self, *values: Any) -> "Parsed":
+        """The same with other values of their classes."""
+        return Parsed({**self._values, **{type(value): value for value in values}})
+
 
 def parse_options(
     program: str,

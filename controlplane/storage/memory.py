@@ -5,7 +5,8 @@
 
 import asyncio
 import bisect
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from controlplane.api.meta import Obj
 from controlplane.storage import codec
@@ -26,6 +27,14 @@ from controlplane.storage.interface import (
     UpdateFunction,
 )
 from kvstore.base.clock import Clock, SystemClock
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryState:
+    """What was stored at one moment: values and the instants at which they end, by key."""
+
+    live: Mapping[str, bytes]
+    deadlines: Mapping[str, float]
 
 
 class MemoryStorage:
@@ -196,6 +205,27 @@ class MemoryStorage:
         if key not in self._live:
             raise KeyNotFoundError(key)
         self._record(key, None)
+
+    def checkpoint(self) -> MemoryState:
+        """The state of now, for `restore`."""
+        live = {key: value for key, (value, _) in self._live.items()}
+        return MemoryState(live, dict(self._deadlines))
+
+    def restore(self, state: MemoryState, *, keep: Sequence[str] = ()) -> None:
+        """Make the state of `state` the state of now, by a change for each key that differs.
+
+        Keys that begin with one of `keep` are left as they are.
+        """
+        for key in [key for key in self._live if key not in state.live]:
+            if not key.startswith(tuple(keep)):
+                self._record(key, None)
+        for key, value in state.live.items():
+            found = self._live.get(key)
+            if key.startswith(tuple(keep)) or (found is not None and found[0] == value):
+                continue
+            self._record(key, value)
+            if key in state.deadlines:
+                self._deadlines[key] = state.deadlines[key]
 
     def compact(self, revision: int) -> None:
         """Forget what was before `revision`."""

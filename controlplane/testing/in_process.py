@@ -143,10 +143,14 @@ class InProcessServer:
         self._streams: set[_Stream] = set()
 
     async def __aenter__(self) -> Self:
-        await self.app.start(listens=False)
+        await self.start()
+        return self
+
+    async def start(self, *, listens: bool = False) -> None:
+        """Start, and wait until it is ready; with `listens` it is also served where its settings say."""
+        await self.app.start(listens=listens)
         async with asyncio.timeout(_READY_SECONDS):
             await self.app.server.bootstrapped.wait()
-        return self
 
     async def __aexit__(
         self,
@@ -154,6 +158,10 @@ class InProcessServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """End all parts."""
         await self.app.stop()
 
     def transport(self, user: User = ADMIN) -> "InProcessTransport":

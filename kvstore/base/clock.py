@@ -68,6 +68,12 @@ class ManualClock:
         heapq.heappush(self._sleepers, (self._now + seconds, next(self._order), future))
         await future
 
+    def next_deadline(self) -> float | None:
+        """The instant at which the next sleeper wakes; None when nobody sleeps."""
+        while self._sleepers and self._sleepers[0][2].done():
+            heapq.heappop(self._sleepers)
+        return self._sleepers[0][0] if self._sleepers else None
+
     async def advance(self, seconds: float) -> None:
         """Move on, waking sleepers in the order of their deadlines, and let them run."""
         end = self._now + seconds

@@ -239,7 +239,7 @@ def pytest_runtest_makereport(
     report = yield
     if report.when == "call" and report.failed:
         for name, value in sorted(getattr(item, "funcargs", {}).items()):
-            if name.startswith("quorate_"):
+            if name.startswith("quorate_") and hasattr(value, "write_report"):
                 _attach(item, report, name, value)
     return report
 

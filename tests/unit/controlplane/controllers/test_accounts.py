@@ -10,12 +10,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from controlplane.api.errors import Forbidden
+from controlplane.api.errors import Forbidden, Unauthorized
 from controlplane.api.meta import Obj
 from controlplane.apiserver.authz.rbac import policy
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.apiserver.http.messages import ANONYMOUS, User
 from controlplane.client.accounts import AccountTokens
+from controlplane.client.transport import Request
 from controlplane.controllers.app import build_manager
 from controlplane.controllers.catalog import CONTROLLERS
 from controlplane.controllers.config import parse_arguments
@@ -63,8 +64,9 @@ def test_every_controller_speaks_as_an_account_that_has_a_role(name: str) -> Non
 
 async def test_an_account_is_made_and_its_token_kept(server: InProcessServer) -> None:
     tokens = AccountTokens(server.client(PROGRAM), server.clock)
-    one, other = await asyncio.gather(tokens.of("a")(), tokens.of("a")())
-    assert one == other == await tokens.of("a")()
+    source = tokens.of("a")
+    one, other = await asyncio.gather(source.token(), source.token())
+    assert one == other == await source.token()
     assert server.object(SERVICE_ACCOUNTS, "a", "kube-system") is not None
     asked = [path for method, path in server.requests if path.endswith("/token")]
     assert len(asked) == 2, "one before the account was there, one after"
@@ -161,3 +163,28 @@ async def test_without_its_role_a_controller_does_nothing(
         )
         await asyncio.sleep(0.05)
         assert server.objects(missing, "default") == []
+
+
+async def test_a_refused_token_is_replaced_at_once(server: InProcessServer) -> None:
+    # Found by restoring a checkpoint: an account made anew refuses the tokens of the one before.
+    tokens = AccountTokens(server.client(PROGRAM), server.clock)
+    client = server.client(ANONYMOUS).speaking_with(tokens.of("replicaset-controller"))
+    await client.list(REPLICA_SETS)
+    before = await tokens.token("replicaset-controller", "")
+
+    def refuse(request: Request) -> None:
+        if request.token == before:
+            raise Unauthorized()
+
+    server.intercept = refuse
+    await client.list(REPLICA_SETS)
+    assert await tokens.token("replicaset-controller", "") != before
+    # Who is refused with a new token, too, is told so.
+    server.intercept = refuse_all
+    with pytest.raises(Unauthorized):
+        await client.list(REPLICA_SETS)
+
+
+def refuse_all(request: Request) -> None:
+    if request.token:
+        raise Unauthorized()
