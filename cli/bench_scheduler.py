@@ -13,14 +13,23 @@ import os
 import sys
 import time
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cli.bench_api import cpu_seconds
-from controlplane.api.errors import AlreadyExists, NotFound
+from controlplane.api.errors import AlreadyExists, NotFound, ServiceUnavailable
+from controlplane.api.meta import Obj
 from controlplane.client.rest import RestClient
 from controlplane.kinds.core.namespace import NAMESPACES
 from controlplane.kinds.core.node import NODES
@@ -30,6 +39,7 @@ from controlplane.kinds.core.service_account import SERVICE_ACCOUNTS
 OURS: tuple[str, ...] = (sys.executable, "-m", "controlplane.scheduler")
 _CREATORS = 32
 _STOP_SECONDS = 20.0
+_RETRY_SECONDS = 0.2
 _ZONES = 3
 _ZONE, _HOST = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
 _PATIENCE_SECONDS = 60.0
@@ -224,26 +234,37 @@ class SchedulerBench:
         async with _running(program, self._kubeconfig) as process:
             began, times, cpu = time.perf_counter(), [], 0.0
             bound: set[str] = set()
-            events = self._client.watch(
-                PODS, namespace, resource_version=listed.resource_version, bookmarks=False
-            )
+            changes = self._changes(namespace, listed.resource_version)
             try:
                 while len(bound) < pods:
                     async with asyncio.timeout(_PATIENCE_SECONDS):
-                        event = await anext(events)
-                    name = event.object["metadata"]["name"]
-                    is_bound = bool(event.object["spec"].get("nodeName"))
+                        pod = await anext(changes)
+                    name = pod["metadata"]["name"]
+                    is_bound = bool(pod["spec"].get("nodeName"))
                     if name.startswith("p-") and is_bound and name not in bound:
                         bound.add(name)
                         times.append(time.perf_counter())
-            except (TimeoutError, StopAsyncIteration):
+            except TimeoutError:
                 pass
             finally:
                 cpu = cpu_seconds([process.pid]) if process.returncode is None else 0.0
-                await events.aclose()
+                await changes.aclose()
         if not times:
             return Outcome(0, pods, 0.0, 0.0, cpu)
         return Outcome(len(bound), pods, times[-1] - times[0], times[0] - began, cpu)
+
+    async def _changes(self, namespace: str, version: str) -> AsyncGenerator[Obj, None]:
+        """The pods as they change, for ever; a server that is too busy to be heard of is asked again."""
+        while True:
+            events = self._client.watch(PODS, namespace, resource_version=version, bookmarks=False)
+            try:
+                async for event in events:
+                    version = str(event.object["metadata"]["resourceVersion"])
+                    yield event.object
+            except ServiceUnavailable:
+                await asyncio.sleep(_RETRY_SECONDS)
+            finally:
+                await events.aclose()
 
 
 @asynccontextmanager

@@ -31,7 +31,7 @@ class SchedulerCache:
     def set_node(self, node: Mapping[str, Any]) -> None:
         """A node appeared or changed."""
         info = self._info(node["metadata"]["name"])
-        if info.node is None or _images(info.node) != _images(node):
+        if info.node is None or _matters_to_all(info.node) != _matters_to_all(node):
             self._epoch += 1
         info.set_node(node)
         self._mark(info)
@@ -109,7 +109,7 @@ class SchedulerCache:
         return Snapshot(self._ordered, self._epoch, self._generation, shown, self._changed_since)
 
     def _order(self) -> None:
-        """Nodes came, went, or have other images."""
+        """Nodes came, went, or have other images or labels."""
         names = sorted(name for name, info in self._nodes.items() if info.node is not None)
         old = {node.name: node for node in self._ordered}
         kept = self._snapshot_generation
@@ -177,14 +177,16 @@ class SchedulerCache:
                 where.pop(info.name, None)
 
 
-def _images(node: Mapping[str, Any]) -> Any:
-    return (node.get("status") or {}).get("images")
+def _matters_to_all(node: Mapping[str, Any]) -> Any:
+    """What of a node the scores of others depend on: images, and labels, which say its domains."""
+    return (node.get("status") or {}).get("images"), node["metadata"].get("labels")
 
 
 class Snapshot(list[NodeInfo]):
     """The nodes of a cycle in order of name.
 
-    `epoch` grows when nodes come or go, or have other images, which matters to all nodes; `generation` with every
+    `epoch` grows when nodes come or go, or have other images or labels, which
+    matters to all nodes; `generation` with every
     change. `with_affinity` are the nodes whose pods have affinity. `changed_since` answers until the next snapshot.
     """
 

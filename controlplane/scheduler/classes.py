@@ -4,9 +4,11 @@ Pods of one sort differ in nothing that a plugin looks at. For the second of a s
 first; each later one only judges the nodes that changed since, which is the node that the one before was given. The
 choice is the best of all nodes, and equals are drawn by lot, as in a full cycle (tests compare the two).
 
-This holds for plugins whose verdict on a node needs nothing but that node and the pod (`is_local`). All others must
-have nothing to say: pods with claims, spreading or company of their own take the full cycle, and so does a pod that the
-affinity of a pod already there means.
+This holds for plugins whose verdict on a node needs nothing but that node and the pod (`is_local`). The soft spreading
+that pods of a controller get by default is counted along: nodes whose domains are alike form a group, each ordered by
+all other scores, and only the best of each group are compared. All other plugins must have nothing to say: pods with
+claims, constraints or company of their own take the full cycle, and so does a pod that the affinity of a pod already
+there means.
 Source of the idea: KEP-5598 (opportunistic batching), there for pods that follow each other.
 """
 
@@ -14,13 +16,14 @@ import heapq
 import json
 import random
 from collections import Counter, OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
 from controlplane.scheduler.cache import Snapshot
 from controlplane.scheduler.framework.cycle_state import CycleState
 from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
-from controlplane.scheduler.framework.runtime import Framework
+from controlplane.scheduler.framework.runtime import Framework, Spreading
 from controlplane.scheduler.framework.status import Code, Diagnosis, Status
 
 MOST_CLASSES = 64
@@ -61,6 +64,9 @@ _EASY = frozenset(
 """Volumes that every node can have."""
 
 
+_Heap = list[tuple[int, float, int, str]]
+
+
 @dataclass(slots=True)
 class _Class:
     """The nodes as pods of one class see them."""
@@ -76,9 +82,12 @@ class _Class:
     seen: list[Counter[int]] = field(default_factory=list)
     """How many feasible nodes have which score, plugin by plugin."""
     highest: tuple[int, ...] = ()
-    heap: list[tuple[int, float, int, str]] = field(default_factory=list)
-    """Best first; an entry counts while its number is that of the node."""
+    heaps: dict[Hashable, _Heap] = field(default_factory=dict)
+    """By group, best first; an entry counts while its number is that of the node."""
+    entries: int = 0
     numbers: dict[str, int] = field(default_factory=dict)
+    spread: Spreading | None = None
+    groups: dict[str, Hashable] = field(default_factory=dict)
 
 
 class Classes:
@@ -128,8 +137,12 @@ class Classes:
             found.is_fit = False
             return found
         found.seen = [Counter() for _ in framework.scorers(state)]
+        found.spread = framework.spreading(state, pod)
         for node in nodes:
             self._judge(framework, pod, node, found)
+        if found.spread is not None and not found.spread.tally.is_exact:
+            found.is_fit = False
+            return found
         self._rank(framework, found)
         return found
 
@@ -147,7 +160,7 @@ class Classes:
         for node in changed:
             if node.name in found.raw:
                 self._push(framework, found, node.name)
-        if len(found.heap) > 4 * len(nodes) + 64:
+        if found.entries > 4 * len(nodes) + 64:
             self._rank(framework, found)  # too many entries that do not count any more
 
     def _judge(self, framework: Framework, pod: PodInfo, node: NodeInfo, found: _Class) -> None:
@@ -161,6 +174,9 @@ class Classes:
                     del scores[value]
         found.refusals.pop(name, None)
         found.numbers.pop(name, None)
+        if found.spread is not None:
+            # Nodes that are refused count, too.
+            found.groups[name] = found.spread.tally.count(node)
         status = framework.judge(found.state, pod, node)
         if status.code is not Code.SUCCESS:
             found.refusals[name] = status
@@ -175,7 +191,8 @@ class Classes:
     def _rank(self, framework: Framework, found: _Class) -> None:
         """Order all feasible nodes anew: the scores they are compared with have changed."""
         found.highest = tuple(max(scores, default=0) for scores in found.seen)
-        found.heap.clear()
+        found.heaps.clear()
+        found.entries = 0
         for name in found.raw:
             self._push(framework, found, name)
 
@@ -186,10 +203,26 @@ class Classes:
             total += weight * plugin.normalize({name: value, "": highest})[name]
         self._number += 1
         found.numbers[name] = self._number
-        heapq.heappush(found.heap, (-total, self._rng.random(), self._number, name))
+        heap = found.heaps.setdefault(found.groups.get(name), [])
+        heapq.heappush(heap, (-total, self._rng.random(), self._number, name))
+        found.entries += 1
 
     def _best(self, found: _Class) -> str | None:
-        heap = found.heap
-        while heap and found.numbers.get(heap[0][3]) != heap[0][2]:
-            heapq.heappop(heap)
-        return heap[0][3] if heap else None
+        """The best node of all groups, with the score of their domains."""
+        tops: dict[Hashable, tuple[int, str]] = {}
+        for group, heap in list(found.heaps.items()):
+            while heap and found.numbers.get(heap[0][3]) != heap[0][2]:
+                heapq.heappop(heap)
+                found.entries -= 1
+            if heap:
+                tops[group] = (-heap[0][0], heap[0][3])
+            else:
+                del found.heaps[group]
+        if found.spread is None or not tops:
+            return next((name for _, name in tops.values()), None)
+        spread = found.spread
+        raw = {group: spread.tally.score(group) for group in tops}
+        scores = spread.normalized(raw)
+        totals = {group: base + spread.weight * scores[group] for group, (base, _) in tops.items()}
+        best = max(totals.values())
+        return tops[self._rng.choice([g for g, total in totals.items() if total == best])][1]

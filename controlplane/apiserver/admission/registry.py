@@ -38,6 +38,7 @@ from controlplane.apiserver.admission.plugins.persistent_volume_claim_resize imp
     PersistentVolumeClaimResize,
 )
 from controlplane.apiserver.admission.plugins.pod_security import PodSecurity
+from controlplane.apiserver.admission.plugins.pod_topology_labels import PodTopologyLabels
 from controlplane.apiserver.admission.plugins.priority import Priority
 from controlplane.apiserver.admission.plugins.resource_quota import Quotas, ResourceQuota
 from controlplane.apiserver.admission.plugins.runtime_class import RuntimeClass
@@ -167,6 +168,7 @@ PLUGINS = (
     Entry("CertificateSubjectRestriction", lambda at: CertificateSubjectRestriction()),
     Entry("DefaultIngressClass", lambda at: DefaultIngressClass(at.lookup)),
     Entry("DenyServiceExternalIPs", lambda at: DenyServiceExternalIPs(), is_default=False),
+    Entry("PodTopologyLabels", lambda at: PodTopologyLabels(at.lookup)),
     Entry(
         "MutatingAdmissionPolicy",
         lambda at: MutatingPolicies(

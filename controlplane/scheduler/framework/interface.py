@@ -13,7 +13,7 @@ the next decision. A plugin keeps nothing between cycles but what it was built w
 into the `CycleState`. It answers with a `Status` and never raises for "does not fit".
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -82,6 +82,36 @@ class WatchfulPlugin(Plugin, Protocol):
 
     def is_indifferent(self, pod: PodInfo, with_affinity: Sequence[NodeInfo]) -> bool:
         """Whether the plugin would skip filters and scores; `with_affinity` are the nodes whose pods have affinity."""
+        ...
+
+
+class Tally(Protocol):
+    """The counts of a plugin that scores nodes by their domains, for pods of one class."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether nodes of one group always have the same score."""
+        ...
+
+    def count(self, node: NodeInfo) -> Hashable:
+        """Count a node in place of what was counted of it before; returns its group."""
+        ...
+
+    def score(self, group: Hashable) -> int:
+        """What `score` of the plugin says now of the nodes of a group."""
+        ...
+
+
+@runtime_checkable
+class DomainPlugin(Plugin, Protocol):
+    """A plugin whose scores of a node follow from the domains the node is in, and change with every placed pod."""
+
+    def tally(self, pod: PodInfo) -> Tally | None:
+        """Empty counts for pods like this one; None when only a full cycle can tell."""
+        ...
+
+    def normalize(self, scores: dict[Hashable, int]) -> dict[Hashable, int]:
+        """See `ScorePlugin`; keys may be groups of nodes."""
         ...
 
 

@@ -121,6 +121,8 @@ class NodeInfo:
     """Those of its pods that say beside which pods they want to be, or not."""
     nominated: tuple[PodInfo, ...] = ()
     """Pods for which room is being made here."""
+    controlled: dict[str, int] = field(default_factory=dict)
+    """How many of its pods each controller has, by uid; those that are ending do not count."""
 
     def affine_pods(self) -> Collection[PodInfo]:
         """See `affine`."""
@@ -166,6 +168,11 @@ class NodeInfo:
         add(self.requested, pod.requests, sign)
         self.score_cpu += sign * pod.score_cpu
         self.score_memory += sign * pod.score_memory
+        owner = pod.controller_uid
+        if owner and not pod.terminating:
+            self.controlled[owner] = self.controlled.get(owner, 0) + sign
+            if not self.controlled[owner]:
+                del self.controlled[owner]
 
     def clone(self) -> "NodeInfo":
         """A copy that later changes do not reach."""
@@ -180,6 +187,7 @@ class NodeInfo:
             self.generation,
             dict(self.affine),
             self.nominated,
+            dict(self.controlled),
         )
 
     def check_invariants(self) -> None:
@@ -190,6 +198,7 @@ class NodeInfo:
         held = {name: amount for name, amount in self.requested.items() if amount}
         assert held == {name: amount for name, amount in fresh.requested.items() if amount}
         assert (self.score_cpu, self.score_memory) == (fresh.score_cpu, fresh.score_memory)
+        assert self.controlled == fresh.controlled
 
 
 def node_info(node: Mapping[str, Any]) -> NodeInfo:

@@ -1,6 +1,6 @@
 """Runs the lists of plugins of a profile: filters until the first refusal, weighted sums of scores, undo in reverse."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 
 from controlplane.api.meta import View
@@ -8,6 +8,7 @@ from controlplane.scheduler.framework.cycle_state import CycleState
 from controlplane.scheduler.framework.events import ClusterEvent
 from controlplane.scheduler.framework.interface import (
     BindPlugin,
+    DomainPlugin,
     FilterPlugin,
     PermitPlugin,
     Plugin,
@@ -21,6 +22,7 @@ from controlplane.scheduler.framework.interface import (
     QueueSortPlugin,
     ReservePlugin,
     ScorePlugin,
+    Tally,
     WatchfulPlugin,
     is_local,
 )
@@ -58,6 +60,15 @@ class Enabled:
     plugin: Plugin
     weight: int = 1
     points: frozenset[str] = POINTS
+
+
+@dataclass(frozen=True, slots=True)
+class Spreading:
+    """How much the domains of nodes matter."""
+
+    tally: Tally
+    weight: int
+    normalized: Callable[[dict[Hashable, int]], dict[Hashable, int]]
 
 
 class Framework:
@@ -156,11 +167,29 @@ class Framework:
             if plugin.pre_score(state, pod, nodes).code is Code.SKIP:
                 state.skip_score.add(plugin.name)
         filters = all(is_local(p) or p.name in state.skip_filter for p in self._filters)
-        return filters and all(is_local(p) or p.name in state.skip_score for p, _ in self._scores)
+        return filters and all(
+            is_local(p)
+            or p.name in state.skip_score
+            or (isinstance(p, DomainPlugin) and p.tally(pod) is not None)
+            for p, _ in self._scores
+        )
+
+    def spreading(self, state: CycleState, pod: PodInfo) -> Spreading | None:
+        """Empty counts of the plugin that scores by domains, unless it has nothing to say."""
+        for plugin, weight in self._scores:
+            if isinstance(plugin, DomainPlugin) and plugin.name not in state.skip_score:
+                tally = plugin.tally(pod)
+                if tally is not None:
+                    return Spreading(tally, weight, plugin.normalize)
+        return None
 
     def scorers(self, state: CycleState) -> list[tuple[ScorePlugin, int]]:
-        """The plugins that rank in this cycle, with their weights."""
-        return [(p, weight) for p, weight in self._scores if p.name not in state.skip_score]
+        """The plugins that rank single nodes in this cycle, with their weights."""
+        return [
+            (p, weight)
+            for p, weight in self._scores
+            if is_local(p) and p.name not in state.skip_score
+        ]
 
     def judge(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status:
         """The verdict on one node, also with the pods that room is being made for there."""

@@ -6,9 +6,10 @@ of the owning Service or ReplicaSet, which for controlled pods is nearly the sam
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from controlplane.api.selectors import LabelSelector
 from controlplane.kinds.core.pod.tolerations import tolerated
@@ -52,6 +53,11 @@ class Constraint:
             return 0
         return min(self.counts.values(), default=0)
 
+
+_PLAIN = frozenset({"topologyKey", "maxSkew", "whenUnsatisfiable"})
+"""A default constraint with more than these is left to full cycles."""
+
+K = TypeVar("K", bound=Hashable)
 
 _HARD: StateKey[list[Constraint]] = StateKey("PodTopologySpread/filter")
 _SOFT: StateKey[list[Constraint]] = StateKey("PodTopologySpread/score")
@@ -142,6 +148,70 @@ def _count(
     return [constraint for _, constraint in found]
 
 
+class _DefaultTally:
+    """The counts of the soft default constraints, kept while nodes change. See `Tally`.
+
+    A group is what the scores of a node depend on: its domain for each key, and for the host name, where every node is
+    a domain of its own, the number of pods there.
+    """
+
+    def __init__(self, pod: PodInfo, constraints: Sequence[Constraint]) -> None:
+        self._pod = pod
+        self._owner = pod.controller_uid
+        self._constraints = constraints
+        self._nodes: dict[str, list[tuple[str, int] | None]] = {}
+        self._members: list[Counter[str]] = [Counter() for _ in constraints]
+        self.is_exact = True
+
+    def count(self, node: NodeInfo) -> Hashable:
+        """See `Tally`."""
+        for members, constraint, old in zip(
+            self._members, self._constraints, self._nodes.get(node.name, ()), strict=False
+        ):
+            if old is not None:
+                left, pods = old
+                members[left] -= 1
+                constraint.counts[left] -= pods
+                if not members[left]:
+                    del members[left], constraint.counts[left]
+        pods = node.controlled.get(self._owner, 0)
+        is_counted = required_matches(self._pod.spec, node)
+        rows: list[tuple[str, int] | None] = []
+        group: list[Hashable] = []
+        for members, constraint in zip(self._members, self._constraints, strict=True):
+            domain = node.labels.get(constraint.key)
+            if domain is None or not is_counted:
+                rows.append(None)
+            else:
+                rows.append((domain, pods))
+                members[domain] += 1
+                constraint.counts[domain] = constraint.counts.get(domain, 0) + pods
+            if constraint.key == HOSTNAME and domain is not None:
+                group.append(pods if is_counted else 0)
+                self.is_exact = self.is_exact and members[domain] <= 1
+            else:
+                group.append(domain)
+        self._nodes[node.name] = rows
+        return tuple(group)
+
+    def score(self, group: Hashable) -> int:
+        """See `Tally`."""
+        assert isinstance(group, tuple)
+        total = 0.0
+        for constraint, domain in zip(self._constraints, group, strict=True):
+            if domain is None or not constraint.counts:
+                continue
+            is_host = constraint.key == HOSTNAME
+            total += _part(constraint, domain if is_host else constraint.counts.get(domain, 0))
+        return round(total * 100)
+
+
+def _part(constraint: Constraint, pods: int) -> float:
+    """What one constraint adds for a domain with so many matching pods."""
+    # The more domains there are, the more a single pod says; skew damps small counts.
+    return pods * math.log(len(constraint.counts) + 2) + constraint.max_skew - 1
+
+
 class PodTopologySpread:
     """Filter and score on even spreading."""
 
@@ -203,12 +273,19 @@ class PodTopologySpread:
         for constraint in state.get(_SOFT):
             domain = node.labels.get(constraint.key)
             if domain is not None and constraint.counts:
-                # The more domains there are, the more a single pod says; skew damps small counts.
-                weight = math.log(len(constraint.counts) + 2)
-                total += constraint.counts.get(domain, 0) * weight + constraint.max_skew - 1
+                total += _part(constraint, constraint.counts.get(domain, 0))
         return round(total * 100)
 
-    def normalize(self, scores: dict[str, int]) -> dict[str, int]:
+    def tally(self, pod: PodInfo) -> _DefaultTally | None:
+        """See `DomainPlugin`: for pods that state nothing."""
+        found = _defaults_for(pod, self._defaults, "ScheduleAnyway")
+        if not found or _defaults_for(pod, self._defaults, "DoNotSchedule"):
+            return None
+        if any(raw.keys() - _PLAIN for raw, _ in found):
+            return None
+        return _DefaultTally(pod, [constraint for _, constraint in found])
+
+    def normalize(self, scores: dict[K, int]) -> dict[K, int]:
         """Fewer matching pods are better."""
         highest, lowest = max(scores.values(), default=0), min(scores.values(), default=0)
         if highest == 0:

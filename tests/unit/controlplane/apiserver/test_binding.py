@@ -3,6 +3,7 @@
 import pytest
 
 from controlplane.api.errors import APIError
+from controlplane.kinds.core.node import NODES
 from controlplane.kinds.core.pod.resource import PODS
 from controlplane.kinds.core.service_account import SERVICE_ACCOUNTS
 from controlplane.testing.in_process import InProcessServer
@@ -60,3 +61,19 @@ async def test_no_pod_is_told(client):
         await client.create_subresource(
             PODS, "q", "binding", {**binding(), "metadata": {"name": "q"}}, "default"
         )
+
+
+async def test_the_pod_gets_the_zone_and_region_of_its_node(client):
+    labels = {
+        "topology.kubernetes.io/zone": "z",
+        "topology.kubernetes.io/region": "r",
+        "other": "o",
+    }
+    await client.create(NODES, {"metadata": {"name": "n", "labels": labels}})
+    await client.create_subresource(PODS, "p", "binding", binding(), "default")
+    bound = await client.get(PODS, "p", "default")
+    del labels["other"]
+    assert bound["metadata"]["labels"] == {"a": "b", **labels}
+    placed = {"metadata": {"name": "q"}, "spec": {**POD["spec"], "nodeName": "n"}}
+    made = await client.create(PODS, placed, "default")
+    assert made["metadata"]["labels"] == labels

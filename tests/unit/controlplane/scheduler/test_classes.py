@@ -39,7 +39,10 @@ def pod(name: str, rng: random.Random, kind: int) -> PodInfo:
             }
         },
         {"priority": 7},
+        {},
+        {"nodeSelector": {"zone": "z1"}},
     ]
+    owners = [{"uid": f"rs-{kind}", "controller": True}] if kind > 4 else []
     requests = {"cpu": f"{100 + 150 * (kind % 3)}m", "memory": f"{64 * (1 + kind % 4)}Mi"}
     container: dict[str, Any] = {"name": "c", "image": f"i{kind % 2}:1"}
     container["resources"] = {"requests": requests}
@@ -47,10 +50,27 @@ def pod(name: str, rng: random.Random, kind: int) -> PodInfo:
         container["ports"] = [{"hostPort": 80, "containerPort": 80}]
     return pod_info(
         {
-            "metadata": {"name": name, "namespace": "d", "uid": name, "labels": {"app": "x"}},
+            "metadata": {
+                "name": name,
+                "namespace": "d",
+                "uid": name,
+                "labels": {"app": "x"},
+                "ownerReferences": owners,
+            },
             "spec": {"containers": [container], **sorts[kind]},
         }
     )
+
+
+def _labels(name: str, rng: random.Random) -> dict[str, str]:
+    """A zone for scores of the plugins, and sometimes the domains of default spreading."""
+    zone = f"z{rng.randint(0, 2)}"
+    labels = {"zone": zone}
+    if rng.random() < 0.9:
+        labels["kubernetes.io/hostname"] = name
+    if rng.random() < 0.7:
+        labels["topology.kubernetes.io/zone"] = zone
+    return labels
 
 
 def node(name: str, rng: random.Random) -> dict[str, Any]:
@@ -61,9 +81,9 @@ def node(name: str, rng: random.Random) -> dict[str, Any]:
         if rng.random() < 0.2
     ]
     images = [{"names": ["i0:1"], "sizeBytes": 500 << 20}] if rng.random() < 0.3 else []
-    amounts = {"cpu": str(rng.randint(1, 4)), "memory": f"{rng.randint(1, 4)}Gi", "pods": "5"}
+    amounts = {"cpu": str(rng.randint(1, 8)), "memory": f"{rng.randint(1, 4)}Gi", "pods": "9"}
     return {
-        "metadata": {"name": name, "labels": {"zone": f"z{rng.randint(0, 2)}"}},
+        "metadata": {"name": name, "labels": _labels(name, rng)},
         "spec": {"taints": taints},
         "status": {"allocatable": amounts, "images": images},
     }
@@ -88,8 +108,8 @@ def test_alike_pods_are_decided_as_by_full_cycles(handle: Handle, seed: int) -> 
         cache.set_node(node(name, rng))
     placed: list[str] = []
     answered = 0
-    for number in range(60):
-        one = pod(f"p{number}", rng, rng.randrange(5))
+    for number in range(80):
+        one = pod(f"p{number}", rng, rng.randrange(7))
         snapshot = cache.snapshot()
         found = classes.choose(framework, one, snapshot, CycleState())
         allowed, words = best_of(framework, one, snapshot)
