@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import os
 import sys
+import tempfile
 import time
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import (
@@ -270,13 +271,33 @@ class SchedulerBench:
 @asynccontextmanager
 async def _running(program: Sequence[str], kubeconfig: Path) -> AsyncIterator[Process]:
     """A scheduler that leads at once; ended afterwards."""
-    argv = [*program, f"--kubeconfig={kubeconfig}", "--leader-elect=false"]
-    if tuple(program) != OURS:
-        argv += [f"--authentication-kubeconfig={kubeconfig}", "--secure-port=0"]
-        argv += [f"--authorization-kubeconfig={kubeconfig}", "--kube-api-qps=5000"]
-        argv += ["--kube-api-burst=5000"]
-    else:
-        argv += ["--healthz-bind-address=127.0.0.1:0"]
+    with tempfile.TemporaryDirectory(prefix="quorate-bench-") as folder:
+        argv = [*program, *_arguments(program, kubeconfig, Path(folder))]
+        async with _process(argv) as process:
+            yield process
+
+
+def _arguments(program: Sequence[str], kubeconfig: Path, folder: Path) -> list[str]:
+    if tuple(program) == OURS:
+        health = "--healthz-bind-address=127.0.0.1:0"
+        return [f"--kubeconfig={kubeconfig}", "--leader-elect=false", health]
+    config = folder / "config.yaml"
+    # Without this the original asks 50 times a second at most, and that would be what is measured.
+    config.write_text(
+        "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n"
+        f"clientConnection: {{kubeconfig: {kubeconfig.resolve()}, qps: 5000, burst: 5000}}\n"
+        "leaderElection: {leaderElect: false}\n"
+    )
+    return [
+        f"--config={config}",
+        f"--authentication-kubeconfig={kubeconfig}",
+        f"--authorization-kubeconfig={kubeconfig}",
+        "--secure-port=0",
+    ]
+
+
+@asynccontextmanager
+async def _process(argv: Sequence[str]) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(*argv, stdout=DEVNULL, stderr=DEVNULL)
     try:
         yield process
