@@ -363,6 +363,17 @@ def test_two_pods_do_not_choose_one_volume(handle: Handle) -> None:
     assert choose(framework, second, nodes, random.Random(1)).node_name == "a"
 
 
+async def _written(server: InProcessServer, before: dict[str, Any]) -> dict[str, Any] | None:
+    """The claim `c` once it has changed; as it was when it does not."""
+    found = before
+    for _ in range(10_000):
+        await asyncio.sleep(0)
+        found = server.object(PERSISTENT_VOLUME_CLAIMS, "c", "default")
+        if found != before:
+            break
+    return found
+
+
 async def test_the_choice_is_written_and_the_pod_waits_for_its_claim() -> None:
     clock = ManualClock()
     async with InProcessServer(clock=clock) as server:
@@ -378,9 +389,7 @@ async def test_the_choice_is_written_and_the_pod_waits_for_its_claim() -> None:
         assert choose(framework, info, [node("a")], random.Random(1), state).node_name == "a"
         assert framework.reserve(state, info, "a").ok
         waiting = asyncio.ensure_future(framework.pre_bind(state, info, "a"))
-        for _ in range(50):
-            await asyncio.sleep(0)
-        written = server.object(PERSISTENT_VOLUME_CLAIMS, "c", "default")
+        written = await _written(server, kept)
         assert written is not None
         assert written["metadata"]["annotations"][SELECTED_NODE] == "a"
         assert not waiting.done()
@@ -409,9 +418,7 @@ async def test_a_volume_that_could_not_be_made_sends_the_pod_back() -> None:
         choose(framework, info, [node("a")], random.Random(1), state)
         framework.reserve(state, info, "a")
         waiting = asyncio.ensure_future(framework.pre_bind(state, info, "a"))
-        for _ in range(50):
-            await asyncio.sleep(0)
-        written = server.object(PERSISTENT_VOLUME_CLAIMS, "c", "default")
+        written = await _written(server, kept)
         assert written is not None
         caches.of(PERSISTENT_VOLUME_CLAIMS).put(
             {**written, "metadata": {**written["metadata"], "annotations": {}}}
