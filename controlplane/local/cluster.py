@@ -125,7 +125,9 @@ class LocalCluster:
             authority = CertificateAuthority(self.layout.certificates, now)
             peers = CertificateAuthority(self.layout.peer_certificates, now)
             proxies = CertificateAuthority(self.layout.front_proxy_certificates, now)
-            self.plan = plan_cluster(settings, self.layout, authority, peers, proxies, self.kinds)
+            self.plan = plan_cluster(
+                settings, self.layout, authority, peers, proxies, self.kinds, self._clock
+            )
             write_operator_files(self.plan, self.layout, authority)
             self.supervisor = ProcessSupervisor(self.plan.stages, self._clock, self._spawner)
             self._faults = FaultOperations(self._make_desk(self.supervisor), self.supervisor)

@@ -5,6 +5,7 @@ stages (stores, API servers, the rest). Ports given as 0 are chosen once and kep
 member's identity comes from its peer address.
 """
 
+import dataclasses
 import hashlib
 import json
 import shlex
@@ -30,14 +31,19 @@ from controlplane.local.networks import (
 )
 from controlplane.local.nodes import fabric_folder, node_folder
 from controlplane.local.settings import MASTER_PORTS, ClusterSettings, MasterSettings, NodeSettings
+from kvstore.base.clock import Clock
 from kvstore.base.ports import free_port, holder, is_free
+from kvstore.client.types import ClientTls
 from kvstore.local.certificates import CertificateAuthority, Identity
+from kvstore.local.growth import AddMember, added, recorded
 from kvstore.local.process import ProcessSpec
 from kvstore.local.topology import (
     MemberAddress,
     certificate_hosts,
     endpoint,
     health_check,
+    peer_endpoint,
+    store_folder,
     store_specs,
 )
 
@@ -200,10 +206,14 @@ def plan_cluster(
     peer_authority: CertificateAuthority,
     front_proxies: CertificateAuthority,
     kinds: Sequence[str],
+    clock: Clock,
 ) -> ClusterPlan:
-    """Certificates, kubeconfigs and processes. `settings` must be resolved."""
-    builder = _Builder(settings, layout, authority, peer_authority, front_proxies)
-    stages = [builder.stores()]
+    """Certificates, kubeconfigs and processes. `settings` must be resolved.
+
+    Raises ValueError if the store's folders have members that `settings` leaves out.
+    """
+    builder = _Builder(settings, layout, authority, peer_authority, front_proxies, clock)
+    stages = builder.stores()
     if "apiserver" in kinds:
         stages.append([builder.apiserver(master) for master in settings.masters])
     last: list[ProcessSpec] = []
@@ -240,8 +250,10 @@ class _Builder:
         authority: CertificateAuthority,
         peer_authority: CertificateAuthority,
         front_proxies: CertificateAuthority,
+        clock: Clock,
     ) -> None:
         self.settings = settings
+        self.clock = clock
         self.layout = layout
         self.authority = authority
         self.peer_authority = peer_authority
@@ -270,9 +282,15 @@ class _Builder:
         self.admin_tls = ssl.create_default_context(cafile=str(authority.ca_file))
         self.admin_tls.load_cert_chain(self.admin.cert_file, self.admin.key_file)
 
-    def stores(self) -> list[ProcessSpec]:
-        """The store members."""
-        return store_specs(
+    def stores(self) -> list[list[ProcessSpec]]:
+        """The store members: those that are there, or all at the first start; then, one by one, those to be added."""
+        security = self.settings.security
+        folders = {m.name: store_folder(self.layout.state_dir, m.name) for m in self.members}
+        new = added(
+            {m.name: peer_endpoint(m, security) for m in self.members},
+            recorded(folders.values()),
+        )
+        specs = store_specs(
             self.members,
             self.settings.store,
             self.settings.security,
@@ -280,7 +298,19 @@ class _Builder:
             state_dir=self.layout.state_dir,
             authority=self.authority if self.settings.security.store_tls else None,
             peer_authority=self.peer_authority if self.settings.security.store_tls else None,
+            added=new,
         )
+        stages = [[spec for spec in specs if spec.group not in new]]
+        tls = None
+        if security.store_tls:
+            own = self.operator
+            tls = ClientTls(str(own.ca_file), str(own.cert_file), str(own.key_file))
+        for name in new:
+            known = [spec.addresses["client"] for stage in stages for spec in stage]
+            [spec] = [one for one in specs if one.group == name]
+            before = AddMember(spec.addresses["peer"], known, tls, self.clock)
+            stages.append([dataclasses.replace(spec, before=before)])
+        return stages
 
     def apiserver(self, master: MasterSettings) -> ProcessSpec:
         """One API server."""

@@ -31,6 +31,8 @@ class ProcessSpec:
     env: dict[str, str] = field(default_factory=dict)
     stop_seconds: float = 5.0
     """How long an orderly stop may take before SIGKILL."""
+    before: Callable[[], Awaitable[None]] | None = None
+    """What must be done before the first start."""
 
 
 class Process:

@@ -79,6 +79,10 @@ class ProcessSupervisor:
         """Start stage after stage, each when the one before is ready; NotReady on the first that fails."""
         begun = self._clock.monotonic()
         for stage in self._stages:
+            for name in stage:
+                before = self.processes[name].spec.before
+                if before is not None:
+                    await before()
             async with asyncio.TaskGroup() as group:
                 for name in stage:
                     process = self.processes[name]

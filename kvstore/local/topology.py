@@ -88,6 +88,16 @@ def endpoint(member: MemberAddress, security: SecuritySettings) -> str:
     return f"{'https' if security.store_tls else 'http'}://{member.host}:{member.client_port}"
 
 
+def peer_endpoint(member: MemberAddress, security: SecuritySettings) -> str:
+    """The URL at which other members reach it."""
+    return f"{'https' if security.store_tls else 'http'}://{member.host}:{member.peer_port}"
+
+
+def store_folder(state_dir: Path, member: str) -> Path:
+    """A member's data directory."""
+    return state_dir / "data" / member / "store"
+
+
 def fault_socket(state_dir: Path, member: str) -> Path:
     """Where a member's faults are switched, if they can be."""
     return state_dir / "run" / f"{member}.faults"
@@ -102,19 +112,25 @@ def store_specs(
     state_dir: Path,
     authority: CertificateAuthority | None,
     peer_authority: CertificateAuthority | None,
+    added: Sequence[str] = (),
 ) -> list[ProcessSpec]:
-    """One `ProcessSpec` a member. The authorities are needed with TLS.
+    """One `ProcessSpec` a member; those of `added` join a cluster that is there, in this order.
 
+    The authorities are needed with TLS.
     Members trust an authority of their own among each other: it signs members and nobody else, so that a client's
     certificate is worth nothing at a peer port.
     """
     scheme = "https" if security.store_tls else "http"
-    initial = ",".join(f"{m.name}={scheme}://{m.host}:{m.peer_port}" for m in members)
     specs = []
     for member in members:
-        data_dir = state_dir / "data" / member.name / "store"
+        data_dir = store_folder(state_dir, member.name)
         client_url = f"{scheme}://{member.host}:{member.client_port}"
-        peer_url = f"{scheme}://{member.host}:{member.peer_port}"
+        peer_url = peer_endpoint(member, security)
+        joins = member.name in added
+        later = added[added.index(member.name) + 1 :] if joins else added
+        initial = ",".join(
+            f"{m.name}={peer_endpoint(m, security)}" for m in members if m.name not in later
+        )
         argv = [
             sys.executable, "-m", "kvstore",
             "--name", member.name,
@@ -125,7 +141,7 @@ def store_specs(
             "--initial-advertise-peer-urls", peer_url,
             "--initial-cluster", initial,
             "--initial-cluster-token", token,
-            "--initial-cluster-state", "new",
+            "--initial-cluster-state", "existing" if joins else "new",
             "--listen-metrics-urls", f"http://{member.host}:{member.health_port}",
             "--heartbeat-interval", str(settings.heartbeat_interval_ms),
             "--election-timeout", str(settings.election_timeout_ms),
