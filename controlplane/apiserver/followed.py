@@ -30,6 +30,8 @@ class Followed:
 
     async def changes(self) -> list[Changed] | None:
         """What has changed since the last call; None when all must be read anew. APIError when the store is away."""
+        if self._cursor is not None and self._cursor.is_at_end():
+            return []
         with translating(self.resource):
             cache = await self._caches.cache(self._prefix)
         if cache is self._cache and self._cursor is not None:

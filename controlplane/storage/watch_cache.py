@@ -144,6 +144,10 @@ class ResourceCache:
         last = self._ring[-1].revision if self._ring else self._loaded_at
         return Cursor(self, self._dropped + len(self._ring), last)
 
+    def is_end(self, position: int) -> bool:
+        """Whether `position` is behind the newest event."""
+        return position == self._dropped + len(self._ring)
+
     def take(self, position: int) -> list[CacheEvent]:
         """Events from `position` on."""
         if position < self._dropped:
@@ -180,6 +184,10 @@ class Cursor:
         if not events and self._cache.is_dead:
             raise TooOldError(self._after, self._cache.ring_start)
         return events
+
+    def is_at_end(self) -> bool:
+        """Whether nothing has come since the last look, in a cache that is still fed."""
+        return not self._cache.is_dead and self._cache.is_end(self._position)
 
     def poll(self) -> list[CacheEvent]:
         """The events not yet taken, without waiting; `TooOldError` when overtaken or no longer fed."""

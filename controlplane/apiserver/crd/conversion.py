@@ -134,15 +134,13 @@ def response(
     made = content.get("convertedObjects") or []
     if not isinstance(made, list) or len(made) != len(asked):
         raise BadAnswerError(f"returned {len(made)} objects, expected {len(asked)}")
-    return [
-        _checked(obj, original, api_version, index)
-        for index, (obj, original) in enumerate(zip(made, asked, strict=True))
-    ]
+    return [_checked(obj, original, api_version) for obj, original in zip(made, asked, strict=True)]
 
 
-def _checked(obj: Any, original: Obj, api_version: str, index: int) -> Obj:
+def _checked(obj: Any, original: Obj, api_version: str) -> Obj:
     """A converted object with the metadata of the original. BadAnswerError when it is another one."""
-    where = f"returned invalid converted object at index {index}:"
+    # Compat: the original asks about one object after the other, and names no place.
+    where = "returned invalid object at index 0:"
     if not isinstance(obj, dict):
         raise BadAnswerError(f"{where} it is not an object")
     if obj.get("apiVersion") != api_version:
@@ -157,15 +155,12 @@ def _checked(obj: Any, original: Obj, api_version: str, index: int) -> Obj:
         )
     theirs = obj.get("metadata")
     if not isinstance(theirs, dict):
-        raise BadAnswerError(
-            f"returned invalid metadata in object at index {index}: missing metadata in converted "
-            "object"
-        )
+        raise BadAnswerError("returned invalid metadata: missing metadata in converted object")
     mine = meta.metadata(original)
     for key, shown in (("name", "name"), ("namespace", "namespace"), ("uid", "UID")):
         if (theirs.get(key) or "") != (mine.get(key) or ""):
             raise BadAnswerError(
-                f"{where} must have the same {shown}: {mine.get(key) or ''} != "
+                f"returned invalid object: must have the same {shown}: {mine.get(key) or ''} != "
                 f"{theirs.get(key) or ''}"
             )
     kept = {key: value for key, value in mine.items() if key not in ("labels", "annotations")}

@@ -146,6 +146,7 @@ class CustomStrategy(Strategy):
     """Every change but one of metadata counts; one of the status does not where status is a path of its own."""
 
     has_generation = True
+    allows_unconditional_update = False
 
     def bump_generation(self, obj: Obj, live: Obj) -> None:
         """Count a change."""

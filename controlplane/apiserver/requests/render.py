@@ -150,7 +150,8 @@ def many(
         content = {
             "kind": kind.resource.list_kind,
             "apiVersion": kind.resource.group_version,
-            "metadata": list_meta,
+            # Compat: lists of custom resources always say how they go on.
+            "metadata": {"continue": "", **list_meta} if has_types else list_meta,
             "items": items,
         }
     return encode(request, 200, content, form)

@@ -179,27 +179,26 @@ FIRST = "response.convertedObjects.0"
         pytest.param(
             f"{FIRST}.apiVersion",
             V1,
-            f"returned invalid converted object at index 0: invalid groupVersion (expected {V2}, "
+            f"returned invalid object at index 0: invalid groupVersion (expected {V2}, "
             f"received {V1})",
             id="version",
         ),
         pytest.param(
             f"{FIRST}.kind",
             "Guest",
-            "returned invalid converted object at index 0: invalid kind (expected Host, received "
-            "Guest)",
+            "returned invalid object at index 0: invalid kind (expected Host, received Guest)",
             id="kind",
         ),
         pytest.param(
             f"{FIRST}.metadata.name",
             "b",
-            "returned invalid converted object at index 0: must have the same name: a != b",
+            "returned invalid object: must have the same name: a != b",
             id="name",
         ),
         pytest.param(
             f"{FIRST}.metadata",
             None,
-            "returned invalid metadata in object at index 0: missing metadata in converted object",
+            "returned invalid metadata: missing metadata in converted object",
             id="no metadata",
         ),
     ],
