@@ -1,7 +1,8 @@
-"""`quorate partition|network|disk|clock|heal`: faults of store members, switched while they run.
+"""`quorate partition|network|disk|clock|heal`: faults of store members and of nodes' links, switched while they run.
 
-Every fault shows in `quorate status` and is undone by `quorate heal`; it outlives a restart of its member and ends with
-the cluster. A master's name stands for its store member, `leader` for the one that leads now.
+Every fault shows in `quorate status` and is undone by `quorate heal`; it outlives a restart of its member or node and
+ends with the cluster. A master's name stands for its store member, `leader` for the one that leads now. Links of nodes
+carry what pods of different nodes say to each other.
 """
 
 import math
@@ -18,7 +19,7 @@ _RATE = re.compile(r"^(\d+(?:\.\d+)?)\s*([kKmMgG]?)i?[bB]?(?:/s)?$")
 _SHARE = re.compile(r"^([+-]?\d+(?:\.\d+)?)\s*(%?)$")
 _FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
-_MEMBERS = typer.Argument(help="master-1, master-2/store, leader …", metavar="NAME…")
+_MEMBERS = typer.Argument(help="master-1, master-2/store, leader, node-1 …", metavar="NAME…")
 _Members = Annotated[list[str], _MEMBERS]
 
 
@@ -41,7 +42,7 @@ def partition(
     ] = False,
     state: StateOption = None,
 ) -> None:
-    """Let no message pass between groups of store members; `quorate heal` ends it."""
+    """Let nothing pass between groups of store members, or of nodes; `quorate heal` ends it."""
     named = groups or []
     if (isolate is None) == (not named):
         fail("name groups, such as `quorate partition master-1 master-2,master-3`, or --isolate", 2)
@@ -72,7 +73,7 @@ def network(
     ] = False,
     state: StateOption = None,
 ) -> None:
-    """Make the links of a store member slow, lossy or broken; `quorate heal` ends it."""
+    """Make the links of a store member or a node slow, lossy or broken; `quorate heal` ends it."""
     if sum(map(bool, (peer, to, from_))) > 1:
         fail("give one of --peer, --to and --from", 2)
     options = {

@@ -23,6 +23,7 @@ from controlplane.local.control import ControlError, ControlServer
 from controlplane.local.faults import OPERATIONS as FAULT_OPERATIONS
 from controlplane.local.faults import FaultOperations
 from controlplane.local.front import Front
+from controlplane.local.links.desk import LinkDesk
 from controlplane.local.nodes import end_fabric, end_nodes
 from controlplane.local.settings import ClusterSettings
 from controlplane.local.topology import (
@@ -130,7 +131,12 @@ class LocalCluster:
             )
             write_operator_files(self.plan, self.layout, authority)
             self.supervisor = ProcessSupervisor(self.plan.stages, self._clock, self._spawner)
-            self._faults = FaultOperations(self._make_desk(self.supervisor), self.supervisor)
+            networks = {node.name: node.pod_cidr for node in self.plan.settings.nodes}
+            self._faults = FaultOperations(
+                self._make_desk(self.supervisor),
+                LinkDesk(self.layout.state_dir, networks if "nodes" in self.kinds else {}),
+                self.supervisor,
+            )
             self._control = ControlServer(self.layout, self._handle)
             await self._control.start()
             self._write_cluster_file(ready=False)
@@ -257,6 +263,8 @@ class LocalCluster:
         if self._front is not None:
             await self._front.stop()
             self._front = None
+        if self._faults is not None:
+            await self._faults.links.stop()
         if self.supervisor is not None:
             await self.supervisor.stop_all()
             self.supervisor = None
@@ -319,7 +327,7 @@ class LocalCluster:
                 }
                 for process in self.supervisor.processes.values()
             ],
-            "faults": self._faults.desk.describe() if self._faults is not None else {},
+            "faults": self._faults.describe() if self._faults is not None else {},
         }
 
     async def _handle(

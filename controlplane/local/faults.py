@@ -1,7 +1,8 @@
 """Operations of the control socket that give faults and take them away.
 
-Faults of links, disks and clocks are those of the store members; a master's name stands for its member. The other
-programs can be killed, paused and stopped, and lose the store when its members are cut off.
+Faults of disks and clocks are those of the store members; a master's name stands for its member. Links may be those
+between members, or those between nodes, which carry what their pods say to each other. The other programs can be
+killed, paused and stopped, and lose the store when its members are cut off.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,8 @@ from typing import Any
 import msgspec
 
 from controlplane.local.control import ControlError
+from controlplane.local.links.desk import LinkDesk
+from controlplane.local.links.plan import LinkError
 from kvstore.faults.kinds import ClockFault, DiskFault, LinkFault
 from kvstore.local.faults import FaultDesk, FaultError
 from kvstore.local.process import Process
@@ -21,8 +24,12 @@ OPERATIONS = ("partition", "network", "disk", "clock", "clear", "heal", "leader"
 class FaultOperations:
     """Carries out `OPERATIONS` on names that are resolved already (no "leader" among them)."""
 
-    def __init__(self, desk: FaultDesk, supervisor: ProcessSupervisor) -> None:
-        self.desk, self._supervisor = desk, supervisor
+    def __init__(self, desk: FaultDesk, links: LinkDesk, supervisor: ProcessSupervisor) -> None:
+        self.desk, self.links, self._supervisor = desk, links, supervisor
+
+    def describe(self) -> dict[str, list[str]]:
+        """One line a fault, for each member and node that has any."""
+        return {**self.desk.describe(), **self.links.describe()}
 
     async def run(
         self, operation: str, groups: Sequence[Sequence[str]], options: Mapping[str, Any]
@@ -35,7 +42,9 @@ class FaultOperations:
                 case "partition" if options.get("end"):
                     await self.desk.drop_partition(*groups)
                 case "partition":
-                    await self.desk.partition(groups, is_one_way=bool(options.get("one_way")))
+                    one_way = bool(options.get("one_way"))
+                    desk = self.links if self._are_nodes(groups) else self.desk
+                    await desk.partition(groups, is_one_way=one_way)
                 case "clear":
                     return await self._clear([n for group in groups for n in group], options)
                 case "heal":
@@ -44,9 +53,13 @@ class FaultOperations:
                     names = [name for group in groups for name in group]
                     for name in names:
                         await self._give(operation, name, options)
-        except (FaultError, msgspec.ValidationError) as error:
+        except (FaultError, LinkError, msgspec.ValidationError) as error:
             raise ControlError(str(error)) from error
-        return {"faults": self.desk.describe()}
+        return {"faults": self.describe()}
+
+    def _are_nodes(self, groups: Sequence[Sequence[str]]) -> bool:
+        """Whether the first name is a node's; the others are then looked for among nodes, too."""
+        return any(name in self.links.nodes for group in groups[:1] for name in group[:1])
 
     async def went_on(self, processes: Sequence[Process]) -> None:
         """Processes were started or resumed: members among them get what was set meanwhile. Raises ControlError."""
@@ -58,7 +71,8 @@ class FaultOperations:
     async def _give(self, operation: str, name: str, options: Mapping[str, Any]) -> None:
         match operation:
             case "network":
-                await self.desk.network(name, msgspec.convert(options, type=LinkFault))
+                desk = self.links if name in self.links.nodes else self.desk
+                await desk.network(name, msgspec.convert(options, type=LinkFault))
             case "disk":
                 await self.desk.disk(name, msgspec.convert(options, type=DiskFault))
             case "clock":
@@ -77,7 +91,7 @@ class FaultOperations:
         frozen = [process for process in processes if process.state == "paused"]
         for process in frozen:
             process.resume()
-        healed = await self.desk.clear()
+        healed = [*await self.desk.clear(), *await self.links.heal()]
         await self.desk.went_on(self.desk.members)
         down = [process for process in processes if not process.is_running]
         ended = [process for process in down if with_start or process.state == "exited"]
