@@ -139,11 +139,11 @@ class App:
         config = self._config
         if config.api_gateway is not None:
             servers = self._api_servers()
-            gateway = ApiGateway(self._runtime, config.api_gateway, servers)
+            gateway = ApiGateway(self._runtime, config.api_gateway, servers, self._clock)
             supervisor.start(gateway.run(), "gateway", eternal=True)
             for text, server in zip(config.api_endpoints, servers, strict=False):
                 host, _, number = text.rpartition(":")
-                one = ApiGateway(self._runtime, (host, int(number)), [server])
+                one = ApiGateway(self._runtime, (host, int(number)), [server], self._clock)
                 supervisor.start(one.run(), f"gateway {text}", eternal=True)
         if not config.programs_kubeconfig or config.api_gateway is None:
             return

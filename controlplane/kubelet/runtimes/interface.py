@@ -298,6 +298,13 @@ class ContainerRuntime(Protocol):
         """
         ...
 
+    async def network_ended(self) -> None:
+        """Wait until what was listened at has ended with the node's network, and must be listened at anew.
+
+        Where pods share the machine's network that never happens.
+        """
+        ...
+
     async def take_range(self, cidr: str) -> None:
         """Let programs of the node listen at every address of a range, where pods have networks of their own.
 

@@ -85,6 +85,7 @@ class NamespaceRuntime:
         self._closing = False
         self._supervisor = Supervisor("namespaces runtime")
         self._connection: Connection | None = None
+        self._connecting = asyncio.Lock()
         self._sandboxes: dict[str, Sandbox] = {}
         self._containers: dict[str, _Container] = {}
         self._exits: dict[str, asyncio.Future[int]] = {}
@@ -361,6 +362,11 @@ class NamespaceRuntime:
         made.setblocking(False)
         return made
 
+    async def network_ended(self) -> None:
+        """See `ContainerRuntime`. The network ends with the spawner; the next request makes another one."""
+        if self._connection is not None:
+            await self._connection.ended.wait()
+
     async def take_range(self, cidr: str) -> None:
         """See `ContainerRuntime`."""
         await self._ask("take_range", range=cidr)
@@ -476,7 +482,10 @@ class NamespaceRuntime:
         if self._connection is None:
             raise ContainerRuntimeError("the runtime is not started")
         if self._connection.ended.is_set() and not self._closing:
-            await self._connect()
+            async with self._connecting:
+                # Another request may have seen to it meanwhile.
+                if self._connection.ended.is_set() and not self._closing:
+                    await self._connect()
         answer, descriptors = await self._connection.ask({"do": do, **fields})
         if answer.get("unknown"):
             raise KeyError(answer["error"])

@@ -316,6 +316,10 @@ class ProcessRuntime:
         """See `ContainerRuntime`. Pods share the node's network."""
         return node_network.listen(address, port)
 
+    async def network_ended(self) -> None:
+        """See `ContainerRuntime`. The machine's network does not end."""
+        await asyncio.Event().wait()
+
     async def take_range(self, cidr: str) -> None:
         """See `ContainerRuntime`. The network is the machine's, and left as it is."""
 
