@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from controlplane.proxy.rules import Table
 
 MOST_COMMANDS = 2000
-"""Commands a transaction: those of 400 Services with an endpoint each are as many and fit, those of 1,000 do not."""
+"""Commands a transaction at most: those of 400 Services with an endpoint each are as many and fit."""
 
 
 def commands(old: Table, new: Table) -> list[str]:
@@ -79,11 +79,3 @@ _TWINS = {
 
 def _moves(name: str, key: str, new: Table) -> bool:
     return any((other, key) in new.elements for other in _TWINS.get(name, ()))
-
-
-def transactions(all_of_them: list[str]) -> list[str]:
-    """The commands as texts for nft, each one transaction."""
-    return [
-        "\n".join(all_of_them[at : at + MOST_COMMANDS]) + "\n"
-        for at in range(0, len(all_of_them), MOST_COMMANDS)
-    ]

@@ -8,6 +8,7 @@ from controlplane.proxy import diff
 from controlplane.proxy.rules import Table
 
 _SECONDS = 30.0
+_TOO_LONG = "Message too long"
 
 
 class NftError(Exception):
@@ -20,6 +21,7 @@ class Nft:
     def __init__(self, program: str = "nft") -> None:
         self._program = program
         self._present: Table | None = None
+        self._most_commands = diff.MOST_COMMANDS
 
     @property
     def is_there(self) -> bool:
@@ -36,8 +38,7 @@ class Nft:
             before = Table(table.name)
             await self._run("\n".join(preamble) + "\n")
         commands = diff.commands(before, table)
-        for text in diff.transactions(commands):
-            await self._run(text)
+        await self._run_in_parts(commands)
         self._present = table
         return len(commands)
 
@@ -46,6 +47,21 @@ class Nft:
         for name in names:
             await self._run(f"add table ip {name}\ndelete table ip {name}\n")
         self._present = None
+
+    async def _run_in_parts(self, commands: Sequence[str]) -> None:
+        """In as few transactions as the kernel takes: what fits into a socket's buffer is known only by trying."""
+        at = 0
+        while at < len(commands):
+            part = commands[at : at + self._most_commands]
+            try:
+                await self._run("\n".join(part) + "\n")
+            except NftError as error:
+                if _TOO_LONG not in str(error) or len(part) == 1:
+                    raise
+                # Nothing of it has been done.
+                self._most_commands = len(part) // 2
+            else:
+                at += len(part)
 
     async def _run(self, text: str) -> None:
         try:

@@ -245,8 +245,3 @@ def test_a_key_moves_between_its_maps_in_one_piece() -> None:
         "delete element ip quorate-proxy service-ips { 10.96.0.7 . tcp . 80 }",
         "add element ip quorate-proxy no-endpoint-ips { 10.96.0.7 . tcp . 80 : goto reject-it }",
     ]
-
-
-def test_many_commands_are_many_transactions() -> None:
-    texts = diff.transactions([f"line {n}" for n in range(5000)])
-    assert [text.count("\n") for text in texts] == [2000, 2000, 1000]
