@@ -26,6 +26,8 @@ class ClusterTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The address that masters listen on."""
     kubernetes_port: Port = 6440
     """The front over all API servers: the kubeconfig's address."""
+    coredns: Annotated[int, msgspec.Meta(ge=0, le=20)] = 0
+    """Name servers as pods of a Deployment `coredns` besides the nodes' own; made once, then scaled as any other."""
 
 
 class MasterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

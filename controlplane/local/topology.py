@@ -506,6 +506,8 @@ class _Builder:
             "--state-dir", str(self.layout.state_dir),
             "--pool", str(balancer_pool(self.settings)),
             "--node-port-address", self.host,
+            "--dns-address", DNS_SERVICE[0],
+            "--coredns", str(self.settings.cluster.coredns),
             "--healthz-bind-address", f"{host}:{port}",
         ]  # fmt: skip
         return ProcessSpec(

@@ -24,6 +24,7 @@ BUILT_IN: Mapping[str, Image] = {
         Image("busybox", arguments=("sh",)),
         Image("python", arguments=(sys.executable,)),
         Image("nginx", entrypoint=(sys.executable, "-I", "-S", _WEB)),
+        Image("coredns", entrypoint=(sys.executable, "-m", "controlplane.dns")),
         Image("pause", entrypoint=("/bin/sh", "-c", _PAUSE)),
     )
 }

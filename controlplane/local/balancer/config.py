@@ -19,6 +19,8 @@ class BalancerConfig:
     node_port_address: str = option(
         "127.0.0.1", "Where node ports are served besides the nodes' own addresses"
     )
+    dns_address: str = option("", "The address of the Service kube-dns; empty: no such Service")
+    coredns: int = option(0, "Name servers as pods of the Deployment coredns, besides the nodes'")
     health_address: Address | None = option(
         None, "Where /healthz is served", flag="--healthz-bind-address"
     )

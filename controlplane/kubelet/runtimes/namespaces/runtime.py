@@ -590,7 +590,8 @@ class _Followed:
 def program_folders() -> list[str]:
     """Where this interpreter and this project are: what built-in images run may lie outside of /usr."""
     package = Path(controlplane.__file__).resolve().parent
-    folders = [sys.base_prefix, sys.prefix, str(package.parent / "controlplane")]
+    own = (str(package.parent / name) for name in ("controlplane", "kvstore"))
+    folders = [sys.base_prefix, sys.prefix, *own]
     return list(dict.fromkeys(os.path.realpath(folder) for folder in folders))
 
 

@@ -1,29 +1,40 @@
-"""What a new cluster has is made once."""
+"""What the balancer makes in kube-system: taken by the API's own rules, and selecting what it should."""
 
-from pathlib import Path
+import pytest
 
-from controlplane.kinds.storage.storage_class import STORAGE_CLASSES, is_default
-from controlplane.local.addons import install
-from controlplane.testing.in_process import InProcessServer
-
-
-async def test_the_default_class_is_made_once_and_stays_deleted(tmp_path: Path) -> None:
-    async with InProcessServer() as server:
-        client = server.client()
-        await install(client, tmp_path)
-        (made,) = (await client.list(STORAGE_CLASSES)).items
-        assert is_default(made)
-        assert made["volumeBindingMode"] == "WaitForFirstConsumer"
-        await client.delete(STORAGE_CLASSES, made["metadata"]["name"])
-        await install(client, tmp_path)
-        assert (await client.list(STORAGE_CLASSES)).items == []
+from controlplane.api import meta
+from controlplane.api.meta import Obj
+from controlplane.dns.config import parse_arguments
+from controlplane.kinds.catalog import SCHEME
+from controlplane.kubelet.images.catalog import ImageCatalog
+from controlplane.local.balancer.addons import dns_account, dns_deployment, dns_service
 
 
-async def test_one_that_is_there_already_is_left_alone(tmp_path: Path) -> None:
-    async with InProcessServer() as server:
-        client = server.client()
-        mine = {"metadata": {"name": "local-path"}, "provisioner": "example.com/mine"}
-        await client.create(STORAGE_CLASSES, mine)
-        await install(client, tmp_path)
-        (kept,) = (await client.list(STORAGE_CLASSES)).items
-        assert kept["provisioner"] == "example.com/mine"
+@pytest.mark.parametrize(
+    ("kind", "obj"),
+    [
+        ("Service", dns_service("10.96.0.10")),
+        ("ServiceAccount", dns_account()),
+        ("Deployment", dns_deployment(2)),
+    ],
+)
+def test_nothing_is_wrong_with_them(kind: str, obj: Obj) -> None:
+    (found,) = [
+        one
+        for one in SCHEME.kinds
+        if one.resource.kind == kind and one.resource.group in ("", "apps")
+    ]
+    whole = {**meta.copy_of(obj), "apiVersion": found.resource.group_version, "kind": kind}
+    found.default(whole)
+    assert found.validate(whole) == []
+
+
+def test_the_service_leads_to_the_pods_of_the_deployment() -> None:
+    deployment, service = dns_deployment(3), dns_service("10.96.0.10")
+    template = deployment["spec"]["template"]
+    assert service["spec"]["selector"] == template["metadata"]["labels"]
+    assert deployment["spec"]["selector"]["matchLabels"] == template["metadata"]["labels"]
+    assert template["spec"]["serviceAccountName"] == dns_account()["metadata"]["name"]
+    (container,) = template["spec"]["containers"]
+    assert ImageCatalog().find(container["image"]) is not None
+    assert parse_arguments(container["args"]).listen_address.port == 53
