@@ -32,6 +32,7 @@ def dns_service(address: str) -> Obj:
         },
         "spec": {
             "clusterIP": address,
+            "clusterIPs": [address],
             "selector": dict(_LABELS),
             "ports": [
                 {"name": name, "port": port, "protocol": protocol, "targetPort": target}
