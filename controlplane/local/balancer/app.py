@@ -23,6 +23,7 @@ from controlplane.kinds.discovery.endpoint_slice import ENDPOINT_SLICES
 from controlplane.kinds.networking.network_policy import NETWORK_POLICIES
 from controlplane.local.balancer import addons, sockets
 from controlplane.local.balancer.config import BalancerConfig
+from controlplane.local.balancer.notices import notices
 from controlplane.local.balancer.plan import INGRESS, Assignment, plan
 from controlplane.local.low_ports import first_port, port_instead
 from controlplane.program import health
@@ -72,7 +73,7 @@ class App:
         self._changed = asyncio.Event()
         self._is_synced = False
         self._said: dict[Frontend, str] = {}
-        self._unenforced: set[str] = set()
+        self._noticed: set[tuple[str, str]] = set()
         self._has_addons = False
 
     async def run(self) -> None:
@@ -116,7 +117,7 @@ class App:
             is_whole = await self._listen()
             is_whole = await self._assign() and is_whole
             is_whole = await self._make_addons() and is_whole
-            self._say_not_enforced()
+            self._notice()
             self._is_synced = True
             try:
                 async with asyncio.timeout(None if is_whole else _AGAIN_SECONDS):
@@ -194,18 +195,17 @@ class App:
             if MACHINE_ADDRESS in meta.annotations(node)
         ]
 
-    def _say_not_enforced(self) -> None:
-        """Nodes whose pods are child processes have nothing that could enforce a policy, or say so."""
-        nodes = [
-            meta.name(node)
-            for node in self._nodes.indexer.list()
-            if MACHINE_ADDRESS not in meta.annotations(node)
-        ]
-        text = f"Not enforced for pods of {', '.join(sorted(nodes))}: pods there share the machine's network"
-        for policy in self._policies.indexer.list() if nodes else ():
-            if meta.uid(policy) not in self._unenforced:
-                self._unenforced.add(meta.uid(policy))
-                self._events.event(policy, "Warning", "NotEnforced", text)
+    def _notice(self) -> None:
+        """Say once what cannot be had."""
+        found = notices(
+            self._services.indexer.list(),
+            self._policies.indexer.list(),
+            self._nodes.indexer.list(),
+        )
+        for notice in found:
+            if notice.key not in self._noticed:
+                self._noticed.add(notice.key)
+                self._events.event(notice.about, "Warning", notice.reason, notice.text)
 
     async def _assign(self) -> bool:
         """Give Services their addresses; whether that went well."""
