@@ -49,9 +49,10 @@ def wanted(services: Iterable[Obj], slices_of: SlicesOf, node: NodeView) -> dict
 
 
 class HealthPorts:
-    """Listeners at such ports, on all addresses."""
+    """Listeners at such ports, on all addresses of the node unless it is said otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "0.0.0.0") -> None:
+        self._host = host
         self._said: dict[int, Health] = {}
         self._runners: dict[int, web.AppRunner] = {}
 
@@ -68,7 +69,7 @@ class HealthPorts:
             runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
             await runner.setup()
             try:
-                await web.TCPSite(runner, "0.0.0.0", port).start()
+                await web.TCPSite(runner, self._host, port).start()
             except OSError as problem:
                 log.warning("health check port not served", port=port, error=str(problem))
                 await runner.cleanup()

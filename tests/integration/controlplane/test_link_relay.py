@@ -73,7 +73,7 @@ SCRIPT = textwrap.dedent(
 
     there, back = ["node-1", "node-2"], ["node-2", "node-1"]
     open_one = connect()
-    plain = round_trip(open_one)
+    round_trip(open_one)
     tell([*there, 0, 0.15, 0, 0], [*back, 0, 0.15, 0, 0])
     slow = round_trip(open_one)
     tell([*there, 0, 1e-9, 0, 0])
@@ -96,7 +96,7 @@ SCRIPT = textwrap.dedent(
     relay.stdin.close()
     relay.wait(SECONDS)
     round_trip(connect())
-    print(json.dumps({"slow": slow >= 0.3, "plain": plain < slow, "whole": got == much, "cut": cut}))
+    print(json.dumps({"slow": slow >= 0.3, "whole": got == much, "cut": cut}))
     os._exit(0)
     """
 )
@@ -110,4 +110,4 @@ def test_delay_partition_and_heal() -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     said = json.loads(done.stdout.splitlines()[-1])
-    assert said == {"slow": True, "plain": True, "whole": True, "cut": True}
+    assert said == {"slow": True, "whole": True, "cut": True}

@@ -98,7 +98,7 @@ def test_what_is_said(policy: str, nodes: list[str], expected: dict[int, Health]
 
 
 async def test_listeners_follow() -> None:
-    ports, port = HealthPorts(), free_port("127.0.0.1")
+    ports, port = HealthPorts("127.0.0.1"), free_port("127.0.0.1")
     url = f"http://127.0.0.1:{port}/"
     try:
         async with asyncio.timeout(SECONDS), aiohttp.ClientSession() as session:
