@@ -17,11 +17,12 @@ from controlplane.client.rest import MERGE_PATCH, RestClient
 from controlplane.ingress.app import Door, IngressController
 from controlplane.kinds.apps.deployment import DEPLOYMENTS
 from controlplane.kinds.core.node import MACHINE_ADDRESS, NODES
+from controlplane.kinds.core.pod.resource import PODS
 from controlplane.kinds.core.service import SERVICES
 from controlplane.kinds.core.service_account import SERVICE_ACCOUNTS
 from controlplane.kinds.discovery.endpoint_slice import ENDPOINT_SLICES
 from controlplane.kinds.networking.network_policy import NETWORK_POLICIES
-from controlplane.local.balancer import addons, sockets
+from controlplane.local.balancer import addons, processes, sockets
 from controlplane.local.balancer.config import BalancerConfig
 from controlplane.local.balancer.notices import notices
 from controlplane.local.balancer.plan import INGRESS, Assignment, plan
@@ -54,6 +55,7 @@ class App:
         self._nodes = Informer(client, NODES, clock, rng=rng)
         self._services = Informer(client, SERVICES, clock, rng=rng)
         self._slices = Informer(client, ENDPOINT_SLICES, clock, rng=rng)
+        self._pods = Informer(client, PODS, clock, rng=rng)
         self._policies = Informer(client, NETWORK_POLICIES, clock, rng=rng)
         self._events = EventRecorder(client, "service-controller", clock)
         self._proxy = UserspaceProxy(clock, rng, self._open_socket)
@@ -86,10 +88,16 @@ class App:
                     health.serve(host, port, {"sync": self._not_synced}), "health", eternal=True
                 )
             supervisor.start(self._events.run(), "events", eternal=True)
-            for informer in (self._nodes, self._services, self._slices, self._policies):
+            for informer in (
+                self._nodes,
+                self._services,
+                self._slices,
+                self._policies,
+                self._pods,
+            ):
                 informer.add_listener(self._on_change, self._on_update, self._on_change)
                 supervisor.start(informer.run(), informer.resource.plural, eternal=True)
-            for informer in (self._nodes, self._services, self._slices):
+            for informer in (self._nodes, self._services, self._slices, self._pods):
                 await informer.wait_synced()
             supervisor.start(self._sync_for_ever(), "sync", eternal=True)
             supervisor.start(self._ingress.run(), "ingress", eternal=True)
@@ -155,7 +163,11 @@ class App:
         return port_instead(port, self._first_port)
 
     def _slices_of(self) -> SlicesOf:
-        return frontends.by_service(self._slices.indexer.list())
+        found = frontends.by_service(self._slices.indexer.list())
+        services = self._services.indexer.list()
+        for key, more in processes.slices_of(services, self._pods.indexer.list()).items():
+            found.setdefault(key, []).extend(more)
+        return found
 
     def _ingress_socket(self, backend: Backend) -> socket.socket:
         nodes, folder = self._nodes.indexer.list(), Path(self._config.state_dir)

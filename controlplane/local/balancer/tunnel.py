@@ -12,9 +12,10 @@ from controlplane.api.meta import Obj
 from controlplane.client.informer import Informer
 from controlplane.client.rest import RestClient
 from controlplane.kinds.core.node import NODES
+from controlplane.kinds.core.pod.resource import PODS
 from controlplane.kinds.core.service import SERVICES
 from controlplane.kinds.discovery.endpoint_slice import ENDPOINT_SLICES
-from controlplane.local.balancer import sockets
+from controlplane.local.balancer import processes, sockets
 from controlplane.proxy.endpoints import SERVICE_LABEL
 from controlplane.proxy.frontends import Backend, Frontend, by_service, to_service
 from controlplane.proxy.userspace import UserspaceProxy
@@ -40,6 +41,7 @@ class Tunnel:
             label_selector=selector,
             rng=rng,
         )
+        self._pods = Informer(client, PODS, clock, namespace=meta.namespace(service), rng=rng)
         self._proxy = UserspaceProxy(clock, rng, self._open_socket)
         self._clock = clock
 
@@ -48,9 +50,9 @@ class Tunnel:
         """Lead `at`, by the Service's ports, to its endpoints until the block ends. Raises OSError."""
         supervisor = Supervisor("tunnel")
         try:
-            for informer in (self._nodes, self._slices):
+            for informer in (self._nodes, self._slices, self._pods):
                 supervisor.start(informer.run(), informer.resource.plural, eternal=True)
-            for informer in (self._nodes, self._slices):
+            for informer in (self._nodes, self._slices, self._pods):
                 await informer.wait_synced()
             problems = await self._follow(at)
             if problems:
@@ -68,7 +70,11 @@ class Tunnel:
             await self._follow(at)
 
     async def _follow(self, at: Mapping[int, Frontend]) -> dict[Frontend, str]:
-        pools = to_service(self._service, by_service(self._slices.indexer.list()))
+        found = by_service(self._slices.indexer.list())
+        more = processes.slices_of([self._service], self._pods.indexer.list())
+        for key, slices in more.items():
+            found.setdefault(key, []).extend(slices)
+        pools = to_service(self._service, found)
         return await self._proxy.update({at[port]: pools[port] for port in at})
 
     async def _open_socket(
