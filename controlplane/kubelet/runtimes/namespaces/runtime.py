@@ -13,13 +13,11 @@ import os
 import secrets
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import controlplane
 from controlplane.kubelet.runtimes.cri_log import remove_log
 from controlplane.kubelet.runtimes.interface import (
     ContainerConfig,
@@ -41,6 +39,7 @@ from controlplane.kubelet.runtimes.namespaces.connection import (
     hold_fabric,
     start_spawner,
 )
+from controlplane.kubelet.runtimes.namespaces.shown_files import pod_files, program_folders
 from controlplane.kubelet.runtimes.session import DescriptorSession, output_of
 from kvstore.base.clock import Clock
 from kvstore.base.tasks import Supervisor
@@ -585,18 +584,3 @@ class _Followed:
         """See `Followed`."""
         if self._timer is not None:
             self._timer.cancel()
-
-
-def program_folders() -> list[str]:
-    """Where this interpreter and this project are: what built-in images run may lie outside of /usr."""
-    package = Path(controlplane.__file__).resolve().parent
-    own = (str(package.parent / name) for name in ("controlplane", "kvstore"))
-    folders = [sys.base_prefix, sys.prefix, *own]
-    return list(dict.fromkeys(os.path.realpath(folder) for folder in folders))
-
-
-def pod_files(etc: Path, mounts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """The pod's own files below /etc, by path; what a container mounts in their place is the container's."""
-    taken = {str(mount["container_path"]) for mount in mounts}
-    paths = {f"/etc/{file.name}": str(file) for file in sorted(etc.iterdir())}
-    return {path: source for path, source in paths.items() if path not in taken}

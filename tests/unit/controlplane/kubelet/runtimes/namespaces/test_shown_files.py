@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from controlplane.kubelet.runtimes.namespaces.runtime import pod_files
+from controlplane.kubelet.runtimes.namespaces.shown_files import pod_files
 
 
 def test_a_mount_in_their_place_wins(tmp_path: Path) -> None:
