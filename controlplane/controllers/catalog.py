@@ -7,6 +7,9 @@ from controlplane.controllers.clusterroleaggregation import (
     reconciler as clusterroleaggregation,
 )
 from controlplane.controllers.cronjob import reconciler as cronjob
+from controlplane.controllers.csrapproving import reconciler as csrapproving
+from controlplane.controllers.csrcleaner import reconciler as csrcleaner
+from controlplane.controllers.csrsigning import reconciler as csrsigning
 from controlplane.controllers.daemonset import reconciler as daemonset
 from controlplane.controllers.deployment import reconciler as deployment
 from controlplane.controllers.disruption import reconciler as disruption
@@ -42,6 +45,9 @@ CONTROLLERS: tuple[Descriptor[Any], ...] = (
     attachdetach.DESCRIPTOR,
     clusterroleaggregation.DESCRIPTOR,
     cronjob.DESCRIPTOR,
+    csrapproving.DESCRIPTOR,
+    csrcleaner.DESCRIPTOR,
+    csrsigning.DESCRIPTOR,
     daemonset.DESCRIPTOR,
     deployment.DESCRIPTOR,
     disruption.DESCRIPTOR,

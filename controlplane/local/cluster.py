@@ -124,10 +124,18 @@ class LocalCluster:
             await self._spawner.start()
             now = datetime.datetime.fromtimestamp(self._clock.time(), datetime.UTC)
             authority = CertificateAuthority(self.layout.certificates, now)
+            store = CertificateAuthority(self.layout.store_certificates, now)
             peers = CertificateAuthority(self.layout.peer_certificates, now)
             proxies = CertificateAuthority(self.layout.front_proxy_certificates, now)
             self.plan = plan_cluster(
-                settings, self.layout, authority, peers, proxies, self.kinds, self._clock
+                settings,
+                self.layout,
+                authority,
+                store,
+                peers,
+                proxies,
+                self.kinds,
+                self._clock,
             )
             write_operator_files(self.plan, self.layout, authority)
             self.supervisor = ProcessSupervisor(self.plan.stages, self._clock, self._spawner)

@@ -90,6 +90,11 @@ class Layout:
         return self.state_dir / "pki" / "peers"
 
     @property
+    def store_certificates(self) -> Path:
+        """The authority of the store's clients: what it signs opens the store, and nothing else does."""
+        return self.state_dir / "pki" / "store"
+
+    @property
     def front_proxy_certificates(self) -> Path:
         """The authority of front proxies: of API servers that speak for users to those behind them."""
         return self.state_dir / "pki" / "front-proxy"
@@ -203,6 +208,7 @@ def plan_cluster(
     settings: ClusterSettings,
     layout: Layout,
     authority: CertificateAuthority,
+    store_authority: CertificateAuthority,
     peer_authority: CertificateAuthority,
     front_proxies: CertificateAuthority,
     kinds: Sequence[str],
@@ -212,7 +218,9 @@ def plan_cluster(
 
     Raises ValueError if the store's folders have members that `settings` leaves out.
     """
-    builder = _Builder(settings, layout, authority, peer_authority, front_proxies, clock)
+    builder = _Builder(
+        settings, layout, authority, store_authority, peer_authority, front_proxies, clock
+    )
     stages = builder.stores()
     if "apiserver" in kinds:
         stages.append([builder.apiserver(master) for master in settings.masters])
@@ -248,6 +256,7 @@ class _Builder:
         settings: ClusterSettings,
         layout: Layout,
         authority: CertificateAuthority,
+        store_authority: CertificateAuthority,
         peer_authority: CertificateAuthority,
         front_proxies: CertificateAuthority,
         clock: Clock,
@@ -256,6 +265,8 @@ class _Builder:
         self.clock = clock
         self.layout = layout
         self.authority = authority
+        # The cluster's authority signs for whoever is approved: none of that may open the store.
+        self.store_authority = store_authority
         self.peer_authority = peer_authority
         self.host = settings.cluster.host
         self.members = [
@@ -266,8 +277,8 @@ class _Builder:
         ]
         self.apiservers = [(m.name, self.host, m.apiserver_port) for m in settings.masters]
         self.api_urls = [f"https://{host}:{port}" for _, host, port in self.apiservers]
-        self.operator = authority.identity("operator", "quorate-operator")
-        self.store_client = authority.identity("apiserver-store-client", "quorate-apiserver")
+        self.operator = store_authority.identity("operator", "quorate-operator")
+        self.store_client = store_authority.identity("apiserver-store-client", "quorate-apiserver")
         self.kubelet_client = authority.identity(
             "apiserver-kubelet-client",
             "kube-apiserver-kubelet-client",
@@ -296,7 +307,7 @@ class _Builder:
             self.settings.security,
             token=self.settings.cluster.name,
             state_dir=self.layout.state_dir,
-            authority=self.authority if self.settings.security.store_tls else None,
+            authority=self.store_authority if self.settings.security.store_tls else None,
             peer_authority=self.peer_authority if self.settings.security.store_tls else None,
             added=new,
         )
@@ -416,6 +427,8 @@ class _Builder:
                 "--node-monitor-period", life.monitor_period,
                 "--node-monitor-grace-period", life.monitor_grace_period,
                 "--root-ca-file", str(self.authority.ca_file),
+                "--cluster-signing-cert-file", str(self.authority.ca_file),
+                "--cluster-signing-key-file", str(self.authority.key_file),
                 "--use-service-account-credentials=true",
                 "--local-path-directory",
                 str(node_folder(self.layout.state_dir, "{node}") / "volumes"),

@@ -39,7 +39,7 @@ class CertificateAuthority:
         self.ca_file = folder / "ca.crt"
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
-        key_file = folder / "ca.key"
+        self.key_file = key_file = folder / "ca.key"
         if self.ca_file.exists() and key_file.exists():
             self._cert = x509.load_pem_x509_certificate(self.ca_file.read_bytes())
             loaded = serialization.load_pem_private_key(key_file.read_bytes(), None)

@@ -44,6 +44,9 @@ from controlplane.apiserver.admission.plugins.resource_quota import Quotas, Reso
 from controlplane.apiserver.admission.plugins.runtime_class import RuntimeClass
 from controlplane.apiserver.admission.plugins.service_account import ServiceAccount
 from controlplane.apiserver.admission.plugins.storage_object_in_use import StorageObjectInUse
+from controlplane.apiserver.admission.plugins.taint_nodes_by_condition import (
+    TaintNodesByCondition,
+)
 from controlplane.apiserver.admission.policies.bound import Policies
 from controlplane.apiserver.admission.policies.invocations import Finder
 from controlplane.apiserver.admission.policies.mutating import MutatingPolicies
@@ -149,6 +152,8 @@ PLUGINS = (
         lambda at: ServiceAccount(at.lookup, at.clock, at.rng, has_tokens=at.has_tokens),
     ),
     Entry("NodeRestriction", lambda at: NodeRestriction(at.lookup), is_default=False),
+    # Compat: upstream has it on; here a node that says it is ready may take pods at once.
+    Entry("TaintNodesByCondition", lambda at: TaintNodesByCondition(), is_default=False),
     Entry("AlwaysPullImages", lambda at: AlwaysPullImages(), is_default=False),
     Entry("PodSecurity", lambda at: PodSecurity(at.lookup)),
     Entry("Priority", lambda at: Priority(at.lookup)),

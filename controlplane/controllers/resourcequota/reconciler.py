@@ -37,7 +37,7 @@ class ResourceQuotaOptions:
     """What the controller can be told; the defaults are upstream's."""
 
     concurrent_resource_quota_syncs: int = option(5, "quotas worked on at a time")
-    resource_quota_sync_period: float = option(300.0, "seconds after which each is counted anew")
+    resource_quota_sync_period_seconds: float = option(300.0, "when each is counted anew")
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class QuotaReconciler:
         self._kinds = context.kinds
         self._followed = context.followed
         self._quotas = context.informers.of(RESOURCE_QUOTAS).indexer
-        self._period = options.resource_quota_sync_period
+        self._period = options.resource_quota_sync_period_seconds
         self._waits: dict[Key, _Wait] = {}
 
     def quota_changed(self, change: Change) -> Iterable[Key]:

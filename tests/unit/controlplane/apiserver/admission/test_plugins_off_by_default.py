@@ -10,6 +10,7 @@ from controlplane.api.errors import Forbidden
 from controlplane.api.meta import Obj
 from controlplane.apiserver.config import ApiServerConfig
 from controlplane.client.rest import RestClient
+from controlplane.kinds.core.node import NODES
 from controlplane.kinds.core.pod.resource import PODS
 from controlplane.kinds.core.service import SERVICES
 from controlplane.testing.in_process import InProcessServer
@@ -19,6 +20,7 @@ FLAGS = (
     "DenyServiceExternalIPs",
     "ExtendedResourceToleration",
     "LimitPodHardAntiAffinityTopology",
+    "TaintNodesByCondition",
 )
 DEVICE = "example.com/device"
 
@@ -122,3 +124,12 @@ async def test_none_acts_unasked(lenient: RestClient) -> None:
     assert DEVICE not in {one["key"] for one in made["spec"]["tolerations"]}
     made = await lenient.create(SERVICES, service("192.0.2.1"), "default")
     assert meta.spec(made)["externalIPs"] == ["192.0.2.1"]
+
+
+async def test_a_new_node_takes_no_pods_at_first(client: RestClient, lenient: RestClient) -> None:
+    taint = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+    node = {"metadata": {"name": "n"}, "spec": {"taints": [taint]}}
+    assert (await client.create(NODES, node))["spec"]["taints"] == [taint]
+    bare = {"metadata": {"name": "m"}}
+    assert (await client.create(NODES, bare))["spec"]["taints"] == [taint]
+    assert "taints" not in (await lenient.create(NODES, {"metadata": {"name": "m"}}))["spec"]

@@ -68,7 +68,7 @@ async def test_other_bounds_are_taken_over(make_world):
 
 
 async def test_what_is_wrong_is_mended_at_the_next_resync(make_world):
-    async with make_world(*FLAGS, "--resource-quota-sync-period=2") as world:
+    async with make_world(*FLAGS, "--resource-quota-sync-period=2s") as world:
         await world.client.create(RESOURCE_QUOTAS, quota(configmaps="3"), "d")
         await world.step(5)
         world.change(

@@ -1,0 +1,1 @@
+"""Approves the requests of nodes for their own client certificates."""

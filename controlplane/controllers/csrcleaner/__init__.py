@@ -1,0 +1,1 @@
+"""Deletes requests for certificates that are of no more use."""

@@ -1,0 +1,1 @@
+"""Signs approved requests for certificates of the four signers of Kubernetes."""
