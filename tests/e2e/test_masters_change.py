@@ -53,7 +53,7 @@ def folder(tmp_path):
         quorate(tmp_path, "down")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_masters_come_and_go_between_starts(folder):
     first = up(folder, 1)
     assert first.returncode == 0, first.stdout + first.stderr

@@ -383,7 +383,9 @@ class SimMember:
         spared = 1 if self.world.is_changing() else 0
         whole = {MemberId(member.number) for member in self.world.members if member.is_whole}
         own = MemberId(self.number)
-        for member in self.world.members:
+        # What this one knew is lost, and who is gone for good does not count by what it knew.
+        others = [one for one in self.world.members if one.is_in and one is not self]
+        for member in others:
             for one in member.configurations():
                 left = len(whole & {*one.voters} - {own})
                 if own in one.voters and left <= len(one.voters) // 2 + spared:
