@@ -385,6 +385,8 @@ class SimMember:
         own = MemberId(self.number)
         # What this one knew is lost, and who is gone for good does not count by what it knew.
         others = [one for one in self.world.members if one.is_in and one is not self]
+        if not any(member.configurations() for member in others):
+            return False
         for member in others:
             for one in member.configurations():
                 left = len(whole & {*one.voters} - {own})
