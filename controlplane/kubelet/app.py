@@ -234,7 +234,7 @@ class App:
         config = self._config
         volumes = VolumeManager(
             Path(config.root_dir),
-            volume_plugins(),
+            volume_plugins(self._catalog.find),
             references,
             self._clock,
             self._runtime,

@@ -17,8 +17,10 @@ def container_mounts(
     volumes: Mapping[str, str],
     env: Mapping[str, str],
     in_memory: Collection[str] = (),
+    only_read: Collection[str] = (),
 ) -> tuple[Mount, ...]:
-    """The mounts of a container; `volumes` tells where each is, `in_memory` whose contents the runtime alone sees.
+    """The mounts of a container; `volumes` tells where each is, `in_memory` whose contents the runtime alone sees,
+    `only_read` which nobody may write.
 
     A subPath that is not there becomes a directory. Raises ConfigError for a volume the pod does not have, and for a
     subPath that leads out of its volume, be it by links that a container has made.
@@ -36,7 +38,7 @@ def container_mounts(
                 below = sub_path
             else:
                 source = _within(source, sub_path)
-        read_only = bool(entry.get("readOnly"))
+        read_only = bool(entry.get("readOnly")) or entry["name"] in only_read
         mounts.append(Mount(entry["name"], source, entry["mountPath"], read_only, below))
     return tuple(mounts)
 

@@ -87,7 +87,9 @@ class ContainerStarter:
                 working_dir=container.get("workingDir") or image.workdir,
                 root=image.root,
                 mounts=(
-                    *container_mounts(container, volumes, env, _memory_volumes(pod)),
+                    *container_mounts(
+                        container, volumes, env, _memory_volumes(pod), _image_volumes(pod)
+                    ),
                     self._last_words_mount(pod, container, attempt),
                 ),
                 rootfs=image.rootfs,
@@ -213,3 +215,7 @@ class ContainerStarter:
 
 def _memory_volumes(pod: Object) -> set[str]:
     return {volume["name"] for volume in pod["spec"].get("volumes") or () if in_memory(volume)}
+
+
+def _image_volumes(pod: Object) -> set[str]:
+    return {one["name"] for one in pod["spec"].get("volumes") or () if one.get("image")}

@@ -52,3 +52,9 @@ def test_sub_paths_of_volumes_that_the_runtime_alone_sees() -> None:
     container["volumeMounts"][0]["subPath"] = "../b"
     with pytest.raises(ConfigError, match="subPath"):
         container_mounts(container, {"v": "/x"}, {}, in_memory={"v"})
+
+
+def test_volumes_that_nobody_may_write() -> None:
+    container = {"volumeMounts": [{"name": "v", "mountPath": "/data"}]}
+    shown = container_mounts(container, {"v": "/x"}, {}, only_read={"v"})
+    assert shown == (Mount("v", "/x", "/data", read_only=True),)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from controlplane.kubelet.containers.references import Token, TokenRequest
+from controlplane.kubelet.images.image import Image
 from controlplane.kubelet.runtimes.fake import FakeRuntime
 from controlplane.kubelet.volumes.interface import VolumeError
 from controlplane.kubelet.volumes.manager import VolumeManager
@@ -34,6 +35,9 @@ class Objects:
         return Token(f"token-{len(self.requests)}", expires)
 
 
+IMAGES = {"real": Image("real", rootfs="/store/real"), "busybox": Image("busybox")}
+
+
 def pod(*volumes: dict[str, Any]) -> dict[str, Any]:
     return {
         "metadata": {"name": "p", "namespace": "ns", "uid": "u1", "labels": {"app": "x"}},
@@ -53,7 +57,12 @@ class Node:
         self.objects = Objects()
         self.runtime = runtime = FakeRuntime(self.objects.clock)
         self.manager = VolumeManager(
-            root, volume_plugins(), self.objects, self.objects.clock, runtime, groups=groups
+            root,
+            volume_plugins(IMAGES.get),
+            self.objects,
+            self.objects.clock,
+            runtime,
+            groups=groups,
         )
 
     async def set_up(self, volume: dict[str, Any]) -> Path:
@@ -173,6 +182,8 @@ async def test_host_paths(node: Node, tmp_path: Path, kind: str, made: bool, ref
     [
         ({"configMap": {"name": "none"}}, 'configmap "none" not found'),
         ({"secret": {"secretName": "keys", "items": [{"key": "x", "path": "x"}]}}, "non-existent"),
+        ({"image": {"reference": "none"}}, 'image "none" is not on this node'),
+        ({"image": {"reference": "busybox"}}, "stands for programs of the machine"),
         ({"emptyDir": {"medium": "Tape"}}, 'unknown storage medium "Tape"'),
         ({"iscsi": {}}, "volume type iscsi is not supported"),
         ({"projected": {"sources": [{"podCertificate": {}}]}}, "podCertificate is not supported"),
@@ -298,3 +309,7 @@ async def test_claims_that_cannot_be_had(
     spoil(node.objects.objects)
     with pytest.raises(VolumeError, match=words):
         await node.set_up(CLAIM)
+
+
+async def test_images_as_volumes(node: Node) -> None:
+    assert await node.set_up({"name": "v", "image": {"reference": "real"}}) == Path("/store/real")
