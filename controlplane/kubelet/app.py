@@ -16,6 +16,8 @@ from controlplane.kinds.core.pod.resource import PODS
 from controlplane.kinds.core.service import SERVICES
 from controlplane.kubelet.config import KubeletConfig
 from controlplane.kubelet.images.catalog import ImageCatalog, load_catalog
+from controlplane.kubelet.images.registry.client import Registries
+from controlplane.kubelet.images.registry.puller import ImagePuller
 from controlplane.kubelet.images.store import ImageStore
 from controlplane.kubelet.network.addresses import AddressPool
 from controlplane.kubelet.network.addresses import own_network as pod_network
@@ -61,8 +63,8 @@ class App:
         self._client = client
         self._clock = clock
         self._rng = rng
-        store = ImageStore(Path(config.image_store)) if config.image_store else None
-        self._catalog = catalog or load_catalog(config.images_file, store)
+        self._store = ImageStore(Path(config.image_store)) if config.image_store else None
+        self._catalog = catalog or load_catalog(config.images_file, self._store)
         self._runtime = runtime or self._choose_runtime()
         self._has_pod_network = Feature.NETWORK in self._runtime.features and runtime is None
         self._addresses = AddressPool(
@@ -229,6 +231,16 @@ class App:
         Path(config.root_dir).mkdir(parents=True, exist_ok=True)
         return {**default_capacity(config.root_dir, config.max_pods), **config.capacity}
 
+    def _puller(self) -> ImagePuller | None:
+        config = self._config
+        if self._store is None or not config.pull_images:
+            return None
+        folder = Path(config.root_dir) / "pulls"
+        # What a pull has left that was cut off.
+        shutil.rmtree(folder, ignore_errors=True)
+        mirrors = {name: (url,) for name, url in config.registry_mirrors.items()}
+        return ImagePuller(self._store, folder, Registries(mirrors, config.insecure_registries))
+
     def _node(self) -> Node:
         references = ApiObjects(self._client)
         config = self._config
@@ -251,6 +263,7 @@ class App:
             client=self._client,
             runtime=self._runtime,
             catalog=self._catalog,
+            puller=self._puller(),
             addresses=self._addresses,
             events=self._events,
             references=references,

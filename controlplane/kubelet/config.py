@@ -37,6 +37,15 @@ class KubeletConfig:
         None, "more images: name -> command", flag="--images", metavar="FILE.json"
     )
     image_store: str = option("", "a folder of loaded images, which nodes of one machine share")
+    pull_images: bool = option(
+        True, "ask registries for images that are not here; takes --image-store"
+    )
+    registry_mirrors: Mapping[str, str] = option(
+        {}, "where images of a registry are asked for first, e.g. docker.io=http://10.0.0.1:5000"
+    )
+    insecure_registries: tuple[str, ...] = option(
+        (), "registries spoken to without TLS; those on loopback addresses always are"
+    )
     container_runtime: str = option(
         "process", f"{', '.join(offer.name for offer in OFFERS)}, or {AUTO}: the first that works"
     )

@@ -1,7 +1,8 @@
-"""Image names to what runs. There is no registry: what is not loaded, built in or named by `--images` does not exist.
+"""Image names to what runs of the images that are here: loaded or pulled, built in, or named by `--images`.
 
-A name matches without its registry and tag (`docker.io/library/nginx:1.14.2` is `nginx`). A name that is an absolute
-path or a `file://` URL stands for a local folder; the pod's command says what to run in it.
+A name matches without its registry and tag (`docker.io/library/nginx:1.14.2` is `nginx`), unless the registry is one
+with a port. A name that is an absolute path or a `file://` URL stands for a local folder; the pod's command says what
+to run in it.
 """
 
 import json
@@ -57,6 +58,9 @@ class ImageCatalog:
         if loaded is not None:
             return loaded
         exact = self._images.get(reference)
+        host, slash, _ = reference.partition("/")
+        if slash and ":" in host:
+            return exact  # Somebody's own registry: what is built in is not meant.
         return exact or self._images.get(short_name(reference))
 
 

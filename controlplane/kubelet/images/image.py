@@ -21,6 +21,10 @@ class Image:
     user: str = ""
     digest: str = ""
     """The image's own; "" for one that is only a meaning."""
+    size: int = 0
+    """Bytes of its files."""
+    is_pulled: bool = False
+    """Whether it came from a registry, which then can have another one under its name."""
     env: Mapping[str, str] = field(default_factory=dict)
 
     @property

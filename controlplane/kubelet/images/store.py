@@ -43,8 +43,11 @@ class ImageStore:
             for name, image_id in sorted(self._names().items())
         ]
 
-    def load(self, path: Path, name: str = "") -> list[str]:
-        """Take the images of an archive; their names. `name` is for one that has none. Raises ArchiveError."""
+    def load(self, path: Path, name: str = "", *, pulled: bool = False) -> list[str]:
+        """Take the images of an archive; their names. `name` is for one that has none. Raises ArchiveError.
+
+        `pulled` is remembered: whether the archive is what a registry has.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
         names: list[str] = []
         with opened(path, self._folder) as images:
@@ -52,7 +55,7 @@ class ImageStore:
                 own = [name] if name else list(image.names)
                 if not own:
                     raise ArchiveError(f"{path}: an image without a name: give one with --tag")
-                names += self._add(own, image.digest, image.config, partial(_layers, image))
+                names += self._add(own, image.digest, image.config, partial(_layers, image), pulled)
         return names
 
     def build(self, folder: Path, name: str, config: Mapping[str, Any]) -> str:
@@ -76,7 +79,12 @@ class ImageStore:
         return image_id is not None
 
     def _add(
-        self, names: list[str], digest: str, config: Mapping[str, Any], fill: Callable[[Path], None]
+        self,
+        names: list[str],
+        digest: str,
+        config: Mapping[str, Any],
+        fill: Callable[[Path], None],
+        pulled: bool = False,
     ) -> list[str]:
         known = [normalized(name) for name in names]
         place = self._place(digest)
@@ -93,6 +101,7 @@ class ImageStore:
                 root.chmod(0o755)
                 size = sum(p.lstat().st_size for p in root.rglob("*") if not p.is_dir())
                 document = {"config": config.get("config") or {}, "size": size, "digest": digest}
+                document["pulled"] = pulled
                 (made / "image.json").write_text(json.dumps(document))
                 made.chmod(0o755)
                 os.rename(made, place)
@@ -135,7 +144,8 @@ class ImageStore:
         return document
 
     def _read(self, image_id: str, reference: str) -> Image:
-        config = self._document(image_id)["config"]
+        document = self._document(image_id)
+        config = document["config"]
         env = dict(entry.partition("=")[::2] for entry in config.get("Env") or ())
         return Image(
             name=normalized(reference).partition("@")[0].rpartition(":")[0],
@@ -145,6 +155,8 @@ class ImageStore:
             rootfs=str((self._place(image_id) / "rootfs").resolve()),
             user=str(config.get("User") or ""),
             digest=image_id,
+            size=int(document.get("size") or 0),
+            is_pulled=bool(document.get("pulled")),
             env=env,
         )
 

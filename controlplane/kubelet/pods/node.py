@@ -10,6 +10,7 @@ from controlplane.client.events import EventRecorder
 from controlplane.client.rest import RestClient
 from controlplane.kubelet.containers.references import References
 from controlplane.kubelet.images.catalog import ImageCatalog
+from controlplane.kubelet.images.registry.puller import ImagePuller
 from controlplane.kubelet.network.addresses import AddressPool
 from controlplane.kubelet.network.resolv import Resolver
 from controlplane.kubelet.runtimes.interface import ContainerRuntime
@@ -38,6 +39,8 @@ class Node:
     client: RestClient
     runtime: ContainerRuntime
     catalog: ImageCatalog
+    puller: ImagePuller | None
+    """Asks registries for images that are not here; None where nothing is pulled."""
     addresses: AddressPool
     events: EventRecorder
     references: References

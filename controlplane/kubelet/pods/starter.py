@@ -21,9 +21,9 @@ from controlplane.kubelet.containers.security import (
     privileges_of,
 )
 from controlplane.kubelet.containers.service_links import service_env
-from controlplane.kubelet.images.image import Image
+from controlplane.kubelet.pods.images import PodImages
 from controlplane.kubelet.pods.node import Node
-from controlplane.kubelet.pods.plan import BACKOFF_FIRST_SECONDS, BACKOFF_MAX_SECONDS, Blocked
+from controlplane.kubelet.pods.plan import Blocked
 from controlplane.kubelet.runtimes.interface import (
     ContainerConfig,
     ContainerRuntimeError,
@@ -35,6 +35,7 @@ from controlplane.kubelet.runtimes.interface import (
     Sandbox,
 )
 from controlplane.kubelet.volumes.plugins.empty_dir import in_memory
+from kvstore.base.tasks import Supervisor
 
 CONFIG_RETRY_SECONDS = 5.0
 
@@ -46,13 +47,20 @@ Emit = Callable[[str, str, str], None]
 class ContainerStarter:
     """Starts the containers of one pod; remembers what is to survive an absent API server."""
 
-    def __init__(self, node: Node, emit: Emit, facts: dict[str, str]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        emit: Emit,
+        facts: dict[str, str],
+        supervisor: Supervisor,
+        wake: Callable[[], None],
+    ) -> None:
         self._node = node
         self._emit = emit
         self._facts = facts
-        self._image_delay: dict[str, float] = {}
         self._env: dict[str, dict[str, str]] = {}
         self.blocked: dict[str, Blocked] = {}
+        self._images = PodImages(node, emit, supervisor, wake, self.blocked)
 
     async def start(
         self,
@@ -64,7 +72,7 @@ class ContainerStarter:
     ) -> bool:
         """Start a run; false when something is missing, see `blocked`."""
         name = container["name"]
-        image = self._find_image(container)
+        image = self._images.find(pod, container)
         if image is None:
             return False
         if image.rootfs and Feature.ROOTFS not in self._node.runtime.features:
@@ -168,46 +176,6 @@ class ContainerStarter:
             return self._env[name]  # No API server: restart with what was known.
         self._env[name] = env
         return env
-
-    def _find_image(self, container: Object) -> Image | None:
-        name, reference = container["name"], str(container.get("image", ""))
-        image = self._node.catalog.find(reference)
-        policy = container.get("imagePullPolicy") or "IfNotPresent"
-        if image is not None:
-            self._image_delay.pop(name, None)
-            if policy == "Always":
-                self._emit("Normal", "Pulling", f'Pulling image "{reference}"')
-                self._emit("Normal", "Pulled", f'Successfully pulled image "{reference}"')
-            else:
-                text = f'Container image "{reference}" already present on machine'
-                self._emit("Normal", "Pulled", text)
-            return image
-        if policy == "Never":
-            text = f'Container image "{reference}" is not present with pull policy of Never'
-            self._emit("Warning", "ErrImageNeverPull", text)
-            self._block(name, "ErrImageNeverPull", text, CONFIG_RETRY_SECONDS)
-            return None
-        self._image_missing(name, reference)
-        return None
-
-    def _image_missing(self, name: str, reference: str) -> None:
-        why = (
-            f'failed to pull image "{reference}": not in the catalog of this node '
-            f"(it has {', '.join(self._node.catalog.names)}; --images adds more)"
-        )
-        self._emit("Normal", "Pulling", f'Pulling image "{reference}"')
-        self._emit("Warning", "Failed", f'Failed to pull image "{reference}": {why}')
-        self._emit("Warning", "Failed", "Error: ErrImagePull")
-        first = name not in self._image_delay
-        delay = BACKOFF_FIRST_SECONDS if first else self._image_delay[name] * 2
-        self._image_delay[name] = min(delay, BACKOFF_MAX_SECONDS)
-        if first:
-            # Shown for one short moment before the back-off, as users expect both words.
-            self._block(name, "ErrImagePull", why, self._image_delay[name])
-        else:
-            text = f'Back-off pulling image "{reference}": ErrImagePull: {why}'
-            self._block(name, "ImagePullBackOff", text, self._image_delay[name])
-            self._emit("Normal", "BackOff", f'Back-off pulling image "{reference}"')
 
     def _block(self, name: str, reason: str, message: str, seconds: float) -> None:
         self.blocked[name] = Blocked(reason, message, self._node.clock.time() + seconds)

@@ -7,6 +7,7 @@ from controlplane.api.times import to_rfc3339
 from controlplane.kinds.core.pod.views import qos_class
 from controlplane.kubelet.pods.admission import Rejection
 from controlplane.kubelet.pods.plan import (
+    Blocked,
     Plan,
     Verdict,
     View,
@@ -189,14 +190,19 @@ def _state(view: View, plan: Plan, name: str, *, init: bool) -> Json:
     waiting = plan.waiting.get(name) or view.blocked.get(name)
     if status is None or status.state is ContainerState.CREATED:
         if waiting is not None:
-            return {"waiting": {"reason": waiting.reason, "message": waiting.message}}
+            return _waiting(waiting)
         reason = "PodInitializing" if view.init_containers else "ContainerCreating"
         return {"waiting": {"reason": reason}}
     if status.state is ContainerState.RUNNING:
         return {"running": {"startedAt": to_rfc3339(status.started_at)}}
     if name in plan.waiting and waiting is not None:
-        return {"waiting": {"reason": waiting.reason, "message": waiting.message}}
+        return _waiting(waiting)
     return _terminated(status)
+
+
+def _waiting(why: Blocked) -> Json:
+    message = {"message": why.message} if why.message else {}
+    return {"waiting": {"reason": why.reason, **message}}
 
 
 def _terminated(status: ContainerStatus) -> Json:

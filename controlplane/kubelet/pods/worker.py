@@ -87,7 +87,7 @@ class PodWorker:
         self._rerun = rerun - known
         started = times.parse_or_none((pod.get("status") or {}).get("startTime"))
         self._started_at = started or now
-        self._starter = ContainerStarter(node, self._emit, facts)
+        self._starter = ContainerStarter(node, self._emit, facts, self._supervisor, self._wake.call)
         self._allocation = Allocation(node.root / "pods" / self._uid / "allocation.json", pod)
         self._resizer = Resizer(node, self._allocation, self._emit)
 

@@ -70,10 +70,10 @@ def _entry(folder: Path, entry: Mapping[str, Any], names: Sequence[str]) -> list
     content = _blob(folder, entry["digest"]).read_bytes()
     document = json.loads(content)
     if "manifests" in document:
-        fitting = [one for one in document["manifests"] if _fits(one.get("platform") or {})]
-        if not fitting:
+        chosen = fitting(document["manifests"])
+        if chosen is None:
             raise ArchiveError(f"{' '.join(names)}: not for {platform.machine()}")
-        return _entry(folder, {**fitting[0], "annotations": {}}, names)
+        return _entry(folder, {**chosen, "annotations": {}}, names)
     config = json.loads(_blob(folder, document["config"]["digest"]).read_bytes())
     layers = [_blob(folder, layer["digest"]) for layer in document["layers"]]
     return [Found(names, entry["digest"], config, layers)]
@@ -84,6 +84,11 @@ def _saved(folder: Path, entry: Mapping[str, Any]) -> Found:
     layers = [_inside(folder, layer) for layer in entry["Layers"]]
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
     return Found(list(entry.get("RepoTags") or ()), digest, json.loads(content), layers)
+
+
+def fitting(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The entry of an index that is for this kind of machine; None if there is none."""
+    return next((one for one in entries if _fits(one.get("platform") or {})), None)
 
 
 def _fits(wanted: Mapping[str, Any]) -> bool:

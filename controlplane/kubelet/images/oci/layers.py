@@ -10,12 +10,17 @@ import contextlib
 import os
 import shutil
 import stat
+import subprocess
 import tarfile
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _MOST_LINKS = 40
+_ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 class LayerError(Exception):
@@ -27,7 +32,7 @@ def unpack(layer: Path, root: Path) -> None:
     modes: dict[Path, int] = {}
     own: set[Path] = set()
     try:
-        with tarfile.open(layer) as tar:
+        with _plain(layer) as file, tarfile.open(fileobj=file) as tar:
             for member in tar:
                 _put(tar, member, root, modes, own)
     except (tarfile.TarError, OSError, EOFError) as problem:
@@ -35,6 +40,26 @@ def unpack(layer: Path, root: Path) -> None:
     for folder, mode in modes.items():
         with contextlib.suppress(FileNotFoundError):
             folder.chmod(mode)
+
+
+@contextlib.contextmanager
+def _plain(layer: Path) -> Iterator[IO[bytes]]:
+    """A layer's tar, or what `tarfile` makes one of; zstd it does not know, so a program has to."""
+    with open(layer, "rb") as file:
+        is_zstd = file.read(4) == _ZSTD
+        file.seek(0)
+        if not is_zstd:
+            yield file
+            return
+        program = shutil.which("zstd")
+        if program is None:
+            raise LayerError(f"{layer.name}: it takes the program zstd to unpack it")
+        with tempfile.TemporaryFile() as plain:
+            done = subprocess.run([program, "-dc"], stdin=file, stdout=plain, check=False)
+            if done.returncode:
+                raise LayerError(f"{layer.name}: zstd cannot unpack it")
+            plain.seek(0)
+            yield plain
 
 
 def _put(

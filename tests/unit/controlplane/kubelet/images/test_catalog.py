@@ -8,7 +8,7 @@ from controlplane.kubelet.images.catalog import ImageCatalog, short_name
 
 
 @pytest.mark.parametrize(
-    "reference", ["nginx", "nginx:1.14.2", "docker.io/library/nginx:1@sha256:00", "r:5000/nginx"]
+    "reference", ["nginx", "nginx:1.14.2", "docker.io/library/nginx:1@sha256:00", "ghcr.io/a/nginx"]
 )
 def test_names_of_images(reference: str) -> None:
     assert short_name(reference) == "nginx"
@@ -20,3 +20,7 @@ def test_folders_are_images(tmp_path: Path) -> None:
     assert found is not None
     assert found.root == str(tmp_path)
     assert ImageCatalog().find("/no/such/folder") is None
+
+
+def test_built_in_images_do_not_stand_for_those_of_somebodys_registry() -> None:
+    assert ImageCatalog().find("r:5000/nginx") is None

@@ -1,0 +1,1 @@
+"""Images from registries: who asks (auth.py), how (client.py), and what of it lands in the node's store (puller.py)."""
