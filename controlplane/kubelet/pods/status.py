@@ -161,6 +161,9 @@ def _container(view: View, plan: Plan, spec: Object, *, init: bool = False) -> J
     if init and not is_sidecar(spec):
         done = status is not None and status.state is ContainerState.EXITED
         result["ready"] = done and status is not None and status.exit_code == 0
+    mounts = [_mount(entry) for entry in spec.get("volumeMounts") or ()]
+    if mounts:
+        result["volumeMounts"] = mounts
     if status is not None and status.id:
         result["containerID"] = CONTAINER_ID_SCHEME + status.id
         granted = _amounts(spec.get("resources") or {})
@@ -172,6 +175,16 @@ def _container(view: View, plan: Plan, spec: Object, *, init: bool = False) -> J
     elif name in view.previous:
         result["lastState"] = _terminated(view.previous[name])
     return result
+
+
+def _mount(entry: Object) -> Json:
+    """A mount as the status tells of it; without a wish, read-only is not told to reach below."""
+    told: Json = {"name": entry["name"], "mountPath": entry["mountPath"]}
+    if entry.get("readOnly"):
+        wished = entry.get("recursiveReadOnly") or "Disabled"
+        told["readOnly"] = True
+        told["recursiveReadOnly"] = "Disabled" if wished == "Disabled" else "Enabled"
+    return told
 
 
 def _amounts(resources: Object) -> Json:

@@ -129,3 +129,20 @@ def test_resources_that_were_granted_and_those_that_are_there() -> None:
     done = pod_status(replace(seen, resizing=()), make_plan(seen), node_ip="127.0.0.1")
     patch = status_patch(status, done)
     assert patch["conditions"] == [{"type": "PodResizeInProgress", "$patch": "delete"}]
+
+
+def test_mounts_are_told() -> None:
+    seen = view("Always", {"a": None})
+    seen.pod["spec"]["containers"][0]["volumeMounts"] = [
+        {"name": "v", "mountPath": "/v"},
+        {"name": "w", "mountPath": "/w", "readOnly": True},
+        {"name": "x", "mountPath": "/x", "readOnly": True, "recursiveReadOnly": "IfPossible"},
+    ]
+    first, second = pod_status(seen, make_plan(seen), node_ip="127.0.0.1")["containerStatuses"]
+    read_only = {"readOnly": True, "recursiveReadOnly": "Disabled"}
+    assert first["volumeMounts"] == [
+        {"name": "v", "mountPath": "/v"},
+        {"name": "w", "mountPath": "/w", **read_only},
+        {"name": "x", "mountPath": "/x", **read_only, "recursiveReadOnly": "Enabled"},
+    ]
+    assert "volumeMounts" not in second
