@@ -110,7 +110,14 @@ class App:
                 )
                 access = Access(self._client, config.node_name, self._clock)
                 # Before registration, which tells the port.
-                routes = KubeletServer(self._runtime, self._informer.indexer, self._clock, access)
+                routes = KubeletServer(
+                    self._runtime,
+                    self._informer.indexer,
+                    self._clock,
+                    access,
+                    node_name=config.node_name,
+                    disk=config.root_dir,
+                )
                 server = await routes.serve(config.listen_address, config.port, tls, self._set_port)
             else:
                 _log.warning("no TLS files given: neither logs nor commands are served")

@@ -196,6 +196,20 @@ async def test_limits_change_while_it_runs_and_are_seen_inside(node: Node) -> No
     await node.runtime.stop_container(made, 0)
 
 
+async def test_what_containers_use(node: Node) -> None:
+    needs(node, Feature.LIMITS)
+    box = await node.pod()
+    script = "x=0; while [ $x -lt 100000 ]; do x=$((x+1)); done; echo done; exec sleep 1000"
+    made = await node.run(box, "sh", "-c", script)
+    follow = node.runtime.logs(made, LogOptions(follow=True))
+    assert await anext(follow) == b"done\n"
+    usage = (await node.runtime.usage())[made]
+    assert 0.01 < usage.cpu_seconds < SECONDS
+    assert 0 < usage.working_set_bytes <= usage.memory_bytes < 1 << 30
+    await node.runtime.stop_container(made, 0)
+    assert made not in await node.runtime.usage()
+
+
 async def test_a_fork_bomb_stays_in_its_container(node: Node) -> None:
     needs(node, Feature.LIMITS)
     box = await node.pod()

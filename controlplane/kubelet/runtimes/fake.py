@@ -7,7 +7,7 @@ answer with `exec_result`, and what is written to an attached session comes back
 import asyncio
 import shutil
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from controlplane.kubelet.runtimes import node_network
@@ -16,6 +16,7 @@ from controlplane.kubelet.runtimes.interface import (
     ContainerRuntimeError,
     ContainerState,
     ContainerStatus,
+    ContainerUsage,
     ExecResult,
     Feature,
     Limits,
@@ -49,6 +50,8 @@ class FakeRuntime:
         """Sizes of folders that are to be in memory."""
         self.owned: dict[str, int] = {}
         """Groups that folders were given to."""
+        self.usages: dict[str, ContainerUsage] = {}
+        """Staged: what containers use."""
         self.used: dict[str, int] = {}
         """Staged: what folders take."""
         self.stops: list[tuple[str, float]] = []
@@ -222,6 +225,10 @@ class FakeRuntime:
     ) -> None:
         """See `ContainerRuntime`."""
         self.owned[path] = group
+
+    async def usage(self) -> Mapping[str, ContainerUsage]:
+        """See `ContainerRuntime`."""
+        return self.usages
 
     async def used_bytes(self, paths: Sequence[str]) -> list[int]:
         """See `ContainerRuntime`."""

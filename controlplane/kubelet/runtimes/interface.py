@@ -156,6 +156,16 @@ class ContainerStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerUsage:
+    """What a running container has used since its start, and holds now."""
+
+    cpu_seconds: float
+    memory_bytes: int
+    working_set_bytes: int
+    """Of the memory, what cannot be had back at once."""
+
+
+@dataclass(frozen=True, slots=True)
 class ExecResult:
     """What a command run inside a container gave."""
 
@@ -330,6 +340,10 @@ class ContainerRuntime(Protocol):
 
         `only_on_mismatch` leaves alone what looks right at its top. Raises ContainerRuntimeError.
         """
+        ...
+
+    async def usage(self) -> Mapping[str, ContainerUsage]:
+        """By id, what running containers use; without `Feature.LIMITS` nobody counts."""
         ...
 
     async def used_bytes(self, paths: Sequence[str]) -> list[int]:

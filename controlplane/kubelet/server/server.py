@@ -9,6 +9,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from controlplane.client.indexer import Indexer
+from controlplane.kubelet.node.usage import read_node_usage
 from controlplane.kubelet.runtimes.interface import ContainerRuntime
 from controlplane.kubelet.server.access import Access
 from controlplane.kubelet.server.attach import Attach
@@ -19,6 +20,7 @@ from controlplane.kubelet.server.logs import Logs
 from controlplane.kubelet.server.pod_port import PodPort
 from controlplane.kubelet.server.pods import Pods
 from controlplane.kubelet.server.port_forward import PortForward
+from controlplane.kubelet.server.stats import Stats
 from kvstore.base.clock import Clock
 
 
@@ -43,7 +45,11 @@ class KubeletServer:
         pods: Indexer,
         clock: Clock,
         access: Access | None = None,
+        *,
+        node_name: str = "",
+        disk: str = "/",
     ) -> None:
+        """`disk` is a path on the node's own disk."""
         # None lets in whoever TLS has let in, for tests.
         self._middlewares = [] if access is None else [access.middleware()]
         containers = Containers(runtime, pods)
@@ -55,6 +61,7 @@ class KubeletServer:
             *Attach(containers).routes(),
             *PortForward(containers).routes(),
             *PodPort(containers).routes(),
+            *Stats(runtime, pods, clock, node_name, lambda: read_node_usage(disk)).routes(),
         ]
 
     async def serve(

@@ -39,10 +39,33 @@ class Group:
                         return int(value)
         return 0
 
+    def usage(self) -> tuple[float, int, int] | None:
+        """Seconds of processor time, bytes of memory, bytes of working set; None when it is gone."""
+        try:
+            if self.unified:
+                top = self.shown[""]
+                cpu = _entries(f"{top}/cpu.stat").get("usage_usec", 0) / 1e6
+                memory = int(Path(top, "memory.current").read_text())
+                unused = _entries(f"{top}/memory.stat").get("inactive_file", 0)
+            else:
+                top = self.shown["memory"]
+                counted = self.shown.get("cpuacct")
+                cpu = int(Path(counted, "cpuacct.usage").read_text()) / 1e9 if counted else 0.0
+                memory = int(Path(top, "memory.usage_in_bytes").read_text())
+                unused = _entries(f"{top}/memory.stat").get("total_inactive_file", 0)
+        except (OSError, ValueError):
+            return None
+        return cpu, memory, max(0, memory - unused)
+
     def remove(self) -> None:
         """Delete it; its processes have been killed, and are gone soon."""
         for folder in self.folders:
             _remove(folder)
+
+
+def _entries(file: str) -> dict[str, int]:
+    rows = [line.split() for line in Path(file).read_text().splitlines()]
+    return {row[0]: int(row[1]) for row in rows if len(row) == 2}
 
 
 def _remove(folder: Path) -> None:
@@ -85,7 +108,9 @@ class Cgroups:
             folder = top / container_id
             folder.mkdir(exist_ok=True)
             folders.append(folder)
-        named = {"": folders[0]} if self._unified else dict(zip(self._tops, folders, strict=True))
+        named = {kind: top / container_id for kind, top in self._tops.items()}
+        if self._unified:
+            named = {"": folders[0]}
         group = Group(tuple(folders), self._unified, {k: str(v) for k, v in named.items()})
         self._limit(container_id, limits)
         return group
@@ -159,6 +184,12 @@ class Cgroups:
             folder = Path(f"{top}{own[kind].rstrip('/')}") / name
             folder.mkdir(exist_ok=True)
             self._tops[kind] = folder
+        counting = _mounted("cgroup", "cpuacct")
+        if counting is not None and "cpuacct" in own:
+            folder = Path(f"{counting}{own['cpuacct'].rstrip('/')}") / name
+            with contextlib.suppress(OSError):  # Nothing is limited by it.
+                folder.mkdir(exist_ok=True)
+                self._tops["cpuacct"] = folder
 
     def _version_two(self, own: str, name: str) -> bool:
         mount = _mounted("cgroup2", "")

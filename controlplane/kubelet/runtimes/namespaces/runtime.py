@@ -24,6 +24,7 @@ from controlplane.kubelet.runtimes.interface import (
     ContainerRuntimeError,
     ContainerState,
     ContainerStatus,
+    ContainerUsage,
     ExecResult,
     Feature,
     Limits,
@@ -384,6 +385,11 @@ class NamespaceRuntime:
         """See `ContainerRuntime`."""
         flags = {"read_only": read_only, "only_on_mismatch": only_on_mismatch}
         await self._ask("own_tree", path=path, group=group, **flags)
+
+    async def usage(self) -> Mapping[str, ContainerUsage]:
+        """See `ContainerRuntime`."""
+        told = (await self._ask("usage"))["usage"]
+        return {container_id: ContainerUsage(*amounts) for container_id, amounts in told.items()}
 
     async def used_bytes(self, paths: Sequence[str]) -> list[int]:
         """See `ContainerRuntime`."""

@@ -335,6 +335,11 @@ class Spawner:
 
         self._aside(work, reply)
 
+    def _do_usage(self, message: Message, reply: Reply) -> None:
+        running = [c for c in self._containers.values() if c.state == "running" and c.group]
+        told = {c.id: c.group.usage() for c in running if c.group is not None}
+        reply({"usage": {name: amounts for name, amounts in told.items() if amounts}}, ())
+
     def _do_used_bytes(self, message: Message, reply: Reply) -> None:
         paths = [self._own_path({"path": path}) for path in message["paths"]]
         self._aside(lambda: {"bytes": [used_bytes(path) for path in paths]}, reply)

@@ -30,6 +30,7 @@ from controlplane.kubelet.runtimes.interface import (
     ContainerRuntimeError,
     ContainerState,
     ContainerStatus,
+    ContainerUsage,
     ExecResult,
     Feature,
     Limits,
@@ -334,6 +335,10 @@ class ProcessRuntime:
         self, path: str, group: int, *, read_only: bool = False, only_on_mismatch: bool = False
     ) -> None:
         """See `ContainerRuntime`. All containers are one user."""
+
+    async def usage(self) -> Mapping[str, ContainerUsage]:
+        """See `ContainerRuntime`. Nobody counts."""
+        return {}
 
     async def used_bytes(self, paths: Sequence[str]) -> list[int]:
         """See `ContainerRuntime`."""
