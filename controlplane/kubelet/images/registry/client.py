@@ -29,6 +29,7 @@ _LAYERS_AT_ONCE = 3
 _TRIES = 3
 _CHUNK = 1 << 20
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HOSTS = {"docker.io": "registry-1.docker.io"}
 
 
@@ -48,8 +49,7 @@ class Registries:
     def endpoints(self, registry: str) -> list[str]:
         """Base URLs to try, in order."""
         host = _HOSTS.get(registry, registry)
-        name = host.rpartition(":")[0] or host
-        plain = host in self.insecure or name in ("localhost", "127.0.0.1", "[::1]")
+        plain = host in self.insecure or urlsplit(f"//{host}").hostname in _LOOPBACK
         own = f"{'http' if plain else 'https'}://{host}"
         return [*(one.rstrip("/") for one in self.mirrors.get(registry, ())), own]
 
@@ -81,7 +81,9 @@ class RegistryClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "RegistryClient":
-        self._session = aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=True)
+        # What is on this machine is not asked for through a proxy, whatever the environment says.
+        near = any(urlsplit(one).hostname in _LOOPBACK for one in self._endpoints)
+        self._session = aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=not near)
         return self
 
     async def __aexit__(self, *error: object) -> None:
