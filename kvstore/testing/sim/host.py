@@ -385,7 +385,10 @@ class SimMember:
         own = MemberId(self.number)
         # What this one knew is lost, and who is gone for good does not count by what it knew.
         others = [one for one in self.world.members if one.is_in and one is not self]
-        if not any(member.configurations() for member in others):
+        if any(one.voters == (own,) for one in self.configurations()):
+            return False
+        if not any(one.seats for member in others for one in member.configurations()):
+            # Nobody else has read of any member yet.
             return False
         for member in others:
             for one in member.configurations():
