@@ -60,6 +60,8 @@ class Decision:
     verb: Verb
     policy: str = ""
     references: tuple[Obj, ...] = ()
+    unblocks: bool = False
+    """Before it is deleted, the object gives up blocking its owners: they wait for each other in a circle."""
 
 
 def coordinates_of(obj: Obj, resource: Resource) -> Coordinates:
@@ -136,8 +138,9 @@ def decide(obj: Obj, owners: Sequence[OwnerState], dependents: Sequence[Obj]) ->
     if len(unneeded) < len(references):
         return Decision(Verb.DROP_OWNERS, references=unneeded)
     if OwnerState.WAITING in owners and dependents:
-        # The owner waits for all below it, so this one must wait for its own as well.
-        return Decision(Verb.DELETE, policy="Foreground")
+        # The owner waits for all below it, so this one must wait for its own as well. One below that waits already
+        # may be an owner further up: nobody would ever be the first to go.
+        return Decision(Verb.DELETE, policy="Foreground", unblocks=any(map(is_waiting, dependents)))
     if ORPHAN in finalizers:
         return Decision(Verb.DELETE, policy="Orphan")
     if FOREGROUND in finalizers:

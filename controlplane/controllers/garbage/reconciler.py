@@ -131,6 +131,8 @@ class GarbageReconciler:
     ) -> None:
         match decision.verb:
             case Verb.DELETE:
+                if decision.unblocks:
+                    obj = await self._unblock(resource, obj)
                 await self._delete(resource, obj, decision.policy)
             case Verb.DROP_OWNERS:
                 await self._drop_owners(resource, obj, decision.references)
@@ -159,6 +161,20 @@ class GarbageReconciler:
             resource_version=meta.resource_version(obj),
             propagation_policy=policy,
         )
+
+    async def _unblock(self, resource: Resource, obj: Obj) -> Obj:
+        """Let no owner wait for `obj`; the object as it then is."""
+        references = meta.owner_references(obj)
+        if not any(ref.get("blockOwnerDeletion") for ref in references):
+            return obj
+        patch = {
+            "metadata": {
+                "uid": meta.uid(obj),
+                "resourceVersion": meta.resource_version(obj),
+                "ownerReferences": [{**ref, "blockOwnerDeletion": False} for ref in references],
+            }
+        }
+        return await self._client.patch(resource, meta.name(obj), patch, meta.namespace(obj))
 
     async def _drop_owners(self, resource: Resource, obj: Obj, dropped: Sequence[Obj]) -> None:
         kept = [ref for ref in meta.owner_references(obj) if ref not in dropped]

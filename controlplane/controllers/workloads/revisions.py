@@ -4,6 +4,7 @@ A revision holds a patch that brings its template back, as upstream's do, so tha
 """
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from controlplane.api import meta
 from controlplane.api.meta import Obj
@@ -32,9 +33,19 @@ def next_number(revisions: Sequence[Obj]) -> int:
 
 
 def patch_of(owner: Obj) -> Obj:
-    """What a revision of the owner's present template holds."""
+    """What a revision of the owner's present template holds.
+
+    Keys are in order, as upstream writes them: programs compare the bytes with what they make of the template.
+    """
     template = {**(meta.spec(owner).get("template") or {}), "$patch": "replace"}
-    return {"spec": {"template": template}}
+    ordered: Obj = _in_order_of_keys({"spec": {"template": template}})
+    return ordered
+
+
+def _in_order_of_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _in_order_of_keys(value[key]) for key in sorted(value)}
+    return [_in_order_of_keys(one) for one in value] if isinstance(value, list) else value
 
 
 def new_revision(owner: Obj, number: int, collision_count: int, label: str = HASH_LABEL) -> Obj:

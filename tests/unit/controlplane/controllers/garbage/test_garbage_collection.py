@@ -80,3 +80,25 @@ async def test_an_owner_of_the_same_name_but_another_uid_is_gone(make_world):
         world.api.put(CONFIG_MAPS, owned("child", "ConfigMap", a))
         await world.step(5)
         assert world.api.object(CONFIG_MAPS, "child", "d") is None
+
+
+async def test_a_circle_of_owners_goes(make_world):
+    # Each waits for the one below it, and the last one for the first.
+    async with make_world() as world:
+        made = {
+            name: world.api.put(CONFIG_MAPS, {"metadata": {"name": name, "namespace": "d"}})
+            for name in ("one", "two", "three")
+        }
+        for name, owner in (("one", "three"), ("two", "one"), ("three", "two")):
+            references = owned("x", "ConfigMap", made[owner], block=True)["metadata"][
+                "ownerReferences"
+            ]
+            await world.client.patch(
+                CONFIG_MAPS, name, {"metadata": {"ownerReferences": references}}, "d"
+            )
+        await world.step(3)
+        assert len(world.api.objects(CONFIG_MAPS, "d")) == 3
+        await world.client.delete(CONFIG_MAPS, "one", "d", propagation_policy="Foreground")
+        await world.step(20)
+        left = [one["metadata"]["name"] for one in world.api.objects(CONFIG_MAPS, "d")]
+        assert not {"one", "two", "three"} & set(left)
