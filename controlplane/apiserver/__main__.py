@@ -89,6 +89,7 @@ _NUMBER_FLAGS = {
 _DURATION_FLAGS = {
     "--request-timeout": "request_timeout_seconds",
     "--etcd-timeout": "etcd_timeout_seconds",
+    "--etcd-compaction-interval": "compaction_interval_seconds",
     "--audit-webhook-batch-max-wait": "audit_webhook_batch_max_wait_seconds",
     "--audit-webhook-initial-backoff": "audit_webhook_initial_backoff_seconds",
     "--service-account-max-token-expiration": "max_token_seconds",

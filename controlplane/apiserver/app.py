@@ -44,6 +44,7 @@ from controlplane.apiserver.served import Server
 from controlplane.kinds.catalog import SCHEME
 from controlplane.kinds.core.resource_quota import RESOURCE_QUOTAS
 from controlplane.kinds.core.service import SERVICES
+from controlplane.storage.compaction import compact_for_ever
 from controlplane.storage.encryption.encryption import Encryption
 from controlplane.storage.errors import StorageError
 from controlplane.storage.interface import Storage
@@ -210,6 +211,10 @@ class ApiServer:
         # The rest waits for the store by itself.
         self._supervisor.start(bootstrap.bootstrap(self.server), "bootstrap")
         self._supervisor.start(self._warm(), "warm")
+        if config.compaction_interval_seconds:
+            seconds, clock = config.compaction_interval_seconds, self.server.clock
+            compaction = compact_for_ever(self.server.storage, seconds, clock)
+            self._supervisor.start(compaction, "compaction", eternal=True)
         if self._encryption is not None and config.encryption_config_reload:
             follow_keys = self._encryption.follow(self.server.clock)
             self._supervisor.start(follow_keys, "encryption", eternal=True)

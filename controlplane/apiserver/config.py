@@ -36,6 +36,8 @@ class ApiServerConfig:
     max_writes_in_flight: int = 200
     enable_priority_and_fairness: bool = True
     request_timeout_seconds: float = 60.0
+    # How often what was superseded is forgotten; 0 leaves it to the store.
+    compaction_interval_seconds: float = 300.0
     # A single call to the store; a leader change must fit in.
     etcd_timeout_seconds: float = 5.0
     # Bodies above this are refused; the store takes about 1.5 MiB.

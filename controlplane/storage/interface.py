@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from controlplane.api.meta import Obj
+from controlplane.storage.compaction import Turn
 from controlplane.storage.errors import PreconditionError
 
 
@@ -124,6 +125,10 @@ class Storage(Protocol):
 
     async def request_progress(self) -> None:
         """Ask the watches to hand out a progress mark soon."""
+        ...
+
+    async def compact_in_turn(self, turn: Turn) -> Turn:
+        """See `compaction.Compactable`."""
         ...
 
     async def close(self) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from controlplane.api.meta import Obj
 from controlplane.storage import codec
+from controlplane.storage.compaction import Turn
 from controlplane.storage.errors import (
     FutureRevisionError,
     KeyExistsError,
@@ -34,7 +35,7 @@ from controlplane.storage.shared_reads import SharedReads
 from kvstore.base.clock import Clock, SystemClock
 from kvstore.client import errors as kv_errors
 from kvstore.client.client import Client
-from kvstore.client.ops import compare_mod, prefix_end
+from kvstore.client.ops import compare_mod, compare_version, prefix_end
 from kvstore.client.types import ClientTls, Event, OpDelete, OpGet, OpPut
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ _LEASE_SHARE_SECONDS = 60
 _LEASE_MAX_KEYS = 1000
 # An update that loses this many races in a row gives up; its caller may try again.
 _MAX_RACES = 200
+# Compat: the original's key, so that its servers and ours take turns.
+_COMPACTED_KEY = b"compact_rev_key"
 
 
 class KvStorage:
@@ -206,6 +209,27 @@ class KvStorage:
             return (await self._client.get(b"/registry/-", count_only=True)).revision
         except kv_errors.ClientError as error:
             raise _translated(error) from error
+
+    async def compact_in_turn(self, turn: Turn) -> Turn:
+        """See `Compactable`."""
+        key = _COMPACTED_KEY
+        try:
+            found = await self._client.txn(
+                [compare_version(key, "=", turn.version)],
+                [OpPut(key, str(turn.revision).encode())],
+                [OpGet(key)],
+            )
+            if not found.succeeded:
+                kvs = found.range(0).kvs
+                return Turn(kvs[0].version if kvs else 0, found.revision)
+            if turn.revision:
+                await self._client.compact(turn.revision)
+        except kv_errors.Compacted:
+            # Somebody else has asked for more, by hand or by the store's own settings.
+            pass
+        except kv_errors.ClientError as error:
+            raise _translated(error) from error
+        return Turn(turn.version + 1, found.revision)
 
     async def watch(self, prefix: str, start_revision: int) -> AsyncIterator[ChangeBatch]:
         """Changes from `start_revision` on; fails over inside the client."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from controlplane.api.meta import Obj
 from controlplane.storage import codec
+from controlplane.storage.compaction import Turn
 from controlplane.storage.errors import (
     FutureRevisionError,
     KeyExistsError,
@@ -47,6 +48,7 @@ class MemoryStorage:
         self._log: list[Change] = []
         self._revision = 1
         self._compacted = 0
+        self._compactions = 0
         self._changed = asyncio.Event()
         self._progress_wanted = 0
         self.unreachable = False
@@ -205,6 +207,16 @@ class MemoryStorage:
         if key not in self._live:
             raise KeyNotFoundError(key)
         self._record(key, None)
+
+    async def compact_in_turn(self, turn: Turn) -> Turn:
+        """See `Compactable`."""
+        self._check_reachable()
+        if turn.version != self._compactions:
+            return Turn(self._compactions, self._revision)
+        self._compactions += 1
+        if turn.revision > self._compacted:
+            self.compact(turn.revision)
+        return Turn(self._compactions, self._revision)
 
     def checkpoint(self) -> MemoryState:
         """The state of now, for `restore`."""

@@ -5,12 +5,14 @@ import contextlib
 import shutil
 import socket
 import subprocess
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from controlplane.api.meta import Obj
+from controlplane.storage.compaction import Turn
 from controlplane.storage.encryption.encryption import Encryption
 from controlplane.storage.errors import (
     FutureRevisionError,
@@ -240,3 +242,29 @@ async def test_progress_mark_reaches_the_current_revision(storage: Storage, pref
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(0.1):
                         await reached.wait()
+
+
+async def test_history_is_forgotten_by_turns(storage: Storage) -> None:
+    prefix = f"/registry/turns/{uuid.uuid4()}/"
+    key = f"{prefix}a"
+    # The key of turns is one of the whole store: earlier tests may have had theirs.
+    turn = await storage.compact_in_turn(await storage.compact_in_turn(Turn(-1)))
+    made = await storage.create(key, {"kind": "T", "metadata": {"name": "a"}})
+    created = int(made["metadata"]["resourceVersion"])
+
+    async def changed(live: Obj) -> Obj:
+        return {**live, "spec": "2"}
+
+    await storage.guaranteed_update(key, changed)
+    late = turn
+    turn = await storage.compact_in_turn(turn)
+    # What was there when the turn was taken can be read for another one, even by who was late.
+    assert (await storage.compact_in_turn(late)).version == turn.version
+    assert len((await storage.list(prefix, revision=created)).items) == 1
+    turn = await storage.compact_in_turn(turn)
+    with pytest.raises(TooOldError):
+        await storage.list(prefix, revision=created)
+    with pytest.raises(TooOldError):
+        async for _ in storage.watch(prefix, created):
+            pass
+    assert (await storage.get(key))["spec"] == "2"
