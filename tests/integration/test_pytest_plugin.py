@@ -39,13 +39,17 @@ def gone(pids, deadline_seconds=20.0):
     return False
 
 
-def test_pytest_finds_it_by_its_entry_point_and_imports_nothing_heavy():
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [("quorate", "kvstore.testing.plugin"), ("quorate-kubernetes", "controlplane.testing.plugin")],
+)
+def test_pytest_finds_it_by_its_entry_point_and_imports_nothing_heavy(name, module):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["entry-points"]["pytest11"] == {"quorate": "kvstore.testing.plugin"}
+    assert project["entry-points"]["pytest11"][name] == module
     heavy = (
         "[m for m in ('grpc','pysyncobj','kvstore.node','msgspec','aiohttp') if m in sys.modules]"
     )
-    code = f"import sys, kvstore.testing.plugin; print({heavy})"
+    code = f"import sys, {module}; print({heavy})"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
