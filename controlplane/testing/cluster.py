@@ -77,7 +77,7 @@ class _Threads(ThreadPoolExecutor):
 
 
 class InProcessCluster:
-    """See the module; ready when entered.
+    """A cluster on the loop that starts it; ready when entered.
 
     `nodes` names the nodes, or is how many there are (`node-1` ...). `listens` serves HTTPS on a free loopback port,
     `kubeconfig` is then a file for any client. `lives` are the rules of the containers on all nodes.

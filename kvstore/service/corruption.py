@@ -72,7 +72,7 @@ async def digest_of(machine: MachineView, revision: int) -> tuple[int, int]:
 
 
 class CorruptionWatch:
-    """See the module."""
+    """Asks, answers and compares for one member; `run` it once the member is there."""
 
     def __init__(
         self,

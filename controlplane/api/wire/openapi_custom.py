@@ -23,6 +23,15 @@ _KIND = (
     "Kind is the REST resource that this object stands for. More info: "
     "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds"
 )
+_CONVENTIONS = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md"
+_OBJECT_META = {
+    "description": f"Standard object's metadata. More info: {_CONVENTIONS}#metadata",
+    "$ref": _META + "ObjectMeta",
+}
+_LIST_META = {
+    "description": f"Standard list metadata. More info: {_CONVENTIONS}#types-kinds",
+    "$ref": _META + "ListMeta",
+}
 _COMBINATIONS = ("allOf", "oneOf", "anyOf", "not")
 _PRESERVES = "x-kubernetes-preserve-unknown-fields"
 
@@ -48,10 +57,10 @@ def definitions(kind: Kind, version: int) -> Obj:
                 **_type_fields(),
                 "items": {
                     "type": "array",
-                    "description": f"List of {row.plural}.",
+                    "description": f"List of {row.plural}. More info: {_CONVENTIONS}",
                     "items": {"$ref": one},
                 },
-                "metadata": {"$ref": _META + "ListMeta"},
+                "metadata": _LIST_META,
             },
             "x-kubernetes-group-version-kind": [_identity(row, row.list_kind)],
         },
@@ -76,7 +85,7 @@ def _one(row: Resource, raw: Obj, version: int) -> Obj:
         return {"type": "object", **gvk}
     body = _as_v2(raw) if version == 2 else raw
     properties = {**(body.get("properties") or {}), **_type_fields()}
-    properties["metadata"] = {"$ref": _META + "ObjectMeta"}
+    properties["metadata"] = _OBJECT_META
     return {**_embedded(body, version), "properties": _each(properties, version), **gvk}
 
 
@@ -95,7 +104,7 @@ def _embedded(schema: Any, version: int) -> Any:
         if isinstance(made.get(key), dict):
             made[key] = _embedded(made[key], version)
     if made.get("x-kubernetes-embedded-resource") and not (version == 2 and made.get(_PRESERVES)):
-        fields = {**_type_fields(), "metadata": {"$ref": _META + "ObjectMeta"}}
+        fields = {**_type_fields(), "metadata": _OBJECT_META}
         made["properties"] = {**(made.get("properties") or {}), **fields}
         made["required"] = sorted({*(made.get("required") or ()), "apiVersion", "kind"})
     return made

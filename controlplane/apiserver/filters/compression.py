@@ -18,7 +18,7 @@ _GZIP = 31
 
 
 async def compression(request: Request, proceed: Next) -> Answer:
-    """See the module."""
+    """The answer of the rest of the chain, compressed where the client takes it and it pays."""
     answer = await proceed(request)
     if not isinstance(answer, Response) or request.method != "GET":
         return answer

@@ -95,7 +95,7 @@ class Ticket:
 
 
 class QueueSet:
-    """See the module. Its owner may read every attribute; only the methods change them."""
+    """The queues of one priority level. Its owner may read every attribute; only the methods change them."""
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ class Distribution:
 
 
 class Tally:
-    """See the module."""
+    """Counts for the metrics; cheap to write, summed when read."""
 
     __slots__ = (
         "dispatched",

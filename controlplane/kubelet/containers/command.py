@@ -2,11 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
+from controlplane.api.meta import View
 from controlplane.kubelet.images.image import Image
-
-Object = Mapping[str, Any]
 
 _REFERENCE = re.compile(r"\$\$|\$\(([^()]+)\)")
 
@@ -21,7 +19,7 @@ def expand(text: str, env: Mapping[str, str]) -> str:
     return _REFERENCE.sub(value, text)
 
 
-def command_line(container: Object, image: Image, env: Mapping[str, str]) -> list[str]:
+def command_line(container: View, image: Image, env: Mapping[str, str]) -> list[str]:
     """What to run: the pod's command replaces the image's entry and arguments, args only those."""
     command = list(container.get("command") or ())
     arguments = list(container.get("args") or ())

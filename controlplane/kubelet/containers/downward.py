@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from controlplane.api import quantity
+from controlplane.api.meta import View
 from controlplane.kubelet.containers.references import ConfigError
 
-Object = Mapping[str, Any]
 
-
-def field_value(pod: Object, path: str, facts: Mapping[str, str]) -> str:
+def field_value(pod: View, path: str, facts: Mapping[str, str]) -> str:
     """A field; `facts` holds what the status does not show yet. Raises ConfigError."""
     meta = pod["metadata"]
     subscript = re.fullmatch(r"metadata\.(labels|annotations)\['([^']*)'\]", path)
@@ -35,7 +34,7 @@ def field_value(pod: Object, path: str, facts: Mapping[str, str]) -> str:
     return str(known[path])
 
 
-def resource_value(pod: Object, container: str, reference: Object, facts: Mapping[str, str]) -> str:
+def resource_value(pod: View, container: str, reference: View, facts: Mapping[str, str]) -> str:
     """A request or limit in units of the divisor, rounded up; a limit not set is the node's.
 
     `facts` tells the node's as `allocatable.cpu` and so on. Raises ConfigError for a container there is not.
@@ -54,7 +53,7 @@ def resource_value(pod: Object, container: str, reference: Object, facts: Mappin
     return str(-(-exact.numerator // exact.denominator))
 
 
-def _divisor(reference: Object) -> str:
+def _divisor(reference: View) -> str:
     # "0" is how a divisor that was not given is stored.
     divisor = str(reference.get("divisor") or "1")
     return "1" if divisor == "0" else divisor

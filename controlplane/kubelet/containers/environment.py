@@ -6,22 +6,18 @@ pkg/kubelet/kubelet_pods.go (makeEnvironmentVariables).
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
+from controlplane.api.meta import View
 from controlplane.kubelet.containers.command import expand
 from controlplane.kubelet.containers.downward import field_value, resource_value
 from controlplane.kubelet.containers.references import ConfigError, References, read_data
 from controlplane.kubelet.images.image import Image
 
-Object = Mapping[str, Any]
-
 _SOURCES = (("ConfigMap", "configMapRef"), ("Secret", "secretRef"))
 _KEYS = (("ConfigMap", "configMapKeyRef"), ("Secret", "secretKeyRef"))
 
 
-def image_env(
-    pod: Object, container: Object, image: Image, facts: Mapping[str, str]
-) -> dict[str, str]:
+def image_env(pod: View, container: View, image: Image, facts: Mapping[str, str]) -> dict[str, str]:
     """What a container has before the pod says anything.
 
     Programs of the machine, run as images, cannot ask for an address: they are told more.
@@ -38,8 +34,8 @@ def image_env(
 
 
 async def pod_env(
-    pod: Object,
-    container: Object,
+    pod: View,
+    container: View,
     facts: Mapping[str, str],
     services: Mapping[str, str],
     references: References,
@@ -64,9 +60,9 @@ async def pod_env(
 
 
 async def _value_from(
-    pod: Object,
-    container: Object,
-    source: Object,
+    pod: View,
+    container: View,
+    source: View,
     facts: Mapping[str, str],
     references: References,
 ) -> str | None:
@@ -90,7 +86,7 @@ async def _value_from(
 
 
 async def _data(
-    references: References, kind: str, namespace: str, reference: Object
+    references: References, kind: str, namespace: str, reference: View
 ) -> dict[str, bytes]:
     name = str(reference.get("name", ""))
     return await read_data(

@@ -3,17 +3,15 @@
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
+from controlplane.api.meta import View
 from controlplane.kubelet.containers.command import expand
 from controlplane.kubelet.containers.references import ConfigError
 from controlplane.kubelet.runtimes.interface import Mount
 
-Object = Mapping[str, Any]
-
 
 def container_mounts(
-    container: Object,
+    container: View,
     volumes: Mapping[str, str],
     env: Mapping[str, str],
     in_memory: Collection[str] = (),

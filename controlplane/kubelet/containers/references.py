@@ -1,11 +1,9 @@
 """What a pod's spec refers to outside of itself, and how it is read. The API server is behind the protocol."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
-
-Object = Mapping[str, Any]
 
 
 class ConfigError(Exception):

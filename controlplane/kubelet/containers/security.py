@@ -1,20 +1,19 @@
 """Who a container's processes are, what they may and how much they may use, from the pod's spec. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from controlplane.api import quantity
+from controlplane.api.meta import View
 from controlplane.kinds.core.pod.views import qos_class
 from controlplane.kubelet.containers.references import ConfigError
 from controlplane.kubelet.runtimes.interface import Feature, Limits, Privileges
-
-Object = Mapping[str, Any]
 
 _GUARANTEED_SCORE, _BEST_EFFORT_SCORE = -997, 1000
 _HIGHEST_USER_PRIORITY = 1_000_000_000
 
 
-def privileges_of(pod: Object, container: Object) -> Privileges:
+def privileges_of(pod: View, container: View) -> Privileges:
     """What the security contexts say; the container's wins over the pod's."""
     shared = pod["spec"].get("securityContext") or {}
     own = container.get("securityContext") or {}
@@ -35,7 +34,7 @@ def privileges_of(pod: Object, container: Object) -> Privileges:
     )
 
 
-def check_not_root(pod: Object, container: Object, image_user: str) -> None:
+def check_not_root(pod: View, container: View, image_user: str) -> None:
     """Refuse, by ConfigError in upstream's words, a container that must not be root and would be."""
     shared = pod["spec"].get("securityContext") or {}
     own = container.get("securityContext") or {}
@@ -59,7 +58,7 @@ def check_not_root(pod: Object, container: Object, image_user: str) -> None:
         )
 
 
-def limits_of(container: Object, most_pids: int) -> Limits:
+def limits_of(container: View, most_pids: int) -> Limits:
     """The limits of a container. A request of processor time is a weight, as with upstream."""
     resources = container.get("resources") or {}
     limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
@@ -73,7 +72,7 @@ def limits_of(container: Object, most_pids: int) -> Limits:
     )
 
 
-def oom_score(pod: Object, container: Object, memory: str) -> int:
+def oom_score(pod: View, container: View, memory: str) -> int:
     """How soon the kernel is to end a container when `memory`, the node's, runs out.
 
     Source: pkg/kubelet/qos/policy.go.
@@ -89,7 +88,7 @@ def oom_score(pod: Object, container: Object, memory: str) -> int:
     return min(max(score, _BEST_EFFORT_SCORE + _GUARANTEED_SCORE), _BEST_EFFORT_SCORE - 1)
 
 
-def lacking(pod: Object, features: frozenset[Feature]) -> Sequence[Feature]:
+def lacking(pod: View, features: frozenset[Feature]) -> Sequence[Feature]:
     """What a pod asks for and its node's runtime does not have."""
     wanted = set()
     spec = pod["spec"]

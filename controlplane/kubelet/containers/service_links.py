@@ -4,17 +4,16 @@ The Service `kubernetes` of the namespace default is told always, those of the p
 `enableServiceLinks` is false; Services without an address never. Source: pkg/kubelet/envvars/envvars.go.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-Object = Mapping[str, Any]
+from controlplane.api.meta import View
 
 _MASTER = ("default", "kubernetes")
 
 
-def service_env(services: Iterable[Object], namespace: str, *, links: bool) -> dict[str, str]:
+def service_env(services: Iterable[View], namespace: str, *, links: bool) -> dict[str, str]:
     """The variables for a pod of `namespace`; a Service `kubernetes` of its own wins over that of `default`."""
-    chosen: dict[str, Object] = {}
+    chosen: dict[str, View] = {}
     for service in services:
         if (service.get("spec") or {}).get("clusterIP") in (None, "", "None"):
             continue
@@ -30,7 +29,7 @@ def service_env(services: Iterable[Object], namespace: str, *, links: bool) -> d
     return env
 
 
-def _of_service(name: str, spec: Object) -> dict[str, str]:
+def _of_service(name: str, spec: View) -> dict[str, str]:
     prefix, address = _variable(name), str(spec["clusterIP"])
     env = {f"{prefix}_SERVICE_HOST": address}
     ports = list(spec.get("ports") or ())

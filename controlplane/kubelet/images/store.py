@@ -24,7 +24,7 @@ from controlplane.kubelet.images.reference import normalized
 
 
 class ImageStore:
-    """See the module; any number of processes may use one store."""
+    """The images in one folder; any number of processes may use one store."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

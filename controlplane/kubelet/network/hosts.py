@@ -3,10 +3,7 @@
 Source of the form: pkg/kubelet/kubelet_pods.go (managed hosts file), pkg/kubelet/kubelet_network.go.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
-Object = Mapping[str, Any]
+from controlplane.api.meta import View
 
 _LOCAL = (
     "127.0.0.1\tlocalhost",
@@ -19,7 +16,7 @@ _LOCAL = (
 _LONGEST = 63
 
 
-def host_name(pod: Object) -> str:
+def host_name(pod: View) -> str:
     """The host name of a pod: its own or its name, cut to what the kernel takes."""
     spec = pod["spec"]
     if spec.get("hostnameOverride"):
@@ -32,7 +29,7 @@ def host_name(pod: Object) -> str:
     return short
 
 
-def full_domain(pod: Object, cluster_domain: str) -> str:
+def full_domain(pod: View, cluster_domain: str) -> str:
     """What comes after the host name in the pod's full name; "" for a pod without a subdomain."""
     subdomain = pod["spec"].get("subdomain")
     if not subdomain:
@@ -41,7 +38,7 @@ def full_domain(pod: Object, cluster_domain: str) -> str:
     return f"{subdomain}.{namespace}.svc.{cluster_domain}"
 
 
-def hosts_file(pod: Object, address: str, cluster_domain: str) -> str:
+def hosts_file(pod: View, address: str, cluster_domain: str) -> str:
     """The contents of /etc/hosts."""
     short = host_name(pod).partition(".")[0]
     domain = full_domain(pod, cluster_domain)
@@ -50,13 +47,13 @@ def hosts_file(pod: Object, address: str, cluster_domain: str) -> str:
     return _with_aliases(pod, lines)
 
 
-def host_network_hosts_file(pod: Object, of_node: str) -> str:
+def host_network_hosts_file(pod: View, of_node: str) -> str:
     """The contents of /etc/hosts in a pod that shares the node's network: the node's, and the pod's aliases."""
     lines = ["# Kubernetes-managed hosts file (host network).", of_node.rstrip("\n")]
     return _with_aliases(pod, lines)
 
 
-def _with_aliases(pod: Object, lines: list[str]) -> str:
+def _with_aliases(pod: View, lines: list[str]) -> str:
     aliases = pod["spec"].get("hostAliases") or ()
     if aliases:
         lines += ["", "# Entries added by HostAliases."]

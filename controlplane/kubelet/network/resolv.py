@@ -3,11 +3,10 @@
 Source of the rules: pkg/kubelet/network/dns/dns.go.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-Object = Mapping[str, Any]
+from controlplane.api.meta import View
 
 _CLUSTER_OPTIONS = ("ndots:5",)
 
@@ -40,7 +39,7 @@ def parse(text: str) -> Resolver:
 
 
 def resolv_conf(
-    pod: Object, host: Resolver, cluster_servers: Sequence[str], cluster_domain: str
+    pod: View, host: Resolver, cluster_servers: Sequence[str], cluster_domain: str
 ) -> str:
     """The contents of the file. Where the cluster has no name servers, ClusterFirst is Default."""
     spec = pod["spec"]
@@ -58,7 +57,7 @@ def resolv_conf(
     return _text(_with_config(chosen, spec.get("dnsConfig") or {}))
 
 
-def _with_config(base: Resolver, config: Object) -> Resolver:
+def _with_config(base: Resolver, config: View) -> Resolver:
     servers = _unique([*base.servers, *(config.get("nameservers") or ())])
     search = _unique([*base.search, *(config.get("searches") or ())])
     options = {option.partition(":")[0]: option for option in base.options}

@@ -7,14 +7,12 @@ refused here again. Source of reasons and messages: pkg/kubelet/lifecycle/predic
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 from controlplane.api import quantity
+from controlplane.api.meta import View
 from controlplane.kinds.core.pod import placement
 from controlplane.kinds.core.pod.tolerations import tolerated
 from controlplane.kinds.core.pod.totals import parsed, totals
-
-Object = Mapping[str, Any]
 
 NODE_AFFINITY = "NodeAffinity"
 _WORDS = {
@@ -61,16 +59,16 @@ class Rejection:
 class Room:
     """What there is on the node, and who is there."""
 
-    node: Object | None
+    node: View | None
     """The Node object; None while it is not known."""
     allocatable: Mapping[str, str]
-    others: Sequence[Object]
+    others: Sequence[View]
     """Pods that were admitted and have not ended."""
     unsafe_sysctls: Sequence[str] = ()
     """More sysctls that pods may set, also as patterns that end in `*`."""
 
 
-def admit(pod: Object, room: Room) -> Rejection | None:
+def admit(pod: View, room: Room) -> Rejection | None:
     """None for a pod that may run; else the first reason against it."""
     spec = pod["spec"]
     system = (spec.get("os") or {}).get("name")
@@ -86,7 +84,7 @@ def admit(pod: Object, room: Room) -> Rejection | None:
     )
 
 
-def _sysctls(spec: Object, unsafe: Sequence[str]) -> Rejection | None:
+def _sysctls(spec: View, unsafe: Sequence[str]) -> Rejection | None:
     for entry in (spec.get("securityContext") or {}).get("sysctls") or ():
         name = str(entry["name"]).replace("/", ".")
         allowed = name in SAFE_SYSCTLS or any(_covers(pattern, name) for pattern in unsafe)
@@ -104,7 +102,7 @@ def _covers(pattern: str, name: str) -> bool:
     return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
 
 
-def _shared_with_host(name: str, spec: Object) -> str:
+def _shared_with_host(name: str, spec: View) -> str:
     """The namespace of a sysctl that the pod has in common with the node."""
     if name.startswith("net."):
         return "net" if spec.get("hostNetwork") else ""
@@ -112,7 +110,7 @@ def _shared_with_host(name: str, spec: Object) -> str:
     return own if own and spec.get("hostIPC") else ""
 
 
-def requested(spec: Object) -> dict[str, Fraction]:
+def requested(spec: View) -> dict[str, Fraction]:
     """What a pod asks for, overhead included."""
     sums = totals(spec, "requests")
     for name, amount in parsed(spec.get("overhead")).items():
@@ -120,7 +118,7 @@ def requested(spec: Object) -> dict[str, Fraction]:
     return sums
 
 
-def _resources(spec: Object, room: Room) -> Rejection | None:
+def _resources(spec: View, room: Room) -> Rejection | None:
     pods = int(quantity.parse(room.allocatable.get("pods", "110")))
     if len(room.others) + 1 > pods:
         return _insufficient("pods", 1, len(room.others), pods)
@@ -148,7 +146,7 @@ def _insufficient(name: str, asked: int, used: int, have: int) -> Rejection:
     )
 
 
-def _placement(pod: Object, room: Room) -> Rejection | None:
+def _placement(pod: View, room: Room) -> Rejection | None:
     if room.node is None:
         return None
     spec = pod["spec"]
@@ -159,7 +157,7 @@ def _placement(pod: Object, room: Room) -> Rejection | None:
     return None
 
 
-def _ports(spec: Object, others: Iterable[Object]) -> Rejection | None:
+def _ports(spec: View, others: Iterable[View]) -> Rejection | None:
     wanted = _host_ports(spec)
     if not wanted:
         return None
@@ -168,7 +166,7 @@ def _ports(spec: Object, others: Iterable[Object]) -> Rejection | None:
     return _failed("NodePorts") if clash else None
 
 
-def _host_ports(spec: Object) -> list[tuple[str, str, int]]:
+def _host_ports(spec: View) -> list[tuple[str, str, int]]:
     """Protocol, address and port that a pod takes of the node; init containers count where they go on running."""
     running = [*(spec.get("containers") or ())]
     running += [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
@@ -186,7 +184,7 @@ def _conflict(one: tuple[str, str, int], other: tuple[str, str, int]) -> bool:
     return one[1] == other[1] or one[1] in _ANY or other[1] in _ANY
 
 
-def _taints(spec: Object, node: Object | None) -> Rejection | None:
+def _taints(spec: View, node: View | None) -> Rejection | None:
     for taint in ((node or {}).get("spec") or {}).get("taints") or ():
         if taint.get("effect") == "NoExecute" and not tolerated(taint, spec.get("tolerations")):
             return _failed("TaintToleration")

@@ -6,19 +6,16 @@
 import contextlib
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from controlplane.api.meta import View
 from controlplane.kubelet.pods.resize import Resources, resources_of
-
-Object = Mapping[str, Any]
 
 
 class Allocation:
-    """See the module. A pod that is seen for the first time is granted what its spec wishes."""
+    """What each pod of the node was granted. A pod that is seen for the first time is granted what its spec wishes."""
 
-    def __init__(self, file: Path, pod: Object) -> None:
+    def __init__(self, file: Path, pod: View) -> None:
         self._file = file
         self.allocated: dict[str, Resources] = resources_of(pod)
         self.actual: dict[str, Resources] = {}
@@ -27,7 +24,7 @@ class Allocation:
             kept = json.loads(file.read_text())
             self.allocated, self.actual = kept["allocated"], kept["actual"]
 
-    def grant(self, pod: Object) -> None:
+    def grant(self, pod: View) -> None:
         """Grant what the spec wishes."""
         self.allocated = resources_of(pod)
         self._save()

@@ -6,13 +6,11 @@ Source of the order and the messages: pkg/kubelet/eviction/eviction_manager.go (
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from controlplane.api import quantity
+from controlplane.api.meta import View
 from controlplane.kinds.core.pod.totals import totals
 from controlplane.kubelet.volumes.plugins.empty_dir import in_memory
-
-Object = Mapping[str, Any]
 
 _STORAGE = "ephemeral-storage"
 _CRITICAL_PRIORITY = 2_000_000_000
@@ -28,19 +26,19 @@ class Usage:
     """What each wrote to its root and to its log."""
 
 
-def is_limited(pod: Object) -> bool:
+def is_limited(pod: View) -> bool:
     """Whether the pod's disk is to be measured at all."""
     return _STORAGE in totals(pod["spec"], "limits") or any(
         _size_limit(volume) is not None for volume in pod["spec"].get("volumes") or ()
     )
 
 
-def is_critical(pod: Object) -> bool:
+def is_critical(pod: View) -> bool:
     """Whether the node does not work without it."""
     return int(pod["spec"].get("priority") or 0) >= _CRITICAL_PRIORITY
 
 
-def places(pod: Object, directory: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+def places(pod: View, directory: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """The folders of each emptyDir and of each container, below the pod's own."""
     spec = pod["spec"]
     volumes = {
@@ -56,7 +54,7 @@ def places(pod: Object, directory: Path) -> tuple[dict[str, list[str]], dict[str
     return volumes, containers
 
 
-def excess(pod: Object, usage: Usage) -> str | None:
+def excess(pod: View, usage: Usage) -> str | None:
     """The message of an eviction; None for a pod within its limits."""
     spec = pod["spec"]
     for volume in spec.get("volumes") or ():
@@ -81,6 +79,6 @@ def excess(pod: Object, usage: Usage) -> str | None:
     return None
 
 
-def _size_limit(volume: Object) -> str | None:
+def _size_limit(volume: View) -> str | None:
     limit = (volume.get("emptyDir") or {}).get("sizeLimit")
     return str(limit) if limit is not None and quantity.parse(str(limit)) > 0 else None

@@ -4,17 +4,13 @@ Processes die with the agent, so whatever the status calls running has ended, wi
 from there.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from controlplane.api import times
+from controlplane.api.meta import View
 from controlplane.kubelet.pods.status import CONTAINER_ID_SCHEME
 from controlplane.kubelet.runtimes.interface import ContainerState, ContainerStatus
 
-Object = Mapping[str, Any]
 
-
-def earlier_runs(pod: Object, now: float) -> tuple[dict[str, ContainerStatus], frozenset[str]]:
+def earlier_runs(pod: View, now: float) -> tuple[dict[str, ContainerStatus], frozenset[str]]:
     """Ended runs by container name, and the init containers whose work is lost."""
     status = pod.get("status") or {}
     runs: dict[str, ContainerStatus] = {}
@@ -29,7 +25,7 @@ def earlier_runs(pod: Object, now: float) -> tuple[dict[str, ContainerStatus], f
     return runs, frozenset(init)
 
 
-def _run(pod: Object, entry: Object, now: float) -> ContainerStatus | None:
+def _run(pod: View, entry: View, now: float) -> ContainerStatus | None:
     state, last = entry.get("state") or {}, entry.get("lastState") or {}
     ended = state.get("terminated") or (last.get("terminated") if state.get("waiting") else None)
     if ended is None and not state.get("running"):

@@ -1,18 +1,15 @@
 """What a pod has done right after the start of a container, and right before its end."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
+from controlplane.api.meta import View
 from controlplane.kubelet.probes import http
 from controlplane.kubelet.probes.interface import Target
 from kvstore.base.clock import Clock
 
-Object = Mapping[str, Any]
-
 
 async def run_hook(
-    target: Target, hook: Object, clock: Clock, *, grace_seconds: float | None = None
+    target: Target, hook: View, clock: Clock, *, grace_seconds: float | None = None
 ) -> str | None:
     """Run an `exec`, `httpGet` or `sleep`; None when it went well, else why not.
 

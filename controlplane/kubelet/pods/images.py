@@ -3,11 +3,11 @@
 Source of events and reasons: pkg/kubelet/images/image_manager.go.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from controlplane.api.errors import APIError
+from controlplane.api.meta import View
 from controlplane.kubelet.images.image import Image
 from controlplane.kubelet.images.registry.auth import Credential, credentials_of
 from controlplane.kubelet.images.registry.client import RegistryError
@@ -18,7 +18,6 @@ from kvstore.base.tasks import Supervisor
 NEVER_RETRY_SECONDS = 5.0
 _PULL_SECONDS = 24 * 3600.0
 
-Object = Mapping[str, Any]
 Emit = Callable[[str, str, str], None]
 """Type, reason, message."""
 
@@ -32,7 +31,7 @@ class _Pulled:
 
 @dataclass(slots=True)
 class PodImages:
-    """See the module. What cannot be had now stands in `blocked`, by container."""
+    """Has the images of one pod pulled. What cannot be had now stands in `blocked`, by container."""
 
     node: Node
     emit: Emit
@@ -44,7 +43,7 @@ class PodImages:
     _pulling: set[str] = field(default_factory=set)
     _ended: dict[str, _Pulled] = field(default_factory=dict)
 
-    def find(self, pod: Object, container: Object) -> Image | None:
+    def find(self, pod: View, container: View) -> Image | None:
         """The image, if it is here; None with `blocked` set if it has to be waited for."""
         name, reference = container["name"], str(container.get("image", ""))
         image = self.node.catalog.find(reference)
@@ -96,12 +95,12 @@ class PodImages:
             text = f'Container image "{reference}" already present on machine'
             self.emit("Normal", "Pulled", text)
 
-    def _wait(self, pod: Object, container: Object) -> None:
+    def _wait(self, pod: View, container: View) -> None:
         is_later = container in pod["spec"]["containers"] and pod["spec"].get("initContainers")
         reason = "PodInitializing" if is_later else "ContainerCreating"
         self._block(container["name"], reason, "", _PULL_SECONDS)
 
-    async def _pull(self, pod: Object, name: str, reference: str) -> None:
+    async def _pull(self, pod: View, name: str, reference: str) -> None:
         assert self.node.puller is not None
         clock = self.node.clock
         begin, problem = clock.monotonic(), ""
@@ -114,7 +113,7 @@ class PodImages:
         self.blocked.pop(name, None)
         self.wake()
 
-    async def _credentials(self, pod: Object) -> list[Credential]:
+    async def _credentials(self, pod: View) -> list[Credential]:
         """What the pod's pull secrets hold."""
         namespace = str(pod["metadata"].get("namespace", ""))
         found: list[Credential] = []

@@ -1,9 +1,7 @@
 """Pods bound to this node, from the watch to one worker each, by uid."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from controlplane.api.errors import APIError
+from controlplane.api.meta import View
 from controlplane.client.informer import Informer
 from controlplane.kinds.core.node import NODES
 from controlplane.kinds.core.pod.views import is_ended
@@ -17,7 +15,6 @@ from kvstore.base.tasks import Supervisor
 
 _log = get_logger("pods")
 
-Object = Mapping[str, Any]
 
 DISK_SECONDS = 10.0
 """How often pods with limits of disk are measured, as upstream does."""
@@ -52,7 +49,7 @@ class PodManager:
         finally:
             await self._supervisor.stop(10.0)
 
-    def _added(self, pod: Object) -> None:
+    def _added(self, pod: View) -> None:
         uid = pod["metadata"]["uid"]
         if uid in self._workers:
             self._workers[uid].update(pod)
@@ -66,7 +63,7 @@ class PodManager:
         self._workers[uid] = worker
         self._supervisor.start(self._look_after(uid, worker), pod["metadata"]["name"])
 
-    def _room(self, node: Object | None, without: str = "") -> Room:
+    def _room(self, node: View | None, without: str = "") -> Room:
         others = [
             worker.pod
             for uid, worker in self._workers.items()
@@ -74,10 +71,10 @@ class PodManager:
         ]
         return Room(node, self._node.allocatable, others, self._node.unsafe_sysctls)
 
-    def _updated(self, old: Object, new: Object) -> None:
+    def _updated(self, old: View, new: View) -> None:
         self._added(new)
 
-    def _deleted(self, pod: Object) -> None:
+    def _deleted(self, pod: View) -> None:
         worker = self._workers.get(pod["metadata"]["uid"])
         if worker is not None:
             worker.object_deleted()
@@ -101,7 +98,7 @@ class PodManager:
     async def _ask_again(self, worker: PodWorker) -> Rejection | None:
         """The node's labels may have changed a moment ago."""
         try:
-            node: Object = await self._node.client.get(NODES, self._node.name)
+            node: View = await self._node.client.get(NODES, self._node.name)
         except APIError:
             return worker.rejection
         return admit(worker.pod, self._room(node))
@@ -118,7 +115,7 @@ class PodManager:
                 if message is not None and not eviction.is_critical(pod):
                     worker.evict(message)
 
-    async def _usage(self, pod: Object) -> eviction.Usage:
+    async def _usage(self, pod: View) -> eviction.Usage:
         directory = self._node.root / "pods" / str(pod["metadata"]["uid"])
         volumes, containers = eviction.places(pod, directory)
         every = [*volumes.values(), *containers.values()]

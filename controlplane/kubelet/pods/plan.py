@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from controlplane.api.meta import View
 from controlplane.api.times import parse_or_none
 from controlplane.kubelet.pods.resize import ResizeCondition
 from controlplane.kubelet.runtimes.interface import ContainerState, ContainerStatus, Sandbox
@@ -18,8 +19,6 @@ BACKOFF_MAX_SECONDS = 300.0
 BACKOFF_RESET_SECONDS = 2 * BACKOFF_MAX_SECONDS
 _LEAST_GRACE_SECONDS = 2.0
 DEFAULT_GRACE_SECONDS = 30.0
-
-Object = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +61,10 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class PodView:
     """All that is known of a pod. Times are Unix seconds."""
 
-    pod: Object
+    pod: View
     now: float
     sandbox: Sandbox | None = None
     containers: Mapping[str, ContainerStatus] = field(default_factory=dict)
@@ -91,23 +90,23 @@ class View:
     """Decided by an earlier plan, and never taken back."""
 
     @property
-    def spec(self) -> Object:
+    def spec(self) -> View:
         """The pod's spec."""
-        spec: Object = self.pod["spec"]
+        spec: View = self.pod["spec"]
         return spec
 
     @property
-    def init_containers(self) -> list[Object]:
+    def init_containers(self) -> list[View]:
         """Specs of the init containers, in order."""
         return list(self.spec.get("initContainers") or ())
 
     @property
-    def main_containers(self) -> list[Object]:
+    def main_containers(self) -> list[View]:
         """Specs of the containers proper."""
         return list(self.spec.get("containers") or ())
 
     @property
-    def ephemeral_containers(self) -> list[Object]:
+    def ephemeral_containers(self) -> list[View]:
         """Specs of the containers that were added to look into the pod."""
         return list(self.spec.get("ephemeralContainers") or ())
 
@@ -170,7 +169,7 @@ class Plan:
         self.wake_at = at if self.wake_at is None else min(self.wake_at, at)
 
 
-def is_sidecar(container: Object) -> bool:
+def is_sidecar(container: View) -> bool:
     """An init container that keeps running."""
     return container.get("restartPolicy") == "Always"
 
@@ -194,7 +193,7 @@ def restart_at(known: CrashBackoff | None, ended_at: float) -> float:
     return ended_at + known.seconds
 
 
-def grace_seconds(pod: Object) -> float:
+def grace_seconds(pod: View) -> float:
     """How long a container of this pod may take to end."""
     wanted = pod["metadata"].get("deletionGracePeriodSeconds")
     if wanted is None:
@@ -202,7 +201,7 @@ def grace_seconds(pod: Object) -> float:
     return DEFAULT_GRACE_SECONDS if wanted is None else float(wanted)
 
 
-def make_plan(view: View) -> Plan:
+def make_plan(view: PodView) -> Plan:
     """The next actions."""
     plan = Plan(outcome=view.outcome)
     if view.deleting or view.outcome is not None:
@@ -232,17 +231,17 @@ def make_plan(view: View) -> Plan:
     return plan
 
 
-def initialized(view: View) -> bool:
+def initialized(view: PodView) -> bool:
     """Whether all init containers have done their work."""
     return not incomplete_init(view)
 
 
-def incomplete_init(view: View) -> list[str]:
+def incomplete_init(view: PodView) -> list[str]:
     """Names of the init containers that have not."""
     return [str(c["name"]) for c in view.init_containers if not _init_done(view, c)]
 
 
-def _init_done(view: View, container: Object) -> bool:
+def _init_done(view: PodView, container: View) -> bool:
     name = container["name"]
     status = view.containers.get(name)
     if status is None or name in view.rerun:
@@ -254,7 +253,7 @@ def _init_done(view: View, container: Object) -> bool:
     return status.state is ContainerState.EXITED and status.exit_code == 0
 
 
-def _initialize(view: View, plan: Plan) -> bool:
+def _initialize(view: PodView, plan: Plan) -> bool:
     """Run init containers one after the other; true when the others may start."""
     # Init containers restart on failure even under Always; only Never lets the pod fail.
     policy = "Never" if view.restart_policy == "Never" else "OnFailure"
@@ -269,7 +268,7 @@ def _initialize(view: View, plan: Plan) -> bool:
     return True
 
 
-def _keep_running(view: View, plan: Plan, container: Object, policy: str) -> None:
+def _keep_running(view: PodView, plan: Plan, container: View, policy: str) -> None:
     name = str(container["name"])
     status = view.containers.get(name)
     if name in view.stopping:
@@ -309,7 +308,7 @@ def _keep_running(view: View, plan: Plan, container: Object, policy: str) -> Non
     plan.actions.append(StartContainer(name, status.attempt + 1, following))
 
 
-def _change(view: View, container: Object, status: ContainerStatus) -> str:
+def _change(view: PodView, container: View, status: ContainerStatus) -> str:
     """Why a run is not the one that is wished any more, whatever the restart policy says; "" if it is."""
     if status.image and status.id and status.image != container.get("image"):
         return "definition changed, will be restarted"
@@ -318,7 +317,7 @@ def _change(view: View, container: Object, status: ContainerStatus) -> str:
     return ""
 
 
-def _run_once(view: View, plan: Plan, name: str) -> None:
+def _run_once(view: PodView, plan: Plan, name: str) -> None:
     """For an ephemeral container: it waits for nothing, and never runs again."""
     if name in view.containers:
         return
@@ -330,7 +329,7 @@ def _run_once(view: View, plan: Plan, name: str) -> None:
         plan.actions.append(StartContainer(name, 0))
 
 
-def _restart_if_unwell(view: View, plan: Plan, container: Object, status: ContainerStatus) -> None:
+def _restart_if_unwell(view: PodView, plan: Plan, container: View, status: ContainerStatus) -> None:
     failed = view.verdicts.get(status.name, Verdict()).failed
     if not failed:
         return
@@ -340,20 +339,20 @@ def _restart_if_unwell(view: View, plan: Plan, container: Object, status: Contai
     plan.actions.append(StopContainer(status.name, status.id, grace, message))
 
 
-def crash_message(pod: Object, name: str, seconds: float) -> str:
+def crash_message(pod: View, name: str, seconds: float) -> str:
     """The words of a container that waits after a crash."""
     minutes, rest = divmod(int(seconds), 60)
     length = f"{minutes}m{rest}s" if minutes else f"{rest}s"
     return f"back-off {length} restarting failed container={name} pod={pod_label(pod)}"
 
 
-def pod_label(pod: Object) -> str:
+def pod_label(pod: View) -> str:
     """A pod as upstream's messages name it."""
     meta = pod["metadata"]
     return f"{meta['name']}_{meta.get('namespace', '')}({meta.get('uid', '')})"
 
 
-def _final_phase(view: View) -> str:
+def _final_phase(view: PodView) -> str:
     """`Succeeded`, `Failed`, or "" while a container runs or is to run again."""
     for container in view.init_containers:
         status = view.containers.get(container["name"])
@@ -374,15 +373,15 @@ def _final_phase(view: View) -> str:
     return "Failed" if any(codes) else "Succeeded"
 
 
-def _running(view: View) -> Iterable[ContainerStatus]:
+def _running(view: PodView) -> Iterable[ContainerStatus]:
     return (s for s in view.containers.values() if s.state is not ContainerState.EXITED)
 
 
-def _all_ended(view: View) -> bool:
+def _all_ended(view: PodView) -> bool:
     return bool(view.containers) and not any(_running(view)) and bool(_final_phase(view))
 
 
-def _stop_all(view: View, plan: Plan, message: str) -> None:
+def _stop_all(view: PodView, plan: Plan, message: str) -> None:
     running = list(_running(view))
     grace = grace_seconds(view.pod)
     if not view.deleting and plan.outcome is not None and plan.outcome.grace_seconds is not None:
@@ -397,7 +396,7 @@ def _stop_all(view: View, plan: Plan, message: str) -> None:
 
 
 def _ending_now(
-    view: View, running: list[ContainerStatus], grace: float
+    view: PodView, running: list[ContainerStatus], grace: float
 ) -> tuple[list[ContainerStatus], float]:
     """(whose turn it is, the grace): sidecars serve the others to the end, then go one by one, the first one last.
 
@@ -413,7 +412,7 @@ def _ending_now(
     return last, _grace_left(view, grace)
 
 
-def _grace_left(view: View, grace: float) -> float:
+def _grace_left(view: PodView, grace: float) -> float:
     """What those that ended before have left of the pod's grace; two seconds at least, as upstream."""
     ends_at = parse_or_none(view.pod["metadata"].get("deletionTimestamp"))
     if not view.deleting or ends_at is None:

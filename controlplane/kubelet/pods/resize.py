@@ -11,8 +11,8 @@ from fractions import Fraction
 from typing import Any
 
 from controlplane.api import quantity
+from controlplane.api.meta import View
 
-Object = Mapping[str, Any]
 Resources = Mapping[str, Any]
 """`requests` and `limits` of one container."""
 
@@ -30,7 +30,7 @@ class ResizeCondition:
     message: str = ""
 
 
-def resources_of(pod: Object) -> dict[str, Resources]:
+def resources_of(pod: View) -> dict[str, Resources]:
     """Resources by container name."""
     return {
         str(container["name"]): _plain(container.get("resources") or {})
@@ -39,7 +39,7 @@ def resources_of(pod: Object) -> dict[str, Resources]:
     }
 
 
-def with_resources(pod: Object, resources: Mapping[str, Resources]) -> dict[str, Any]:
+def with_resources(pod: View, resources: Mapping[str, Resources]) -> dict[str, Any]:
     """The pod as if its spec wished these; containers that are not named keep their own."""
     spec = dict(pod["spec"])
     for key in _KEYS:
@@ -67,7 +67,7 @@ def felt_changes(actual: Resources, wanted: Resources) -> set[str]:
     return {name for kind, name in _FELT if have.get((kind, name)) != want.get((kind, name))}
 
 
-def needs_restart(container: Object, changes: set[str]) -> bool:
+def needs_restart(container: View, changes: set[str]) -> bool:
     """Whether the container is to be restarted for these changes, by its `resizePolicy`."""
     return any(
         policy.get("restartPolicy") == "RestartContainer" and policy.get("resourceName") in changes
@@ -75,7 +75,7 @@ def needs_restart(container: Object, changes: set[str]) -> bool:
     )
 
 
-def summary(pod: Object, error: str = "") -> str:
+def summary(pod: View, error: str = "") -> str:
     """What events say of a resize."""
     said: dict[str, Any] = {}
     for key in _KEYS:

@@ -1,8 +1,8 @@
 """Grants changes of a pod's resources and hands them on to its running containers; resize.py decides."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
+from controlplane.api.meta import View
 from controlplane.kubelet.containers.security import limits_of
 from controlplane.kubelet.pods.admission import Room, admit
 from controlplane.kubelet.pods.allocation import Allocation
@@ -23,7 +23,6 @@ from controlplane.kubelet.runtimes.interface import (
     Feature,
 )
 
-Object = Mapping[str, Any]
 Emit = Callable[[str, str, str], None]
 """Type, reason, message."""
 
@@ -48,7 +47,7 @@ class Resizer:
         """What the pod's status is to tell."""
         return [one for one in (self._pending, self._progress) if one is not None]
 
-    async def resize(self, pod: Object, room: Callable[[], Room] | None) -> None:
+    async def resize(self, pod: View, room: Callable[[], Room] | None) -> None:
         """Grant what can be granted, and give running containers what they can get without a restart."""
         self.retry_at = None
         self._grant(pod, room)
@@ -67,7 +66,7 @@ class Resizer:
                 self._allocation.give(status.name)
         self._tell_progress(pod, error, left=left)
 
-    def restarts(self, pod: Object, runs: Mapping[str, ContainerStatus]) -> frozenset[str]:
+    def restarts(self, pod: View, runs: Mapping[str, ContainerStatus]) -> frozenset[str]:
         """Containers that only a restart gives what they were granted."""
         granted = with_resources(pod, self._allocation.allocated)
         return frozenset(
@@ -76,7 +75,7 @@ class Resizer:
             if name in runs and needs_restart(container, self._changes(name))
         )
 
-    def _grant(self, pod: Object, room: Callable[[], Room] | None) -> None:
+    def _grant(self, pod: View, room: Callable[[], Room] | None) -> None:
         wished = resources_of(pod)
         if wished == self._allocation.allocated:
             self._pending = None
@@ -99,7 +98,7 @@ class Resizer:
         if refusal.reason == "Deferred":
             self.retry_at = self._node.clock.time() + RETRY_SECONDS
 
-    def _refusal(self, pod: Object, room: Callable[[], Room] | None) -> ResizeCondition | None:
+    def _refusal(self, pod: View, room: Callable[[], Room] | None) -> ResizeCondition | None:
         if Feature.LIMITS not in self._node.runtime.features:
             text = "In-place pod resize is not supported on this node"
             return ResizeCondition(PENDING, "Infeasible", text)
@@ -108,7 +107,7 @@ class Resizer:
             return None
         return ResizeCondition(PENDING, "Deferred", rejection.message)
 
-    def _behind(self, pod: Object) -> list[tuple[ContainerStatus, Object, set[str]]]:
+    def _behind(self, pod: View) -> list[tuple[ContainerStatus, View, set[str]]]:
         """Running containers that have something else than was granted."""
         containers = _containers(with_resources(pod, self._allocation.allocated))
         found = []
@@ -134,7 +133,7 @@ class Resizer:
             return set()
         return felt_changes(allocation.actual[name], allocation.allocated[name])
 
-    def _tell_progress(self, pod: Object, error: str, *, left: bool) -> None:
+    def _tell_progress(self, pod: View, error: str, *, left: bool) -> None:
         if self._progress is None and not error:
             return
         if error:
@@ -151,7 +150,7 @@ class Resizer:
             self._emit("Normal", "ResizeCompleted", f"Pod resize completed: {summary(pod)}")
 
 
-def _containers(pod: Object) -> dict[str, Object]:
+def _containers(pod: View) -> dict[str, View]:
     spec = pod["spec"]
     return {
         one["name"]: one for key in ("initContainers", "containers") for one in spec.get(key) or ()

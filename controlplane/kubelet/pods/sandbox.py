@@ -1,8 +1,8 @@
 """What the containers of one pod stand on: its volumes, its address, its sandbox - made, taken over, let go."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
+from controlplane.api.meta import View
 from controlplane.kubelet.containers.security import lacking
 from controlplane.kubelet.network.addresses import NoAddressLeftError
 from controlplane.kubelet.network.hosts import host_name, host_network_hosts_file, hosts_file
@@ -14,7 +14,6 @@ from controlplane.kubelet.volumes.interface import VolumeError
 from controlplane.kubelet.volumes.plugins.empty_dir import in_memory
 from kvstore.base.tasks import Supervisor
 
-Object = Mapping[str, Any]
 Emit = Callable[[str, str, str], None]
 """Type, reason, message."""
 
@@ -26,7 +25,7 @@ REFRESH_SECONDS = 10.0
 class PodSandbox:
     """The ground of one pod. Methods take the pod as it is now, since labels and the like may change."""
 
-    def __init__(self, node: Node, pod: Object, emit: Emit, facts: dict[str, str]) -> None:
+    def __init__(self, node: Node, pod: View, emit: Emit, facts: dict[str, str]) -> None:
         self._node = node
         self._emit = emit
         self._uid = str(pod["metadata"]["uid"])
@@ -50,7 +49,7 @@ class PodSandbox:
         mine = [b for b in self._node.runtime.list_sandboxes() if b.pod_uid == self._uid]
         return mine[-1] if mine else None
 
-    async def ensure(self, pod: Object, supervisor: Supervisor) -> bool:
+    async def ensure(self, pod: View, supervisor: Supervisor) -> bool:
         """Make what is missing; false, with an event, when it cannot be had before `retry_at`."""
         node, spec = self._node, pod["spec"]
         if node.clock.time() < self.retry_at:
@@ -83,7 +82,7 @@ class PodSandbox:
             self._emit("Warning", "Unsupported", text)
         return True
 
-    async def ensure_volumes(self, pod: Object, supervisor: Supervisor) -> bool:
+    async def ensure_volumes(self, pod: View, supervisor: Supervisor) -> bool:
         """Make the volumes that are not there yet; false, with an event, when one cannot be had."""
         for volume in pod["spec"].get("volumes") or ():
             name = volume["name"]
@@ -115,7 +114,7 @@ class PodSandbox:
         await self._node.volumes.tear_down(self._uid)
         self._node.addresses.release(self._uid)
 
-    def update(self, pod: Object) -> None:
+    def update(self, pod: View) -> None:
         """The watch showed a new version: labels and annotations are seen through volumes."""
         changed = any(
             (pod["metadata"].get(key) or {}) != (self._pod["metadata"].get(key) or {})
@@ -133,7 +132,7 @@ class PodSandbox:
             if self.current is not None and self.current.ready:
                 await self._node.volumes.refresh(self._pod, self._facts)
 
-    def _config(self, pod: Object, address: str) -> SandboxConfig:
+    def _config(self, pod: View, address: str) -> SandboxConfig:
         meta, spec, names = pod["metadata"], pod["spec"], self._node.names
         sysctls = (spec.get("securityContext") or {}).get("sysctls") or ()
         host_network = bool(spec.get("hostNetwork"))

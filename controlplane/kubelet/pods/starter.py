@@ -6,9 +6,9 @@ missing ConfigMaps and Secrets a few seconds.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from controlplane.api.errors import APIError
+from controlplane.api.meta import View
 from controlplane.kubelet.containers import termination
 from controlplane.kubelet.containers.command import command_line
 from controlplane.kubelet.containers.environment import image_env, pod_env
@@ -39,7 +39,6 @@ from kvstore.base.tasks import Supervisor
 
 CONFIG_RETRY_SECONDS = 5.0
 
-Object = Mapping[str, Any]
 Emit = Callable[[str, str, str], None]
 """Type, reason, message."""
 
@@ -64,8 +63,8 @@ class ContainerStarter:
 
     async def start(
         self,
-        pod: Object,
-        container: Object,
+        pod: View,
+        container: View,
         attempt: int,
         sandbox: Sandbox,
         volumes: Mapping[str, str],
@@ -131,7 +130,7 @@ class ContainerStarter:
             self._emit("Normal", "Started", f"Started container {name}")
         return True
 
-    def _target(self, container: Object, pod_uid: str) -> str:
+    def _target(self, container: View, pod_uid: str) -> str:
         """The running container that an ephemeral one is to look into. Raises ContainerRuntimeError."""
         name = container.get("targetContainerName")
         if not name:
@@ -144,7 +143,7 @@ class ContainerStarter:
             f'cannot find target container "{name}"'
         )
 
-    async def last_words(self, container: Object, status: ContainerStatus) -> str:
+    async def last_words(self, container: View, status: ContainerStatus) -> str:
         """What a container that has ended left as its message."""
         words = termination.read(self._last_words_file(status.pod_uid, status.name, status.attempt))
         wanted = container.get("terminationMessagePolicy") == "FallbackToLogsOnError"
@@ -154,7 +153,7 @@ class ContainerStarter:
         parts = [part async for part in self._node.runtime.logs(status.id, options)]
         return b"".join(parts)[-termination.MAX_LOG_BYTES :].decode(errors="replace")
 
-    def _last_words_mount(self, pod: Object, container: Object, attempt: int) -> Mount:
+    def _last_words_mount(self, pod: View, container: View, attempt: int) -> Mount:
         file = self._last_words_file(str(pod["metadata"]["uid"]), container["name"], attempt)
         termination.prepare(file)
         path = container.get("terminationMessagePath") or termination.DEFAULT_PATH
@@ -163,7 +162,7 @@ class ContainerStarter:
     def _last_words_file(self, uid: str, name: str, attempt: int) -> Path:
         return self._node.root / "pods" / uid / "last-words" / f"{name}.{attempt}"
 
-    async def _environment(self, pod: Object, container: Object) -> dict[str, str]:
+    async def _environment(self, pod: View, container: View) -> dict[str, str]:
         name = container["name"]
         try:
             links = pod["spec"].get("enableServiceLinks") is not False
@@ -181,9 +180,9 @@ class ContainerStarter:
         self.blocked[name] = Blocked(reason, message, self._node.clock.time() + seconds)
 
 
-def _memory_volumes(pod: Object) -> set[str]:
+def _memory_volumes(pod: View) -> set[str]:
     return {volume["name"] for volume in pod["spec"].get("volumes") or () if in_memory(volume)}
 
 
-def _image_volumes(pod: Object) -> set[str]:
+def _image_volumes(pod: View) -> set[str]:
     return {one["name"] for one in pod["spec"].get("volumes") or () if one.get("image")}

@@ -1,23 +1,22 @@
 """The status of a pod from what is observed, and the patch that makes the API server's equal to it. Pure."""
 
-from collections.abc import Mapping
 from typing import Any
 
+from controlplane.api.meta import View
 from controlplane.api.times import to_rfc3339
 from controlplane.kinds.core.pod.views import qos_class
 from controlplane.kubelet.pods.admission import Rejection
 from controlplane.kubelet.pods.plan import (
     Blocked,
     Plan,
+    PodView,
     Verdict,
-    View,
     incomplete_init,
     initialized,
     is_sidecar,
 )
 from controlplane.kubelet.runtimes.interface import ContainerState, ContainerStatus
 
-Object = Mapping[str, Any]
 Json = dict[str, Any]
 
 CONTAINER_ID_SCHEME = "quorate://"
@@ -34,9 +33,9 @@ _OWNED = ("message", "reason", "podIP", "podIPs")
 """Fields that go away again when they are not set; all others only change."""
 
 
-def pod_status(view: View, plan: Plan, *, node_ip: str, gone: bool = False) -> Json:
+def pod_status(view: PodView, plan: Plan, *, node_ip: str, gone: bool = False) -> Json:
     """The whole status this agent is responsible for. `gone`: the pod's last, all ended."""
-    old: Object = view.pod.get("status") or {}
+    old: View = view.pod.get("status") or {}
     containers = [_container(view, plan, spec) for spec in view.main_containers]
     if plan.outcome is not None:
         phase = plan.outcome.phase
@@ -69,7 +68,7 @@ def pod_status(view: View, plan: Plan, *, node_ip: str, gone: bool = False) -> J
     return status
 
 
-def rejected_status(pod: Object, rejection: Rejection, now: float) -> Json:
+def rejected_status(pod: View, rejection: Rejection, now: float) -> Json:
     """The status of a pod that is not run; conditions and addresses are left as they are."""
     status: Json = {
         "phase": "Failed",
@@ -83,7 +82,7 @@ def rejected_status(pod: Object, rejection: Rejection, now: float) -> Json:
     return status
 
 
-def status_patch(old: Object, wanted: Json) -> Json:
+def status_patch(old: View, wanted: Json) -> Json:
     """A strategic merge patch of the status from `old` to `wanted`; empty when they agree."""
     patch: Json = {
         key: value for key, value in wanted.items() if key != "conditions" and old.get(key) != value
@@ -112,7 +111,7 @@ def status_patch(old: Object, wanted: Json) -> Json:
     return patch
 
 
-def _phase(view: View) -> str:
+def _phase(view: PodView) -> str:
     if not initialized(view):
         return "Pending"
     running = waiting = ended = 0
@@ -135,7 +134,7 @@ def _phase(view: View) -> str:
     return "Failed" if failed else "Succeeded"
 
 
-def _last_phase(view: View) -> str:
+def _last_phase(view: PodView) -> str:
     statuses = [view.containers.get(spec["name"]) for spec in view.main_containers]
     if all(status is None for status in statuses):
         return "Failed"
@@ -143,7 +142,7 @@ def _last_phase(view: View) -> str:
     return "Failed" if any(codes) or None in statuses else "Succeeded"
 
 
-def _container(view: View, plan: Plan, spec: Object, *, init: bool = False) -> Json:
+def _container(view: PodView, plan: Plan, spec: View, *, init: bool = False) -> Json:
     name = str(spec["name"])
     status = view.containers.get(name)
     verdict = view.verdicts.get(name, Verdict())
@@ -177,7 +176,7 @@ def _container(view: View, plan: Plan, spec: Object, *, init: bool = False) -> J
     return result
 
 
-def _mount(entry: Object) -> Json:
+def _mount(entry: View) -> Json:
     """A mount as the status tells of it; without a wish, read-only is not told to reach below."""
     told: Json = {"name": entry["name"], "mountPath": entry["mountPath"]}
     if entry.get("readOnly"):
@@ -187,18 +186,18 @@ def _mount(entry: Object) -> Json:
     return told
 
 
-def _amounts(resources: Object) -> Json:
+def _amounts(resources: View) -> Json:
     return {key: dict(resources[key]) for key in ("limits", "requests") if resources.get(key)}
 
 
-def _ephemeral(view: View, plan: Plan, spec: Object) -> Json:
+def _ephemeral(view: PodView, plan: Plan, spec: View) -> Json:
     """As for other containers, without what probes say."""
     result = {**_container(view, plan, spec), "ready": False}
     del result["started"]
     return result
 
 
-def _state(view: View, plan: Plan, name: str, *, init: bool) -> Json:
+def _state(view: PodView, plan: Plan, name: str, *, init: bool) -> Json:
     status = view.containers.get(name)
     waiting = plan.waiting.get(name) or view.blocked.get(name)
     if status is None or status.state is ContainerState.CREATED:
@@ -232,7 +231,7 @@ def _terminated(status: ContainerStatus) -> Json:
     return {"terminated": ended}
 
 
-def _conditions(view: View, old: Object, phase: str, containers: list[Json]) -> list[Json]:
+def _conditions(view: PodView, old: View, phase: str, containers: list[Json]) -> list[Json]:
     has_sandbox = view.sandbox is not None and view.sandbox.ready
     unready = [entry["name"] for entry in containers if not entry["ready"]]
     pending = incomplete_init(view)
@@ -258,7 +257,7 @@ def _conditions(view: View, old: Object, phase: str, containers: list[Json]) -> 
     return [_condition(view, kind, values[kind], known.get(kind) or {}) for kind in values]
 
 
-def _ready(view: View, old: Object, containers: tuple[bool, str, str]) -> tuple[bool, str, str]:
+def _ready(view: PodView, old: View, containers: tuple[bool, str, str]) -> tuple[bool, str, str]:
     if not containers[0]:
         return containers
     known = {entry.get("type"): entry for entry in old.get("conditions") or ()}
@@ -272,7 +271,7 @@ def _ready(view: View, old: Object, containers: tuple[bool, str, str]) -> tuple[
     return containers
 
 
-def _condition(view: View, kind: str, value: tuple[bool, str, str], before: Object) -> Json:
+def _condition(view: PodView, kind: str, value: tuple[bool, str, str], before: View) -> Json:
     state = "True" if value[0] else "False"
     since = before.get("lastTransitionTime") if before.get("status") == state else None
     entry: Json = {

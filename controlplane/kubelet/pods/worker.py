@@ -7,9 +7,9 @@ holds up the other containers.
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from controlplane.api import times
+from controlplane.api.meta import View
 from controlplane.kinds.core.pod.views import is_ended
 from controlplane.kubelet.pods import plan as planning
 from controlplane.kubelet.pods.admission import Rejection, Room
@@ -20,10 +20,10 @@ from controlplane.kubelet.pods.node import Node
 from controlplane.kubelet.pods.plan import (
     Outcome,
     Plan,
+    PodView,
     StartContainer,
     StartSandbox,
     StopContainer,
-    View,
 )
 from controlplane.kubelet.pods.resize import with_resources
 from controlplane.kubelet.pods.resizer import Resizer
@@ -51,13 +51,11 @@ EVICTED_GRACE_SECONDS = 1.0
 KEPT_RUNS = 2
 """Runs of a container whose log is kept: this one and the one before."""
 
-Object = Mapping[str, Any]
-
 
 class PodWorker:
     """Looks after one pod, by uid, until it is gone."""
 
-    def __init__(self, node: Node, pod: Object) -> None:
+    def __init__(self, node: Node, pod: View) -> None:
         self._node = node
         self._pod = pod
         self.rejection: Rejection | None = None
@@ -92,7 +90,7 @@ class PodWorker:
         self._resizer = Resizer(node, self._allocation, self._emit)
 
     @property
-    def pod(self) -> Object:
+    def pod(self) -> View:
         """The pod as last seen, with the resources that it was granted."""
         return with_resources(self._pod, self._allocation.allocated)
 
@@ -108,7 +106,7 @@ class PodWorker:
             self._emit("Warning", "Evicted", message)
             self._wake.call()
 
-    def update(self, pod: Object) -> None:
+    def update(self, pod: View) -> None:
         """The watch showed a new version."""
         self._pod = pod
         self._writer.seen(pod)
@@ -159,7 +157,7 @@ class PodWorker:
             if gone:
                 await self._ground.remove()
 
-    async def _sit_out(self, status: Object) -> None:
+    async def _sit_out(self, status: View) -> None:
         """A pod that is not run, or had ended before the kubelet started: only its deletion is left to do."""
         self._over = True
         while not (self._deleting or self._object_gone):
@@ -185,7 +183,7 @@ class PodWorker:
         words = self._last_words.get(status.id, "")
         return replace(status, message=words) if words and not status.message else status
 
-    def _observe(self) -> View:
+    def _observe(self) -> PodView:
         newest, previous = dict(self._earlier), {}
         for status in self._node.runtime.list_containers(self._uid):
             status = self._with_last_words(status)
@@ -199,7 +197,7 @@ class PodWorker:
             for name, status in newest.items()
             if status.id in self._probers
         }
-        return View(
+        return PodView(
             pod=self.pod,
             now=self._node.clock.time(),
             sandbox=self._ground.current,
@@ -218,7 +216,7 @@ class PodWorker:
             outcome=self._outcome,
         )
 
-    async def _act(self, view: View, plan: Plan) -> None:
+    async def _act(self, view: PodView, plan: Plan) -> None:
         for action in plan.actions:
             if isinstance(action, StartSandbox):
                 if not await self._ground.ensure(self._pod, self._supervisor):
@@ -235,7 +233,7 @@ class PodWorker:
                 self._wake.call()
         self._report_backoffs(plan)
 
-    async def _start_container(self, view: View, plan: Plan, action: StartContainer) -> None:
+    async def _start_container(self, view: PodView, plan: Plan, action: StartContainer) -> None:
         box = self._ground.current
         if box is None:
             return
@@ -293,7 +291,7 @@ class PodWorker:
         if problem is not None:
             self._emit("Warning", "FailedPreStopHook", f"PreStopHook failed: {problem}")
 
-    async def _post_start(self, spec: Object, hook: Object) -> None:
+    async def _post_start(self, spec: View, hook: View) -> None:
         runs = [s for s in self._node.runtime.list_containers(self._uid) if s.name == spec["name"]]
         target = self._target(spec, runs[-1].id) if runs else None
         if target is None:
@@ -310,7 +308,7 @@ class PodWorker:
         self._emit("Normal", "Killing", text)
         await self._stop(StopContainer(spec["name"], runs[-1].id, grace, text))
 
-    def _target(self, spec: Object, container_id: str) -> Target | None:
+    def _target(self, spec: View, container_id: str) -> Target | None:
         box = self._ground.current
         if box is None:
             return None
@@ -339,7 +337,7 @@ class PodWorker:
             task = self._supervisor.start(prober.run(), f"probe {status.name}")
             self._probers[container_id] = (prober, task)
 
-    def _spec_of(self, name: str) -> Object:
+    def _spec_of(self, name: str) -> View:
         spec = self.pod["spec"]
         others = ("initContainers", "ephemeralContainers")
         every = [*spec["containers"], *(one for key in others for one in spec.get(key) or ())]
@@ -353,7 +351,7 @@ class PodWorker:
                 text = f"Back-off restarting failed container {name} in pod {label}"
                 self._emit("Warning", "BackOff", text)
 
-    def _tell(self, view: View, plan: Plan) -> None:
+    def _tell(self, view: PodView, plan: Plan) -> None:
         if self._object_gone:
             return
         verdicts = dict(view.verdicts)
@@ -367,12 +365,12 @@ class PodWorker:
             # The watch will show the deletion; look after it in case this is lost.
             plan.wake(view.now + 1.0)
 
-    def _all_ended(self, view: View) -> bool:
+    def _all_ended(self, view: PodView) -> bool:
         ended = all(s.state is ContainerState.EXITED for s in view.containers.values())
         box = self._ground.current
         return ended and not self._stopping and (box is None or not box.ready)
 
-    def _finished(self, view: View) -> bool:
+    def _finished(self, view: PodView) -> bool:
         return (self._object_gone or self._writer.gone) and self._all_ended(
             replace(view, deleting=True)
         )

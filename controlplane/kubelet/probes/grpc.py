@@ -7,7 +7,8 @@ the length of one probe.
 import asyncio
 from contextlib import suppress
 
-from controlplane.kubelet.probes.interface import Object, Target, refused
+from controlplane.api.meta import View
+from controlplane.kubelet.probes.interface import Target, refused
 from kvstore.base.tasks import Supervisor
 
 _CHECK = "/grpc.health.v1.Health/Check"
@@ -32,7 +33,7 @@ def decode_status(answer: bytes) -> int:
     return answer[1] if len(answer) >= 2 and answer[0] == 0x08 else 0
 
 
-async def probe(target: Target, wanted: Object, timeout_seconds: float) -> str | None:
+async def probe(target: Target, wanted: View, timeout_seconds: float) -> str | None:
     """None when the service says SERVING."""
     import grpc  # Only nodes whose pods have such probes need it.
 

@@ -3,7 +3,8 @@
 import asyncio
 import ssl
 
-from controlplane.kubelet.probes.interface import Object, Target, refused
+from controlplane.api.meta import View
+from controlplane.kubelet.probes.interface import Target, refused
 
 _HEAD_LIMIT = 16 * 1024
 
@@ -15,7 +16,7 @@ def _context() -> ssl.SSLContext:
     return context
 
 
-async def probe(target: Target, wanted: Object, timeout_seconds: float) -> str | None:
+async def probe(target: Target, wanted: View, timeout_seconds: float) -> str | None:
     """None when well, else the status or what kept it from coming."""
     host, port = wanted.get("host") or target.pod_ip, target.port(wanted["port"])
     secure = str(wanted.get("scheme") or "HTTP").upper() == "HTTPS"

@@ -6,20 +6,17 @@ OSError and ValueError are told as problems, too.
 
 import asyncio
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from controlplane.api.meta import View
 from controlplane.kubelet.runtimes.interface import ContainerRuntime
-
-Object = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """A running container."""
 
-    spec: Object
+    spec: View
     container_id: str
     sandbox_id: str
     pod_ip: str

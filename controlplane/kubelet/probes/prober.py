@@ -7,13 +7,14 @@ good says so in the `Verdict`, and the plan restarts the container; readiness on
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
+from controlplane.api.meta import View
 from controlplane.kubelet.pods.plan import Verdict
 from controlplane.kubelet.probes import exec, grpc, http, tcp
-from controlplane.kubelet.probes.interface import Object, Target
+from controlplane.kubelet.probes.interface import Target
 from kvstore.base.clock import Clock
 
 KINDS = ("startup", "liveness", "readiness")
-WAYS: Mapping[str, Callable[[Target, Object, float], Awaitable[str | None]]] = {
+WAYS: Mapping[str, Callable[[Target, View, float], Awaitable[str | None]]] = {
     "exec": exec.probe,
     "httpGet": http.probe,
     "tcpSocket": tcp.probe,
@@ -24,12 +25,12 @@ Report = Callable[[str, str], None]
 """Reason and message of an event."""
 
 
-def has_probes(container: Object) -> bool:
+def has_probes(container: View) -> bool:
     """Whether there is anything to run."""
     return any(container.get(f"{kind}Probe") for kind in KINDS)
 
 
-def first_verdict(container: Object) -> Verdict:
+def first_verdict(container: View) -> Verdict:
     """What holds before any probe has answered."""
     return Verdict(
         started=not container.get("startupProbe"), ready=not container.get("readinessProbe")
@@ -64,7 +65,7 @@ class Prober:
                 if probe:
                     group.create_task(self._loop(kind, probe))
 
-    async def _loop(self, kind: str, probe: Object) -> None:
+    async def _loop(self, kind: str, probe: View) -> None:
         good = bad = 0
         await self._clock.sleep(float(probe.get("initialDelaySeconds") or 0))
         while True:
@@ -91,7 +92,7 @@ class Prober:
         if self.verdict != old:
             self._changed()
 
-    async def _try(self, probe: Object) -> str | None:
+    async def _try(self, probe: View) -> str | None:
         """None when well, else what went wrong."""
         timeout = float(probe.get("timeoutSeconds") or 1)
         for key, way in WAYS.items():

@@ -2,10 +2,11 @@
 
 import asyncio
 
-from controlplane.kubelet.probes.interface import Object, Target, refused
+from controlplane.api.meta import View
+from controlplane.kubelet.probes.interface import Target, refused
 
 
-async def probe(target: Target, wanted: Object, timeout_seconds: float) -> str | None:
+async def probe(target: Target, wanted: View, timeout_seconds: float) -> str | None:
     """None when somebody accepts."""
     host, port = wanted.get("host") or target.pod_ip, target.port(wanted["port"])
     try:

@@ -4,18 +4,18 @@ Source of the forms: k8s.io/kubelet/pkg/apis/stats/v1alpha1, pkg/kubelet/metrics
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from aiohttp import web
 
+from controlplane.api.meta import View
 from controlplane.api.times import to_rfc3339
 from controlplane.client.indexer import Indexer
 from controlplane.kubelet.node.usage import NodeUsage
 from controlplane.kubelet.runtimes.interface import ContainerRuntime, ContainerState, ContainerUsage
 from kvstore.base.clock import Clock
 
-Object = Mapping[str, Any]
 Json = dict[str, Any]
 Running = tuple[str, float, ContainerUsage]
 """Name, start and use of a running container."""
@@ -66,7 +66,7 @@ class Stats:
         text = resource_metrics(self._read_node(), await self._measured(), self._clock.time())
         return web.Response(text=text, content_type="text/plain")
 
-    async def _measured(self) -> list[tuple[Object, list[Running]]]:
+    async def _measured(self) -> list[tuple[View, list[Running]]]:
         usage = await self._runtime.usage()
         return [
             (
@@ -82,7 +82,7 @@ class Stats:
 
 
 def summary(
-    name: str, node: NodeUsage, pods: Iterable[tuple[Object, list[Running]]], now: float
+    name: str, node: NodeUsage, pods: Iterable[tuple[View, list[Running]]], now: float
 ) -> Json:
     """The body of /stats/summary; pods of which nothing runs are left out."""
     time = to_rfc3339(now)
@@ -107,7 +107,7 @@ def summary(
     return {"node": own, "pods": [_pod(pod, running, time) for pod, running in pods if running]}
 
 
-def _pod(pod: Object, running: list[Running], time: str) -> Json:
+def _pod(pod: View, running: list[Running], time: str) -> Json:
     meta = pod["metadata"]
     whole = _together(running)
     return {
@@ -148,7 +148,7 @@ def _memory(time: str, used: int, working_set: int) -> Json:
 
 
 def resource_metrics(
-    node: NodeUsage, pods: Iterable[tuple[Object, list[Running]]], now: float
+    node: NodeUsage, pods: Iterable[tuple[View, list[Running]]], now: float
 ) -> str:
     """The body of /metrics/resource."""
     stamp = f" {round(now * 1000)}"

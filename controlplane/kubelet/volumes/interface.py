@@ -8,11 +8,10 @@ are idempotent.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from controlplane.api.meta import View
 from controlplane.kubelet.containers.references import References
-
-Object = Mapping[str, Any]
 
 
 class VolumeError(Exception):
@@ -44,8 +43,8 @@ class VolumeHost(Protocol):
 class Request:
     """One volume of one pod."""
 
-    pod: Object
-    volume: Object
+    pod: View
+    volume: View
     """The entry of `spec.volumes`."""
     directory: Path
     """The volume's own place on this node; the manager has made it."""
@@ -83,7 +82,7 @@ class VolumePlugin(Protocol):
     name: str
     """As upstream names it, e.g. `kubernetes.io/empty-dir`; part of the volume's path on the node."""
 
-    def can_handle(self, volume: Object) -> bool:
+    def can_handle(self, volume: View) -> bool:
         """Whether this entry of `spec.volumes` is of this type."""
         ...
 
@@ -116,6 +115,6 @@ class FileSource(Protocol):
     name: str
     """The name of the volume type."""
 
-    async def files(self, request: Request, source: Object, mode: int) -> dict[str, File]:
+    async def files(self, request: Request, source: View, mode: int) -> dict[str, File]:
         """Path below the volume -> file; `mode` where `source` names none. Raises as `set_up`."""
         ...

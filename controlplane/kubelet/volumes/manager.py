@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from controlplane.api.errors import APIError
+from controlplane.api.meta import View
 from controlplane.kubelet.containers.references import ConfigError, References
 from controlplane.kubelet.runtimes.interface import ContainerRuntimeError
 from controlplane.kubelet.volumes.interface import (
-    Object,
     Request,
     VolumeError,
     VolumeHost,
@@ -48,7 +48,7 @@ class VolumeManager:
         self._node_facts = dict(node_facts or {})
         self._groups = groups
 
-    async def set_up(self, pod: Object, volume: Object, facts: Mapping[str, str]) -> str:
+    async def set_up(self, pod: View, volume: View, facts: Mapping[str, str]) -> str:
         """Make a volume ready; returns where it is. Raises VolumeError, with a message for users."""
         plugin = self._plugin(volume)
         request = self._request(pod, volume, plugin, facts)
@@ -58,7 +58,7 @@ class VolumeManager:
         except (ConfigError, APIError, OSError, ContainerRuntimeError) as problem:
             raise VolumeError(str(problem)) from problem
 
-    async def refresh(self, pod: Object, facts: Mapping[str, str]) -> None:
+    async def refresh(self, pod: View, facts: Mapping[str, str]) -> None:
         """Bring all volumes of a running pod up to date; what cannot be had now stays as it is."""
         for volume in pod["spec"].get("volumes") or ():
             plugin = self._plugin(volume)
@@ -92,7 +92,7 @@ class VolumeManager:
             if pod.name not in known:
                 await self.tear_down(pod.name)
 
-    def _plugin(self, volume: Object) -> VolumePlugin:
+    def _plugin(self, volume: View) -> VolumePlugin:
         for plugin in self._plugins:
             if plugin.can_handle(volume):
                 return plugin
@@ -100,7 +100,7 @@ class VolumeManager:
         raise VolumeError(f"volume type {kinds} is not supported on this node")
 
     def _request(
-        self, pod: Object, volume: Object, plugin: VolumePlugin, facts: Mapping[str, str]
+        self, pod: View, volume: View, plugin: VolumePlugin, facts: Mapping[str, str]
     ) -> Request:
         uid = str(pod["metadata"]["uid"])
         directory = self._pods / uid / "volumes" / _escaped(plugin.name) / volume["name"]

@@ -4,7 +4,8 @@ import os
 import stat
 from pathlib import Path
 
-from controlplane.kubelet.volumes.interface import Object, VolumeError
+from controlplane.api.meta import View
+from controlplane.kubelet.volumes.interface import VolumeError
 
 _CHECKS = {
     "Directory": (stat.S_ISDIR, "a directory"),
@@ -17,7 +18,7 @@ _CHECKS = {
 }
 
 
-def place(source: Object, root: Path | None) -> Path:
+def place(source: View, root: Path | None) -> Path:
     """Where a host path is, made if need be. Raises VolumeError, OSError.
 
     A path in a folder that this machine does not have, or that is not ours to write to, lies below `root`: several

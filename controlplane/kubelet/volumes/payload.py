@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from controlplane.api.meta import View
 from controlplane.kubelet.containers.references import ConfigError
-from controlplane.kubelet.volumes.interface import File, FileSource, Object, Request
+from controlplane.kubelet.volumes.interface import File, FileSource, Request
 
 DEFAULT_MODE = 0o644
 _DATA = "..data"
@@ -28,7 +29,7 @@ class FilesVolume:
         self.name = source.name
         self._source = source
 
-    def can_handle(self, volume: Object) -> bool:
+    def can_handle(self, volume: View) -> bool:
         """See `VolumePlugin`."""
         return volume.get(self._source.key) is not None
 
@@ -60,7 +61,7 @@ def _for_group(file: File) -> File:
     return replace(file, mode=file.mode | 0o440)
 
 
-def default_mode(source: Object) -> int:
+def default_mode(source: View) -> int:
     """The mode of files that name none."""
     mode = source.get("defaultMode")
     return DEFAULT_MODE if mode is None else int(mode)

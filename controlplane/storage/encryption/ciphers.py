@@ -42,7 +42,7 @@ class KeyCipher(Protocol):
 
 
 class AesGcm:
-    """See the module. A key must not seal more than 2^32 values: nonces are chosen by chance."""
+    """AES in Galois/Counter mode. A key must not seal more than 2^32 values: nonces are chosen by chance."""
 
     def __init__(self, key: bytes, random_bytes: RandomBytes) -> None:
         self._aead = AESGCM(key)
@@ -64,7 +64,7 @@ class AesGcm:
 
 
 class AesCbc:
-    """See the module."""
+    """AES in cipher block chaining, padded as PKCS #7 has it."""
 
     def __init__(self, key: bytes, random_bytes: RandomBytes) -> None:
         self._algorithm = algorithms.AES(key)
@@ -96,7 +96,7 @@ class AesCbc:
 
 
 class Secretbox:
-    """See the module."""
+    """XSalsa20 and Poly1305."""
 
     def __init__(self, key: bytes, random_bytes: RandomBytes) -> None:
         # Late: few use it, and all would wait for its library.
@@ -124,7 +124,7 @@ class Secretbox:
 
 
 class Identity:
-    """See the module."""
+    """Values as they are."""
 
     def seal(self, plain: bytes, place: bytes) -> bytes:
         """See `KeyCipher.seal`."""

@@ -19,7 +19,7 @@ log = get_logger(__name__)
 
 
 class Encryption:
-    """See the module.
+    """What is done to the values of each kind on their way into the store and out of it.
 
     `names` are the kinds under each prefix of the store (`/registry/secrets` -> ("secrets", "")) that do not show in
     the prefix itself, as custom resources' do. `operations` counts by ("to_storage" or "from_storage", prefix, status),

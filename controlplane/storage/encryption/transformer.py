@@ -19,7 +19,7 @@ class Key:
 
 
 class Transformer:
-    """See the module."""
+    """Seals with the first of its keys, opens with any: the provider whose prefix a value has."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
         self.keys = tuple(keys)

@@ -11,9 +11,8 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-Object = Mapping[str, Any]
+from controlplane.api.meta import View
 
 _PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
 _DOCKER_HUB = ("index.docker.io", "registry-1.docker.io", "docker.io")
@@ -48,7 +47,7 @@ def parse_challenge(header: str) -> Challenge:
     return Challenge(scheme.lower(), found)
 
 
-def credentials_of(secret: Object) -> list[Credential]:
+def credentials_of(secret: View) -> list[Credential]:
     """What a pull secret holds, in either of its two forms; nothing for one that cannot be read."""
     data = secret.get("data") or {}
     try:
@@ -62,7 +61,7 @@ def credentials_of(secret: Object) -> list[Credential]:
         return []
 
 
-def _credential(place: str, entry: Object) -> Iterable[Credential]:
+def _credential(place: str, entry: View) -> Iterable[Credential]:
     username, password = entry.get("username"), entry.get("password")
     if entry.get("auth"):
         username, _, password = (

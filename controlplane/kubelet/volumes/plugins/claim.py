@@ -8,8 +8,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from controlplane.api.meta import View
 from controlplane.kinds.core.persistent_volume.binding import LOCAL_PATH, PROVISIONED_BY
-from controlplane.kubelet.volumes.interface import Object, Request, VolumeError
+from controlplane.kubelet.volumes.interface import Request, VolumeError
 from controlplane.kubelet.volumes.paths import place
 
 _KIND = "PersistentVolumeClaim"
@@ -22,7 +23,7 @@ class Claim:
 
     name = "kubernetes.io/persistent-claim"
 
-    def can_handle(self, volume: Object) -> bool:
+    def can_handle(self, volume: View) -> bool:
         """See `VolumePlugin`."""
         return (
             volume.get("persistentVolumeClaim") is not None or volume.get("ephemeral") is not None
@@ -41,7 +42,7 @@ class Claim:
             await request.own(path, settled=True)
         return path
 
-    async def _volume_of(self, request: Request, claim: Object) -> Object:
+    async def _volume_of(self, request: Request, claim: View) -> View:
         metadata, spec = claim["metadata"], claim.get("spec") or {}
         where = f"error processing PVC {request.namespace}/{metadata['name']}"
         if request.volume.get("ephemeral") is not None and not _is_owned(claim, request.pod):
@@ -70,7 +71,7 @@ class Claim:
         """See `VolumePlugin`. The data are the claim's, not the pod's."""
 
 
-def _mounted(request: Request, volume: Object) -> Path:
+def _mounted(request: Request, volume: View) -> Path:
     spec = volume["spec"]
     if spec.get("hostPath") is not None:
         source = dict(spec["hostPath"])
@@ -109,7 +110,7 @@ _NO_SOURCES = frozenset(
 )
 
 
-def _sources(spec: Object) -> set[str]:
+def _sources(spec: View) -> set[str]:
     return {key for key, value in spec.items() if value is not None and key not in _NO_SOURCES}
 
 
@@ -120,6 +121,6 @@ def _claim_name(request: Request) -> str:
     return f"{request.pod['metadata']['name']}-{request.volume['name']}"
 
 
-def _is_owned(claim: Object, pod: Object) -> bool:
+def _is_owned(claim: View, pod: View) -> bool:
     owners = claim["metadata"].get("ownerReferences") or ()
     return any(row.get("controller") and row.get("uid") == pod["metadata"]["uid"] for row in owners)

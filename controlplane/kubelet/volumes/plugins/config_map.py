@@ -1,7 +1,8 @@
 """configMap: the entries of a ConfigMap as files."""
 
+from controlplane.api.meta import View
 from controlplane.kubelet.containers.references import read_data
-from controlplane.kubelet.volumes.interface import File, Object, Request
+from controlplane.kubelet.volumes.interface import File, Request
 from controlplane.kubelet.volumes.payload import select
 
 
@@ -11,7 +12,7 @@ class ConfigMapFiles:
     key = "configMap"
     name = "kubernetes.io/configmap"
 
-    async def files(self, request: Request, source: Object, mode: int) -> dict[str, File]:
+    async def files(self, request: Request, source: View, mode: int) -> dict[str, File]:
         """See `FileSource`."""
         name, optional = str(source.get("name") or ""), bool(source.get("optional"))
         data = await read_data(

@@ -1,7 +1,8 @@
 """downwardAPI: fields of the pod and resources of its containers as files."""
 
+from controlplane.api.meta import View
 from controlplane.kubelet.containers.downward import field_value, resource_value
-from controlplane.kubelet.volumes.interface import File, Object, Request
+from controlplane.kubelet.volumes.interface import File, Request
 from controlplane.kubelet.volumes.payload import checked_path
 
 
@@ -11,7 +12,7 @@ class DownwardFiles:
     key = "downwardAPI"
     name = "kubernetes.io/downward-api"
 
-    async def files(self, request: Request, source: Object, mode: int) -> dict[str, File]:
+    async def files(self, request: Request, source: View, mode: int) -> dict[str, File]:
         """See `FileSource`."""
         files = {}
         for item in source.get("items") or ():

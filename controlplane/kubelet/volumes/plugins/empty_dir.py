@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 from controlplane.api import quantity
-from controlplane.kubelet.volumes.interface import Object, Request, VolumeError
+from controlplane.api.meta import View
+from controlplane.kubelet.volumes.interface import Request, VolumeError
 
 
 class EmptyDir:
@@ -12,7 +13,7 @@ class EmptyDir:
 
     name = "kubernetes.io/empty-dir"
 
-    def can_handle(self, volume: Object) -> bool:
+    def can_handle(self, volume: View) -> bool:
         """See `VolumePlugin`. A volume that names no type is one, too."""
         return volume.get("emptyDir") is not None or set(volume) == {"name"}
 
@@ -36,7 +37,7 @@ class EmptyDir:
         """See `VolumePlugin`."""
 
 
-def in_memory(volume: Object) -> bool:
+def in_memory(volume: View) -> bool:
     """Whether a volume is an emptyDir of medium Memory."""
     return (volume.get("emptyDir") or {}).get("medium") == "Memory"
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from controlplane.kubelet.volumes.interface import Object, Request
+from controlplane.api.meta import View
+from controlplane.kubelet.volumes.interface import Request
 from controlplane.kubelet.volumes.paths import place
 
 
@@ -11,7 +12,7 @@ class HostPath:
 
     name = "kubernetes.io/host-path"
 
-    def can_handle(self, volume: Object) -> bool:
+    def can_handle(self, volume: View) -> bool:
         """See `VolumePlugin`."""
         return volume.get("hostPath") is not None
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from controlplane.api.meta import View
 from controlplane.kubelet.images.image import Image
-from controlplane.kubelet.volumes.interface import Object, Request, VolumeError
+from controlplane.kubelet.volumes.interface import Request, VolumeError
 
 
 class ImageVolume:
@@ -15,7 +16,7 @@ class ImageVolume:
     def __init__(self, find: Callable[[str], Image | None]) -> None:
         self._find = find
 
-    def can_handle(self, volume: Object) -> bool:
+    def can_handle(self, volume: View) -> bool:
         """See `VolumePlugin`."""
         return volume.get("image") is not None
 

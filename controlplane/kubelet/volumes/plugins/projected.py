@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from controlplane.api.meta import View
 from controlplane.kubelet.volumes.interface import (
     File,
     FileSource,
-    Object,
     Request,
     VolumeError,
 )
@@ -20,7 +20,7 @@ class ProjectedFiles:
     def __init__(self, sources: Sequence[FileSource]) -> None:
         self._sources: Mapping[str, FileSource] = {source.key: source for source in sources}
 
-    async def files(self, request: Request, source: Object, mode: int) -> dict[str, File]:
+    async def files(self, request: Request, source: View, mode: int) -> dict[str, File]:
         """See `FileSource`. A path named twice holds what the later source says."""
         files: dict[str, File] = {}
         for part in source.get("sources") or ():

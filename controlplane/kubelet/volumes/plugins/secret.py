@@ -1,7 +1,8 @@
 """secret: the entries of a Secret as files."""
 
+from controlplane.api.meta import View
 from controlplane.kubelet.containers.references import read_data
-from controlplane.kubelet.volumes.interface import File, Object, Request
+from controlplane.kubelet.volumes.interface import File, Request
 from controlplane.kubelet.volumes.payload import select
 
 
@@ -11,7 +12,7 @@ class SecretFiles:
     key = "secret"
     name = "kubernetes.io/secret"
 
-    async def files(self, request: Request, source: Object, mode: int) -> dict[str, File]:
+    async def files(self, request: Request, source: View, mode: int) -> dict[str, File]:
         """See `FileSource`. A volume says secretName where a projected source says name."""
         name = str(source.get("secretName") or source.get("name") or "")
         optional = bool(source.get("optional"))

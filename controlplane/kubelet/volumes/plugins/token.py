@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from controlplane.api.meta import View
 from controlplane.kubelet.containers.references import Token, TokenRequest
-from controlplane.kubelet.volumes.interface import File, Object, Request
+from controlplane.kubelet.volumes.interface import File, Request
 from controlplane.kubelet.volumes.payload import checked_path
 
 DEFAULT_SECONDS = 3600
@@ -26,7 +27,7 @@ class TokenFiles:
     name: str = "kubernetes.io/projected"
     _held: dict[TokenRequest, _Held] = field(default_factory=dict)
 
-    async def files(self, request: Request, source: Object, mode: int) -> dict[str, File]:
+    async def files(self, request: Request, source: View, mode: int) -> dict[str, File]:
         """See `FileSource`. Where the server issues no tokens the file is left out."""
         meta = request.pod["metadata"]
         audience = source.get("audience")

@@ -58,3 +58,14 @@ def test_an_embedded_object_has_the_fields_of_every_object() -> None:
 
 def test_built_in_kinds_have_no_definition_of_their_own() -> None:
     assert openapi_custom.definitions(Kind(ROW), 2) == {}
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_metadata_say_what_kubectl_explain_shows(version: int) -> None:
+    conventions = (
+        "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md"
+    )
+    assert made(of(spec=STRING), version)["properties"]["metadata"] == {
+        "description": f"Standard object's metadata. More info: {conventions}#metadata",
+        "$ref": "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta",
+    }

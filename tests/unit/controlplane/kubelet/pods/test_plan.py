@@ -9,12 +9,12 @@ from controlplane.kubelet.pods.plan import (
     Blocked,
     CrashBackoff,
     Outcome,
+    PodView,
     StartContainer,
     StartSandbox,
     StopContainer,
     StopSandbox,
     Verdict,
-    View,
     make_plan,
     next_backoff,
     restart_at,
@@ -53,9 +53,9 @@ def ran(
     )  # fmt: skip
 
 
-def view(subject: dict[str, Any], *runs: ContainerStatus, **rest: Any) -> View:
+def view(subject: dict[str, Any], *runs: ContainerStatus, **rest: Any) -> PodView:
     rest.setdefault("sandbox", BOX)
-    return View(pod=subject, now=NOW, containers={r.name: r for r in runs}, **rest)
+    return PodView(pod=subject, now=NOW, containers={r.name: r for r in runs}, **rest)
 
 
 FIRST = CrashBackoff(10.0, NOW)
@@ -198,7 +198,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("seen", "actions", "outcome"), CASES)
-def test_plan(seen: View, actions: list[Any], outcome: str) -> None:
+def test_plan(seen: PodView, actions: list[Any], outcome: str) -> None:
     plan = make_plan(seen)
     assert plan.actions == actions
     assert (plan.outcome.phase if plan.outcome else "") == outcome

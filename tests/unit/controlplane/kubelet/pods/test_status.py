@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from controlplane.kubelet.pods.plan import Verdict, View, make_plan
+from controlplane.kubelet.pods.plan import PodView, Verdict, make_plan
 from controlplane.kubelet.pods.resize import ResizeCondition
 from controlplane.kubelet.pods.status import pod_status, status_patch
 from controlplane.kubelet.runtimes.interface import ContainerState, ContainerStatus, Sandbox
@@ -14,7 +14,7 @@ NOW = 10_000.0
 BOX = Sandbox("box", "u1", "127.9.0.2", True, NOW)
 
 
-def view(policy: str, codes: dict[str, int | None], **rest: Any) -> View:
+def view(policy: str, codes: dict[str, int | None], **rest: Any) -> PodView:
     subject = {
         "metadata": {"name": "p", "namespace": "default", "uid": "u1"},
         "spec": {"restartPolicy": policy, "containers": [{"name": "a"}, {"name": "b"}]},
@@ -26,7 +26,7 @@ def view(policy: str, codes: dict[str, int | None], **rest: Any) -> View:
         )
         for name, code in codes.items()
     }  # fmt: skip
-    return View(pod=subject, now=NOW, sandbox=BOX, containers=runs, started_at=NOW, **rest)
+    return PodView(pod=subject, now=NOW, sandbox=BOX, containers=runs, started_at=NOW, **rest)
 
 
 @pytest.mark.parametrize(
