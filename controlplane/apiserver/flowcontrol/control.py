@@ -48,7 +48,10 @@ class Reference:
 
 
 class FlowControl:
-    """Decides whose request is served next. `mandatory` are the objects that are heeded even when nobody has stored them."""
+    """Decides whose request is served next.
+
+    `mandatory` are the objects that are heeded even when nobody has stored them.
+    """
 
     def __init__(
         self, seats: int, mandatory: Iterable[Obj], now: Callable[[], float], later: Later
