@@ -27,7 +27,7 @@ def _refusal() -> str:
 
 SCRIPT = textwrap.dedent(
     '''
-    import asyncio, json, os, selectors, socket, subprocess, sys, time
+    import asyncio, itertools, json, os, selectors, socket, subprocess, sys, time
     from controlplane.kubelet import syscalls
     from controlplane.kubelet.network import namespaces as network
     from controlplane.proxy.nft import Nft
@@ -76,11 +76,15 @@ SCRIPT = textwrap.dedent(
     for key in pods:
         serve(key)
 
+    # A port chosen by the kernel may be that of an earlier probe, whose datagrams count as a conversation for a while.
+    sources = itertools.count(2000)
+
     def begin(client, place, protocol):
         namespace = nodes[client] if client in nodes else pods[client]
         kind = socket.SOCK_STREAM if protocol == "TCP" else socket.SOCK_DGRAM
         with network.inside(namespace):
             made = socket.socket(socket.AF_INET, kind)
+            made.bind(("0.0.0.0", next(sources)))
         made.setblocking(False)
         made.connect_ex(place)
         if protocol == "UDP":
