@@ -16,9 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from controlplane.api.errors import APIError
-from controlplane.client.rest import RestClient
-from controlplane.local import addons
 from controlplane.local.control import ControlError, ControlServer
 from controlplane.local.faults import OPERATIONS as FAULT_OPERATIONS
 from controlplane.local.faults import FaultOperations
@@ -162,7 +159,6 @@ class LocalCluster:
                     host, port, self.plan.apiservers, self.plan.admin_tls, self._clock
                 )
                 await self._front.start()
-                await self._install_addons()
             await self._wait_nodes(60.0)
             if self.plan.front is not None:
                 host, port = self.plan.front
@@ -176,15 +172,6 @@ class LocalCluster:
                 if isinstance(first, NotReady):
                     raise first from None
             raise
-
-    async def _install_addons(self) -> None:
-        client = RestClient.from_kubeconfig(self.layout.kubeconfig, clock=self._clock)
-        try:
-            await addons.install(client, self.layout.state_dir)
-        except APIError as problem:
-            log.warning("addons not made, the next start tries again", error=str(problem))
-        finally:
-            await client.close()
 
     def _make_desk(self, supervisor: ProcessSupervisor) -> FaultDesk:
         assert self.plan is not None

@@ -1,4 +1,5 @@
-"""Objects of kube-system that people and programs look for: the Service `kube-dns`, the Deployment `coredns`. Pure.
+"""What a cluster has beside what its programs make themselves: the default StorageClass, and in kube-system the Service
+`kube-dns` and the Deployment `coredns`. Pure.
 
 Each node answers its pods' questions itself, at the address of `kube-dns`, as a node-local cache would. The Deployment
 is there for those who want name servers as pods, too; it runs the same program.
@@ -7,10 +8,25 @@ is there for those who want name servers as pods, too; it runs the same program.
 from __future__ import annotations
 
 from controlplane.api.meta import Obj
+from controlplane.kinds.core.persistent_volume.binding import LOCAL_PATH, WAITS
+from controlplane.kinds.storage.storage_class import DEFAULT_ANNOTATION
 
 NAMESPACE = "kube-system"
+RECORD = "addons.json"
+"""The file of a state folder that lists what was made once: what its users change or delete then stays so."""
 _LABELS = {"k8s-app": "kube-dns"}
 _ACCOUNT = "coredns"
+
+
+def default_class() -> Obj:
+    """Volumes on the node of the first pod that wants them."""
+    return {
+        "metadata": {"name": "local-path", "annotations": {DEFAULT_ANNOTATION: "true"}},
+        "provisioner": LOCAL_PATH,
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": WAITS,
+        "allowVolumeExpansion": True,
+    }
 
 
 def dns_service(address: str) -> Obj:

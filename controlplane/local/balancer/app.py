@@ -1,28 +1,25 @@
 """The balancer program: addresses for Services, listeners on the machine, connections into the nodes' networks."""
 
 import asyncio
-import contextlib
 import ipaddress
 import random
 import socket
 from pathlib import Path
 
 from controlplane.api import meta
-from controlplane.api.errors import AlreadyExists, APIError
+from controlplane.api.errors import APIError
 from controlplane.api.meta import Obj
-from controlplane.api.resource import Resource
 from controlplane.client.events import EventRecorder
 from controlplane.client.informer import Informer
 from controlplane.client.rest import MERGE_PATCH, RestClient
 from controlplane.ingress.app import Door, IngressController
-from controlplane.kinds.apps.deployment import DEPLOYMENTS
 from controlplane.kinds.core.node import MACHINE_ADDRESS, NODES
 from controlplane.kinds.core.pod.resource import PODS
 from controlplane.kinds.core.service import SERVICES
-from controlplane.kinds.core.service_account import SERVICE_ACCOUNTS
 from controlplane.kinds.discovery.endpoint_slice import ENDPOINT_SLICES
 from controlplane.kinds.networking.network_policy import NETWORK_POLICIES
-from controlplane.local.balancer import addons, processes, sockets
+from controlplane.local.balancer import processes, sockets
+from controlplane.local.balancer.addon_maker import AddonMaker
 from controlplane.local.balancer.config import BalancerConfig
 from controlplane.local.balancer.notices import notices
 from controlplane.local.balancer.plan import INGRESS, Assignment, plan
@@ -76,7 +73,7 @@ class App:
         self._is_synced = False
         self._said: dict[Frontend, str] = {}
         self._noticed: set[tuple[str, str]] = set()
-        self._has_addons = False
+        self._addons = AddonMaker(client, config)
 
     async def run(self) -> None:
         """Run until cancelled or until a part fails."""
@@ -124,7 +121,7 @@ class App:
             self._changed.clear()
             is_whole = await self._listen()
             is_whole = await self._assign() and is_whole
-            is_whole = await self._make_addons() and is_whole
+            is_whole = await self._addons.make(bool(self._own_networks())) and is_whole
             self._notice()
             self._is_synced = True
             try:
@@ -178,26 +175,6 @@ class App:
         found = self._services.indexer.get(rest.rpartition(":")[0], namespace)
         if found is not None:
             self._events.event(found, "Warning", "SyncLoadBalancerFailed", text)
-
-    async def _make_addons(self) -> bool:
-        """Make what is missing of kube-system, once pods have networks of their own; whether that went well."""
-        if self._has_addons or not self._config.dns_address or not self._own_networks():
-            return True
-        wanted: list[tuple[Resource, Obj]] = [
-            (SERVICES, addons.dns_service(self._config.dns_address))
-        ]
-        if self._config.coredns:
-            wanted.append((SERVICE_ACCOUNTS, addons.dns_account()))
-            wanted.append((DEPLOYMENTS, addons.dns_deployment(self._config.coredns)))
-        for resource, obj in wanted:
-            try:
-                with contextlib.suppress(AlreadyExists):
-                    await self._client.create(resource, obj, addons.NAMESPACE)
-            except APIError as problem:
-                log.warning("not made yet", object=meta.name(obj), error=str(problem))
-                return False
-        self._has_addons = True
-        return True
 
     def _own_networks(self) -> list[str]:
         """The nodes whose pods have networks of their own."""
