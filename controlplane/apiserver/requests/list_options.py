@@ -11,11 +11,11 @@ from controlplane.api import errors
 from controlplane.api.errors import APIError, Cause
 from controlplane.api.validation import causes
 from controlplane.apiserver.http.messages import Request
+from controlplane.apiserver.requests.integers import integer
 
 EXACT, NOT_OLDER_THAN = "Exact", "NotOlderThan"
 _MATCHES = (EXACT, NOT_OLDER_THAN, "")
 _DIGITS = re.compile(r"[0-9]+")
-_MAX_INT64 = (1 << 63) - 1
 _MAX_UINT64 = (1 << 64) - 1
 
 
@@ -31,8 +31,8 @@ class ListOptions:
 
 def of_list(request: Request) -> ListOptions:
     """The options of a list; Invalid or BadRequest for what no list can have."""
-    limit = _integer(request, "limit")
-    _integer(request, "timeoutSeconds")
+    limit = integer(request, "limit") or 0
+    integer(request, "timeoutSeconds")
     wanted, match, token = (
         request.option(name) for name in ("resourceVersion", "resourceVersionMatch", "continue")
     )
@@ -63,7 +63,7 @@ def of_list(request: Request) -> ListOptions:
 
 def of_watch(request: Request) -> tuple[int | None, bool | None]:
     """(resourceVersion, whether the present state is wanted first; None leaves both to the server)."""
-    _integer(request, "timeoutSeconds")
+    integer(request, "timeoutSeconds")
     match, found = request.option("resourceVersionMatch"), []
     has_initial = "sendInitialEvents" in request.query
     if match and not has_initial:
@@ -95,7 +95,7 @@ def of_get(request: Request) -> int | None:
 
 def seconds(request: Request) -> int:
     """`timeoutSeconds`, 0 when not given."""
-    return _integer(request, "timeoutSeconds")
+    return integer(request, "timeoutSeconds") or 0
 
 
 def _version(text: str) -> int | None:
@@ -108,19 +108,6 @@ def _unreadable(text: str) -> str:
     shown = json.dumps(text, ensure_ascii=False)
     why = "value out of range" if _DIGITS.fullmatch(text) else "invalid syntax"
     return f"resourceVersion: Invalid value: {shown}: strconv.ParseUint: parsing {shown}: {why}"
-
-
-def _integer(request: Request, name: str) -> int:
-    text = request.option(name)
-    if not text:
-        return 0
-    shown = json.dumps(text, ensure_ascii=False)
-    if not re.fullmatch(r"[+-]?[0-9]+", text):
-        raise errors.BadRequest(f"strconv.ParseInt: parsing {shown}: invalid syntax")
-    value = int(text)
-    if abs(value) > _MAX_INT64:
-        raise errors.BadRequest(f"strconv.ParseInt: parsing {shown}: value out of range")
-    return value
 
 
 def _forbidden(detail: str) -> Cause:

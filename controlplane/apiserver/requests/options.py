@@ -1,7 +1,6 @@
 """What all writing requests have in common: dry run, field manager, delete options."""
 
 import dataclasses
-import json
 
 from controlplane.api import errors
 from controlplane.api.errors import Cause
@@ -15,6 +14,7 @@ from controlplane.apiserver.http import negotiate
 from controlplane.apiserver.http.messages import Request
 from controlplane.apiserver.requests import body
 from controlplane.apiserver.requests.context import WriteContext
+from controlplane.apiserver.requests.integers import integer
 
 _OPTIONS_KINDS = {
     "create": "CreateOptions",
@@ -184,14 +184,9 @@ def _typed(value: Obj) -> Obj:
 
 def _from_query(request: Request) -> Obj:
     options: Obj = {}
-    text = request.option("gracePeriodSeconds")
-    if text:
-        try:
-            options["gracePeriodSeconds"] = int(text)
-        except ValueError:
-            raise errors.BadRequest(
-                f"strconv.ParseInt: parsing {json.dumps(text)}: invalid syntax"
-            ) from None
+    grace = integer(request, "gracePeriodSeconds")
+    if grace is not None:
+        options["gracePeriodSeconds"] = grace
     if request.option("propagationPolicy"):
         options["propagationPolicy"] = request.option("propagationPolicy")
     if "orphanDependents" in request.query:

@@ -2,8 +2,6 @@
 
 import asyncio
 import base64
-import json
-import re
 from collections.abc import AsyncIterator, Mapping
 
 from controlplane.api import errors, meta
@@ -19,6 +17,7 @@ from controlplane.apiserver.http.messages import (
     StreamResponse,
     Upgrade,
 )
+from controlplane.apiserver.requests.integers import integer
 from controlplane.apiserver.served import Server
 from controlplane.kinds.core.node import NODES
 from controlplane.kinds.core.pod.resource import PODS
@@ -59,7 +58,7 @@ async def handle(server: Server, request: Request, resource: Resource) -> Answer
 
 async def _stream(server: Server, request: Request, resource: Resource) -> StreamResponse | None:
     info = request.info
-    numbers = {key: _number(request, key) for key in ("tailLines", "limitBytes", "sinceSeconds")}
+    numbers = {key: integer(request, key) for key in ("tailLines", "limitBytes", "sinceSeconds")}
     problems = _problems(numbers, has_time="sinceTime" in request.query)
     if problems:
         raise errors.Invalid.of("", "PodLogOptions", info.name, problems)
@@ -72,15 +71,6 @@ async def _stream(server: Server, request: Request, resource: Resource) -> Strea
     query = {key: request.option(key) for key in _PASSED_ON if key in request.query}
     chunks = await server.kubelet.container_logs(node, info.namespace, info.name, container, query)
     return StreamResponse(_until(chunks, server.stopping), "text/plain")
-
-
-def _number(request: Request, key: str) -> int | None:
-    text = request.option(key)
-    if not text:
-        return None
-    if not re.fullmatch(r"[+-]?[0-9]+", text):
-        raise errors.BadRequest(f"strconv.ParseInt: parsing {json.dumps(text)}: invalid syntax")
-    return int(text)
 
 
 def _problems(numbers: Mapping[str, int | None], *, has_time: bool) -> list[Cause]:

@@ -90,6 +90,8 @@ async def asked(
             "the name of the object (x) does not match the name on the URL (d)", id="scale-of-another-name"),
         pytest.param("GET", f"{POD}/sub/log?tailLines=x", None, 400, 'strconv.ParseInt: parsing "x": invalid syntax',
             id="log-no-number"),
+        pytest.param("DELETE", f"{POD}/sub?gracePeriodSeconds=1_0", None, 400,
+            'strconv.ParseInt: parsing "1_0": invalid syntax', id="grace-no-number"),
         pytest.param("GET", f"{POD}/sub/log?tailLines=-1&sinceSeconds=0&limitBytes=0", None, 422,
             'PodLogOptions "sub" is invalid: [tailLines: Invalid value: -1: must be greater than or equal to 0, '
             "limitBytes: Invalid value: 0: must be greater than 0, sinceSeconds: Invalid value: 0: must be greater "
