@@ -21,6 +21,7 @@ from controlplane.apiserver.subresources import table as subresources
 from controlplane.apiserver.verbs import create, delete, get, patch, update, watch
 from controlplane.apiserver.verbs import list as list_handler
 from controlplane.kinds.core.binding import BINDINGS
+from controlplane.kinds.core.component_status import COMPONENT_STATUSES
 
 Handler = Callable[[Server, Request, Resource], Awaitable[Answer]]
 
@@ -47,6 +48,12 @@ _DOCUMENTS: dict[str, Callable[[Server, Request], Awaitable[Response]]] = {
     "metrics": health.handle_metrics,
     "debug": flow_control.handle,
     "": root.handle,
+}
+# Kinds whose objects are answered, or made for the answer, and not stored.
+_OWN: dict[Resource, Handler] = {
+    **dict.fromkeys(reviews.REVIEWS, reviews.handle),
+    COMPONENT_STATUSES: components.handle,
+    BINDINGS: binding.handle,
 }
 # What follows one of these is a part of the API or nothing: their 404 is a Status.
 _API_ROOTS = ("api", "apis")
@@ -96,11 +103,7 @@ def _handler(request: Request, resource: Resource) -> Handler:
         raise errors.MethodNotAllowed()
     if not info.name and info.verb in ("update", "patch"):
         raise errors.MethodNotAllowed()
-    if reviews.is_review(resource):
-        return reviews.handle
-    if components.is_component(resource):
-        return components.handle
-    return binding.handle if resource == BINDINGS else handler
+    return _OWN.get(resource, handler)
 
 
 def _check_place(request: Request, resource: Resource) -> None:

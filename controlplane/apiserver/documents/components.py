@@ -12,15 +12,9 @@ from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.requests import render
 from controlplane.apiserver.served import Server
 from controlplane.kinds.coordination.lease import LEASES
-from controlplane.kinds.core.component_status import COMPONENT_STATUSES
 
 _LEADERS = {"controller-manager": "kube-controller-manager", "scheduler": "kube-scheduler"}
 _STORE = "etcd-0"
-
-
-def is_component(resource: Resource) -> bool:
-    """Whether objects of this kind are made when they are asked for."""
-    return resource == COMPONENT_STATUSES
 
 
 async def handle(server: Server, request: Request, resource: Resource) -> Response:

@@ -38,9 +38,8 @@ _ANSWERERS: dict[Resource, Answerer] = {
 }
 
 
-def is_review(resource: Resource) -> bool:
-    """Whether objects of this kind are answered and not stored."""
-    return resource in _ANSWERERS
+REVIEWS = tuple(_ANSWERERS)
+"""The kinds whose objects are questions."""
 
 
 async def handle(server: Server, request: Request, resource: Resource) -> Response:
