@@ -211,8 +211,7 @@ class InProcessCluster:
 
     def start_node(self, name: str) -> None:
         """Start the kubelet of a node that has none; its containers are those of before."""
-        if name not in self.runtimes:
-            raise KeyError(f"no node {name}: {', '.join(self.nodes)}")
+        self._check_node(name)
         if name in self._kubelets:
             return
         config = KubeletConfig(
@@ -231,9 +230,14 @@ class InProcessCluster:
 
     async def stop_node(self, name: str) -> None:
         """End the kubelet of a node: it falls silent, as when the machine has lost its power."""
+        self._check_node(name)
         supervisor = self._kubelets.pop(name, None)
         if supervisor is not None:
             await supervisor.stop(5.0)
+
+    def _check_node(self, name: str) -> None:
+        if name not in self.runtimes:
+            raise KeyError(f"no node {name}: {', '.join(self.nodes)}")
 
     def _range_of(self, name: str) -> str:
         return f"127.{100 + self.nodes.index(name) // 256}.{self.nodes.index(name) % 256}.0/24"
