@@ -15,12 +15,10 @@ TOTAL_ANNOTATIONS_BYTES = 256 * 1024
 _STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
 
 
-def validate_metadata(
-    resource: Resource, obj: Obj, validate_name: Callable[[str], list[str]]
-) -> list[Cause]:
-    """Causes in metadata under the rules of a kind; the name must have been generated before.
+def validate_names(obj: Obj, validate_name: Callable[[str], list[str]]) -> list[Cause]:
+    """Causes in the name and generateName of an object; the name must have been generated before.
 
-    `validate_name` gives the problems of a name under the kind's rule.
+    `validate_name` gives the problems of a name.
     """
     md = meta.metadata(obj)
     causes: list[Cause] = []
@@ -32,6 +30,13 @@ def validate_metadata(
         causes.append(fields.required("metadata.name", "name or generateName is required"))
     else:
         causes += fields.each("metadata.name", name, validate_name(str(name)))
+    return causes
+
+
+def validate_but_names(resource: Resource, obj: Obj) -> list[Cause]:
+    """Causes in the rest of metadata, for which all kinds have the same rules."""
+    md = meta.metadata(obj)
+    causes: list[Cause] = []
     namespace = md.get("namespace")
     if resource.namespaced:
         if not namespace:
@@ -45,11 +50,6 @@ def validate_metadata(
     causes += validate_annotations("metadata.annotations", md.get("annotations"))
     causes += validate_owners(md.get("ownerReferences"))
     return causes + _finalizers(md.get("finalizers") or [])
-
-
-def validate_plain_metadata(resource: Resource, obj: Obj) -> list[Cause]:
-    """Causes in metadata under the rules that all kinds have."""
-    return validate_metadata(resource, obj, names.path_segment)
 
 
 def _finalizers(finalizers: list[str]) -> list[Cause]:

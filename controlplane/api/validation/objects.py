@@ -6,29 +6,36 @@ The registry turns causes into errors.Invalid.
 
 from __future__ import annotations
 
+from controlplane.api import names
 from controlplane.api.errors import Cause
 from controlplane.api.kind import Kind, MetadataRules, Part
 from controlplane.api.meta import Obj
 from controlplane.api.validation.metadata import (
     unqualified_finalizers,
-    validate_metadata,
+    validate_but_names,
     validate_metadata_update,
-    validate_plain_metadata,
+    validate_names,
 )
 
 
 def validate_create(kind: Kind, obj: Obj) -> list[Cause]:
     """Causes for which the object may not be created; defaults must have been filled in."""
-    causes = _own(kind, obj) + kind.validate(obj)
+    rest = validate_but_names(kind.resource, obj)
+    causes = _own(kind, obj, rest) + kind.validate(obj)
     # Compat: the plain rules are asked last, and only of what its kind has nothing against.
-    return causes or validate_plain_metadata(kind.resource, obj)
+    return causes or _plain(obj, rest)
 
 
-def _own(kind: Kind, obj: Obj) -> list[Cause]:
+def _plain(obj: Obj, rest: list[Cause]) -> list[Cause]:
+    """Causes in metadata under the rules that all kinds have; `rest` are those in all but the names."""
+    return validate_names(obj, names.path_segment) + rest
+
+
+def _own(kind: Kind, obj: Obj, rest: list[Cause]) -> list[Cause]:
     """Causes in metadata under the kind's own rules."""
     if MetadataRules.NAMED not in kind.metadata_rules:
         return []
-    causes = validate_metadata(kind.resource, obj, kind.validate_name)
+    causes = validate_names(obj, kind.validate_name) + rest
     if MetadataRules.FINALIZERS in kind.metadata_rules:
         causes += unqualified_finalizers(obj)
     return causes
@@ -36,11 +43,12 @@ def _own(kind: Kind, obj: Obj) -> list[Cause]:
 
 def validate_update(kind: Kind, new: Obj, old: Obj) -> list[Cause]:
     """Causes for which the object may not take the place of the old one."""
-    causes = validate_plain_metadata(kind.resource, new) + validate_metadata_update(new, old)
+    rest, changed = validate_but_names(kind.resource, new), validate_metadata_update(new, old)
+    causes = _plain(new, rest) + changed
     if MetadataRules.CHANGED in kind.metadata_rules:
-        causes += validate_metadata_update(new, old)
+        causes += changed
     if MetadataRules.WHOLE in kind.metadata_rules:
-        causes += _own(kind, new)
+        causes += _own(kind, new, rest)
     if not kind.validates_update_alone:
         causes += kind.validate(new)
     return causes + kind.validate_update(new, old)
