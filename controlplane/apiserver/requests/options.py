@@ -141,7 +141,8 @@ def delete_options(request: Request) -> DeleteOptions:
 
 def delete_context(request: Request, resource: Resource, options: DeleteOptions) -> WriteContext:
     """The circumstances of a deletion, whose options may have come in the body."""
-    shown = _options(request)
+    context = context_of(request, resource)
+    shown = context.options
     for name, value in (
         ("gracePeriodSeconds", options.grace_seconds),
         ("propagationPolicy", options.propagation or None),
@@ -156,10 +157,8 @@ def delete_context(request: Request, resource: Resource, options: DeleteOptions)
     }
     if preconditions:
         shown["preconditions"] = preconditions
-    context = context_of(request, resource)
     return dataclasses.replace(
         context,
-        options=shown,
         is_dry_run=options.is_dry_run,
         is_collection=request.info.verb == "deletecollection",
     )
