@@ -20,13 +20,7 @@ class Requester:
 
     async def admit(self, attributes: Attributes) -> None:
         """Write user, uid, groups and extra into the spec."""
-        spec, user = attributes.require_object().setdefault("spec", {}), attributes.user
+        spec = attributes.require_object().setdefault("spec", {})
         for field in ("username", "uid", "groups", "extra"):
             spec.pop(field, None)
-        spec["username"] = user.name
-        if user.uid:
-            spec["uid"] = user.uid
-        if user.groups:
-            spec["groups"] = list(user.groups)
-        if user.extra:
-            spec["extra"] = {key: list(values) for key, values in user.extra.items()}
+        spec |= attributes.user.info()

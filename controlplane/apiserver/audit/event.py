@@ -18,7 +18,7 @@ import yaml
 from controlplane.api import errors, times
 from controlplane.api.errors import APIError
 from controlplane.apiserver.audit.policy import GROUP_VERSION, LEVEL_NAMES, Decision, Level
-from controlplane.apiserver.http.messages import Incoming, Request, User
+from controlplane.apiserver.http.messages import Incoming, Request
 
 _TRUNCATED = "audit.k8s.io/truncated"
 _MOST_AGENT = 1024
@@ -103,10 +103,10 @@ class Trail:
             "stage": stage,
             "requestURI": _target(request),
             "verb": info.verb,
-            "user": _user(self._user),
+            "user": self._user.info(),
         }
         if request.impersonator is not None:
-            fields["impersonatedUser"] = _user(request.user)
+            fields["impersonatedUser"] = request.user.info()
         fields["sourceIPs"] = source_addresses(request.headers, request.incoming.peer)
         agent = request.headers.get("user-agent", "")
         if agent:
@@ -158,19 +158,6 @@ def _target(request: Request) -> str:
     """Path and query as a client writes them."""
     query = request.incoming.raw_query
     return quote(request.path, safe=_PLAIN) + (f"?{query}" if query else "")
-
-
-def _user(user: User) -> dict[str, Any]:
-    shown: dict[str, Any] = {}
-    if user.name:
-        shown["username"] = user.name
-    if user.uid:
-        shown["uid"] = user.uid
-    if user.groups:
-        shown["groups"] = list(user.groups)
-    if user.extra:
-        shown["extra"] = {key: list(values) for key, values in user.extra.items()}
-    return shown
 
 
 def source_addresses(headers: Mapping[str, str], remote: str) -> list[str]:

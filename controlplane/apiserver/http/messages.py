@@ -7,7 +7,7 @@ messages as they like, or a `Takeover`, after which the connection carries bytes
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -27,6 +27,16 @@ class User:
     def is_anonymous(self) -> bool:
         """Whether no credential was shown."""
         return self.name == "system:anonymous"
+
+    def info(self) -> dict[str, Any]:
+        """The user as a UserInfo of authentication.k8s.io; what is empty is left out."""
+        fields: dict[str, Any] = {
+            "username": self.name,
+            "uid": self.uid,
+            "groups": list(self.groups),
+            "extra": {key: list(values) for key, values in sorted(self.extra.items())},
+        }
+        return {name: value for name, value in fields.items() if value}
 
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))

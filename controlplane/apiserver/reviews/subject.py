@@ -2,7 +2,7 @@
 
 from controlplane.api import times
 from controlplane.api.meta import Obj
-from controlplane.apiserver.http.messages import Request, User
+from controlplane.apiserver.http.messages import Request
 from controlplane.apiserver.served import Server
 
 
@@ -12,16 +12,5 @@ async def own(server: Server, request: Request, review: Obj) -> Obj:
         "kind": review["kind"],
         "apiVersion": review["apiVersion"],
         "metadata": {"creationTimestamp": times.to_rfc3339(server.clock.time())},
-        "status": {"userInfo": user_info(request.user)},
+        "status": {"userInfo": request.user.info()},
     }
-
-
-def user_info(user: User) -> Obj:
-    """The UserInfo of a user; what is empty is left out."""
-    info: Obj = {
-        "username": user.name,
-        "uid": user.uid,
-        "groups": list(user.groups),
-        "extra": {key: list(values) for key, values in sorted(user.extra.items())},
-    }
-    return {name: value for name, value in info.items() if value}

@@ -8,7 +8,6 @@ from controlplane.api.meta import Obj
 from controlplane.apiserver.authn.bearer import BadTokenError
 from controlplane.apiserver.authn.chain import authenticated
 from controlplane.apiserver.http.messages import Request
-from controlplane.apiserver.reviews.subject import user_info
 from controlplane.apiserver.served import Server
 
 
@@ -28,7 +27,7 @@ async def review(server: Server, request: Request, review: Obj) -> Obj:
     audiences = known.audiences or tuple(one for one in wanted if one in server.tokens.audiences)
     if asked and not audiences:
         return {**review, "status": {"user": {}, "error": "invalid bearer token"}}
-    status: Obj = {"authenticated": True, "user": user_info(authenticated(known.user))}
+    status: Obj = {"authenticated": True, "user": authenticated(known.user).info()}
     if audiences:
         status["audiences"] = list(audiences)
     return {**review, "status": status}

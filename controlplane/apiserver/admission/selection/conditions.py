@@ -22,6 +22,7 @@ from controlplane.api.cel.environment import (
 )
 from controlplane.api.errors import APIError
 from controlplane.api.meta import Obj
+from controlplane.api.resource import Resource
 from controlplane.apiserver.admission.interface import Attributes
 from controlplane.apiserver.admission.selection.rules import namespace_of
 from controlplane.apiserver.admission.selection.views import View, type_of
@@ -111,19 +112,13 @@ def selected_variables(expression: str) -> frozenset[str] | None:
 
 def request_value(attributes: Attributes, view: View) -> Obj:
     """The variable `request`: the review's request without its objects."""
-    user = attributes.user
-    resource = attributes.resource
     value: Obj = {
         "kind": view.type.to_dict(),
-        "resource": _resource_dict(view),
+        "resource": _resource_dict(view.resource),
         "requestKind": type_of(attributes).to_dict(),
-        "requestResource": {
-            "group": resource.group,
-            "version": resource.version,
-            "resource": resource.plural,
-        },
+        "requestResource": _resource_dict(attributes.resource),
         "operation": attributes.operation,
-        "userInfo": user_info(user),
+        "userInfo": attributes.user.info(),
         "dryRun": attributes.is_dry_run,
     }
     for key, text in (
@@ -138,21 +133,8 @@ def request_value(attributes: Attributes, view: View) -> Obj:
     return value
 
 
-def _resource_dict(view: View) -> dict[str, str]:
-    row = view.resource
+def _resource_dict(row: Resource) -> dict[str, str]:
     return {"group": row.group, "version": row.version, "resource": row.plural}
-
-
-def user_info(user: User) -> Obj:
-    """A user as an authentication.k8s.io/v1 UserInfo; empty fields are left out."""
-    info: Obj = {"username": user.name}
-    if user.uid:
-        info["uid"] = user.uid
-    if user.groups:
-        info["groups"] = list(user.groups)
-    if user.extra:
-        info["extra"] = {key: list(values) for key, values in user.extra.items()}
-    return info
 
 
 def options_of(attributes: Attributes) -> Obj:

@@ -16,9 +16,8 @@ from typing import Any
 from controlplane.api.errors import APIError
 from controlplane.api.meta import Obj
 from controlplane.apiserver.admission.interface import Attributes
-from controlplane.apiserver.admission.selection.conditions import options_of, user_info
-from controlplane.apiserver.admission.selection.rules import namespace_of
-from controlplane.apiserver.admission.selection.views import View, type_of
+from controlplane.apiserver.admission.selection.conditions import request_value
+from controlplane.apiserver.admission.selection.views import View
 
 _GROUP = "admission.k8s.io"
 _VERSIONS = ("v1", "v1beta1")
@@ -48,38 +47,14 @@ def version_of(versions: list[str]) -> str:
 
 def request(version: str, uid: str, attributes: Attributes, view: View) -> Obj:
     """The review to send."""
-    resource, shown = attributes.resource, view.resource
     content: Obj = {
         "uid": uid,
-        "kind": view.type.to_dict(),
-        "resource": {
-            "group": shown.group,
-            "version": shown.version,
-            "resource": shown.plural,
-        },
-        "requestKind": type_of(attributes).to_dict(),
-        "requestResource": {
-            "group": resource.group,
-            "version": resource.version,
-            "resource": resource.plural,
-        },
-    }
-    for key, text in (
-        ("subResource", attributes.subresource),
-        ("requestSubResource", attributes.subresource),
-        ("name", attributes.name),
-        ("namespace", namespace_of(attributes)),
-    ):
-        if text:
-            content[key] = text
-    content |= {
-        "operation": attributes.operation,
-        "userInfo": user_info(attributes.user),
+        **request_value(attributes, view),
         "object": view.obj,
         "oldObject": view.old,
-        "dryRun": attributes.is_dry_run,
-        "options": options_of(attributes) or None,
     }
+    if not content["options"]:
+        content["options"] = None
     return {"kind": "AdmissionReview", "apiVersion": f"{_GROUP}/{version}", "request": content}
 
 
