@@ -48,6 +48,7 @@ from controlplane.apiserver.admission.plugins.taint_nodes_by_condition import (
     TaintNodesByCondition,
 )
 from controlplane.apiserver.admission.policies.bound import Policies
+from controlplane.apiserver.admission.policies.dispatcher import Dispatcher
 from controlplane.apiserver.admission.policies.invocations import Finder
 from controlplane.apiserver.admission.policies.mutating import MutatingPolicies
 from controlplane.apiserver.admission.policies.validating import ValidatingPolicies
@@ -112,9 +113,10 @@ class Surroundings:
         return Policies(Followed(policies, self.caches), Followed(bindings, self.caches))
 
     @property
-    def finder(self) -> Finder:
-        """What finds the policies that are for a request."""
-        return Finder(self.views, self.lookup, self.scheme)
+    def dispatcher(self) -> Dispatcher:
+        """What finds and applies policies."""
+        finder = Finder(self.views, self.lookup, self.scheme)
+        return Dispatcher(finder, self.views, self.lookup, self.authorizer, self.metrics)
 
     @property
     def caller(self) -> Caller:
@@ -178,11 +180,7 @@ PLUGINS = (
         "MutatingAdmissionPolicy",
         lambda at: MutatingPolicies(
             at.policies(MUTATING_ADMISSION_POLICIES, MUTATING_ADMISSION_POLICY_BINDINGS),
-            at.finder,
-            at.views,
-            at.lookup,
-            at.authorizer,
-            at.metrics,
+            at.dispatcher,
         ),
     ),
     Entry(
@@ -193,11 +191,7 @@ PLUGINS = (
         "ValidatingAdmissionPolicy",
         lambda at: ValidatingPolicies(
             at.policies(VALIDATING_ADMISSION_POLICIES, VALIDATING_ADMISSION_POLICY_BINDINGS),
-            at.finder,
-            at.views,
-            at.lookup,
-            at.authorizer,
-            at.metrics,
+            at.dispatcher,
         ),
     ),
     Entry(

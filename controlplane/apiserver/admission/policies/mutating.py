@@ -24,25 +24,19 @@ from controlplane.api.schema.builtin import Schema
 from controlplane.api.schema.values import MalformedError
 from controlplane.apiserver.admission.interface import DELETE, Attributes
 from controlplane.apiserver.admission.policies.bound import Policies, Policy
+from controlplane.apiserver.admission.policies.dispatcher import Dispatcher
 from controlplane.apiserver.admission.policies.invocations import (
-    Finder,
     Invocation,
 )
 from controlplane.apiserver.admission.policies.values import Values
-from controlplane.apiserver.admission.selection import selectors
 from controlplane.apiserver.admission.selection.conditions import (
     Evaluator,
     ExpressionError,
-    namespace_value,
     values_of,
 )
 from controlplane.apiserver.admission.selection.rules import is_exempt
-from controlplane.apiserver.admission.selection.views import View, Views
-from controlplane.apiserver.authz.interface import Authorizer
-from controlplane.apiserver.lookup import Lookup
-from controlplane.apiserver.metrics import AdmissionMetrics
+from controlplane.apiserver.admission.selection.views import View
 from controlplane.apiserver.requests import body
-from controlplane.kinds.core.namespace import NAMESPACES
 
 _NAME = "MutatingAdmissionPolicy"
 
@@ -62,21 +56,10 @@ class Problem:
 class MutatingPolicies:
     """The plugin."""
 
-    def __init__(
-        self,
-        policies: Policies,
-        finder: Finder,
-        views: Views,
-        lookup: Lookup,
-        authorizer: Authorizer,
-        metrics: AdmissionMetrics,
-    ) -> None:
+    def __init__(self, policies: Policies, dispatcher: Dispatcher) -> None:
         self._policies = policies
-        self._finder = finder
-        self._views = views
-        self._lookup = lookup
-        self._authorizer = authorizer
-        self._metrics = metrics
+        self._dispatcher = dispatcher
+        self._views = dispatcher.views
 
     def handles(self, operation: str, resource: Resource, subresource: str) -> bool:
         """Everything that has an object, but what decides about admission."""
@@ -90,7 +73,7 @@ class MutatingPolicies:
             return
         problems: list[Problem] = []
         invocations: list[Invocation] = []
-        async for found in self._finder.find(policies, attributes):
+        async for found in self._dispatcher.finder.find(policies, attributes):
             if isinstance(found, Invocation):
                 invocations.append(found)
             elif found.policy.fails:
@@ -105,10 +88,8 @@ class MutatingPolicies:
     async def _apply_all(
         self, invocations: list[Invocation], attributes: Attributes, problems: list[Problem]
     ) -> None:
-        namespace = None
-        if attributes.resource != NAMESPACES:
-            namespace = await selectors.namespace_object(attributes, self._lookup)
-        evaluator = Evaluator(self._authorizer, attributes.user)
+        namespace = await self._dispatcher.namespace(attributes)
+        evaluator = self._dispatcher.evaluator(attributes)
         rounds = attributes.reinvocation
         rounds.begin(_NAME, attributes.obj)
         try:
@@ -129,17 +110,14 @@ class MutatingPolicies:
     ) -> None:
         """Apply one policy with one set of parameters."""
         policy, rounds = found.policy, attributes.reinvocation
-        more = {"params": params, "namespaceObject": namespace_value(namespace)}
+        more = {"params": params, "namespaceObject": namespace}
         view = await self._views.of(attributes, found.resource)
         values = values_of(attributes, view, **more)
-        match = await evaluator.match(
-            policy.spec.get("matchConditions") or (), values, fails=policy.fails
-        )
+        match = await self._dispatcher.match(policy, _NAME, values, evaluator, attributes)
         if match.error:
             problems.append(Problem(_told(policy, found.binding, match.error)))
             return
         if not match.is_match:
-            self._metrics.excluded(policy.name, _NAME, "admit", attributes.operation)
             return
         key = _key(found, params)
         if rounds.is_second and not rounds.is_due(_NAME, key):

@@ -14,26 +14,20 @@ from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.apiserver.admission.interface import Attributes
 from controlplane.apiserver.admission.policies.bound import Policies, Policy
+from controlplane.apiserver.admission.policies.dispatcher import Dispatcher
 from controlplane.apiserver.admission.policies.invocations import (
-    Finder,
     Invocation,
     Misconfigured,
 )
 from controlplane.apiserver.admission.policies.values import Values
-from controlplane.apiserver.admission.selection import selectors
 from controlplane.apiserver.admission.selection.conditions import (
     Evaluator,
     ExpressionError,
-    namespace_value,
     values_of,
 )
 from controlplane.apiserver.admission.selection.rules import is_exempt
-from controlplane.apiserver.admission.selection.views import Views
-from controlplane.apiserver.authz.interface import Authorizer
-from controlplane.apiserver.lookup import Lookup
-from controlplane.apiserver.metrics import AdmissionMetrics
-from controlplane.kinds.core.namespace import NAMESPACES
 
+_NAME = "ValidatingAdmissionPolicy"
 _CODES = {"Unauthorized": 401, "Forbidden": 403, "RequestEntityTooLarge": 413, "Invalid": 422}
 _FAILURE = "validation.policy.admission.k8s.io/validation_failure"
 _MAX_NOTE_BYTES = 10 * 1024
@@ -62,21 +56,10 @@ class _Outcome:
 class ValidatingPolicies:
     """The plugin."""
 
-    def __init__(
-        self,
-        policies: Policies,
-        finder: Finder,
-        views: Views,
-        lookup: Lookup,
-        authorizer: Authorizer,
-        metrics: AdmissionMetrics,
-    ) -> None:
+    def __init__(self, policies: Policies, dispatcher: Dispatcher) -> None:
         self._policies = policies
-        self._finder = finder
-        self._views = views
-        self._lookup = lookup
-        self._authorizer = authorizer
-        self._metrics = metrics
+        self._dispatcher = dispatcher
+        self._views = dispatcher.views
 
     def handles(self, operation: str, resource: Resource, subresource: str) -> bool:
         """Everything but what decides about admission."""
@@ -88,10 +71,10 @@ class ValidatingPolicies:
         policies = await self._policies.current()
         if not policies:
             return
-        evaluator = Evaluator(self._authorizer, attributes.user)
+        evaluator = self._dispatcher.evaluator(attributes)
         denials: list[Denial] = []
         notes: dict[str, list[str]] = {}
-        async for found in self._finder.find(policies, attributes):
+        async for found in self._dispatcher.finder.find(policies, attributes):
             if isinstance(found, Misconfigured):
                 if found.policy.fails:
                     denials.append(Denial(found.policy, found.binding, found.problem))
@@ -120,13 +103,9 @@ class ValidatingPolicies:
                 text = f"failed to configure binding: failed to convert object version: {error}"
                 denials.append(Denial(policy, binding, text))
             return
-        namespace = None
-        if attributes.resource != NAMESPACES:
-            namespace = await selectors.namespace_object(attributes, self._lookup)
+        namespace = await self._dispatcher.namespace(attributes)
         for params in found.params:
-            values = values_of(
-                attributes, view, params=params, namespaceObject=namespace_value(namespace)
-            )
+            values = values_of(attributes, view, params=params, namespaceObject=namespace)
             outcome = await self._evaluate(policy, values, evaluator, attributes)
             for index, message, reason in outcome.failures:
                 self._act(
@@ -150,7 +129,7 @@ class ValidatingPolicies:
         policy, binding = found.policy.name, meta.name(found.binding)
         actions = meta.spec(found.binding).get("validationActions") or []
         for action in actions:
-            self._metrics.checked(policy, binding, action.lower())
+            self._dispatcher.metrics.checked(policy, binding, action.lower())
             if action == "Deny":
                 denials.append(denial)
             elif action == "Warn":
@@ -172,14 +151,11 @@ class ValidatingPolicies:
         self, policy: Policy, values: Obj, evaluator: Evaluator, attributes: Attributes
     ) -> _Outcome:
         outcome, spec = _Outcome(), policy.spec
-        conditions = spec.get("matchConditions") or ()
-        match = await evaluator.match(conditions, values, fails=policy.fails)
+        match = await self._dispatcher.match(policy, _NAME, values, evaluator, attributes)
         if match.error:
             outcome.failures.append((0, match.error, "Invalid"))
             return outcome
         if not match.is_match:
-            sort = "ValidatingAdmissionPolicy"
-            self._metrics.excluded(policy.name, sort, "admit", attributes.operation)
             return outcome
         scope = Values(evaluator, values, spec.get("variables") or ())
         for index, validation in enumerate(spec.get("validations") or ()):

@@ -12,6 +12,7 @@ from controlplane.api import meta
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.selectors import LabelSelector
+from controlplane.apiserver.admission.interface import Attributes
 from controlplane.apiserver.followed import Followed
 
 
@@ -54,11 +55,16 @@ class Hooks:
         self._followed = followed
         self._hooks: list[Hook] = []
 
-    async def current(self) -> list[Hook]:
-        """All webhooks; the list is not to be changed. APIError when the store is away and nothing is cached."""
+    async def concerning(self, attributes: Attributes) -> list[Hook]:
+        """All webhooks, if some may be for the request, else none; the list is not to be changed.
+
+        APIError when the store is away and nothing is cached.
+        """
         changes = await self._followed.changes()
         if changes is None or changes:
             self._hooks = hooks_of([obj for _, obj in self._followed.items()])
+        if not _may_concern(self._hooks, attributes.operation, attributes.resource):
+            return []
         return self._hooks
 
 
@@ -83,7 +89,7 @@ def hooks_of(configurations: list[Obj]) -> list[Hook]:
     return found
 
 
-def may_concern(hooks: list[Hook], operation: str, resource: Resource) -> bool:
+def _may_concern(hooks: list[Hook], operation: str, resource: Resource) -> bool:
     """Whether a look at the webhooks is worth while; cheap, and true too often."""
     return any(
         operation in (rule.get("operations") or ()) or "*" in (rule.get("operations") or ())

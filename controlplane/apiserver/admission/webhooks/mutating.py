@@ -21,7 +21,7 @@ from controlplane.apiserver.admission.selection.rules import is_exempt
 from controlplane.apiserver.admission.selection.views import View
 from controlplane.apiserver.admission.webhooks import review
 from controlplane.apiserver.admission.webhooks.call import Caller, FailedCall
-from controlplane.apiserver.admission.webhooks.hooks import Hook, Hooks, may_concern
+from controlplane.apiserver.admission.webhooks.hooks import Hook, Hooks
 from controlplane.apiserver.requests import body
 from kvstore.base.log import get_logger
 
@@ -47,8 +47,8 @@ class MutatingWebhooks:
 
     async def admit(self, attributes: Attributes) -> None:
         """Ask the webhooks that are for the request; in the second round those that must see it again."""
-        hooks = await self._hooks.current()
-        if not hooks or not may_concern(hooks, attributes.operation, attributes.resource):
+        hooks = await self._hooks.concerning(attributes)
+        if not hooks:
             return
         rounds = attributes.reinvocation
         rounds.begin(_NAME, attributes.obj)

@@ -14,7 +14,7 @@ from controlplane.apiserver.admission.selection.rules import is_exempt
 from controlplane.apiserver.admission.selection.views import View
 from controlplane.apiserver.admission.webhooks import review
 from controlplane.apiserver.admission.webhooks.call import Caller, FailedCall
-from controlplane.apiserver.admission.webhooks.hooks import Hook, Hooks, may_concern
+from controlplane.apiserver.admission.webhooks.hooks import Hook, Hooks
 from kvstore.base.log import get_logger
 
 log = get_logger(__name__)
@@ -37,8 +37,8 @@ class ValidatingWebhooks:
 
     async def validate(self, attributes: Attributes) -> None:
         """Ask; the first refusal in the order of the webhooks is told."""
-        hooks = await self._hooks.current()
-        if not hooks or not may_concern(hooks, attributes.operation, attributes.resource):
+        hooks = await self._hooks.concerning(attributes)
+        if not hooks:
             return
         evaluator = self._caller.evaluator(attributes)
         chosen: list[tuple[Hook, View]] = []
