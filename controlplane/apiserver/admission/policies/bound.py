@@ -9,7 +9,16 @@ from dataclasses import dataclass
 
 from controlplane.api import meta
 from controlplane.api.meta import Obj
+from controlplane.apiserver.admission.selection.constraints import Constraints
 from controlplane.apiserver.followed import Followed
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A binding; `constraints` is None where it is for all that its policy is for."""
+
+    obj: Obj
+    constraints: Constraints | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +26,8 @@ class Policy:
     """A policy that has bindings."""
 
     obj: Obj
-    bindings: tuple[Obj, ...]
+    constraints: Constraints
+    bindings: tuple[Binding, ...]
 
     @property
     def name(self) -> str:
@@ -59,11 +69,18 @@ class Policies:
 
 def joined(policies: list[Obj], bindings: list[Obj]) -> tuple[Policy, ...]:
     """Each policy with its bindings; those without any do nothing."""
-    by_policy: dict[str, list[Obj]] = {}
+    by_policy: dict[str, list[Binding]] = {}
     for binding in sorted(bindings, key=meta.name):
-        by_policy.setdefault(str(meta.spec(binding).get("policyName")), []).append(binding)
+        spec = meta.spec(binding)
+        match = spec.get("matchResources")
+        constraints = None if match is None else Constraints.of_match(match)
+        by_policy.setdefault(str(spec.get("policyName")), []).append(Binding(binding, constraints))
     return tuple(
-        Policy(policy, tuple(by_policy[meta.name(policy)]))
+        Policy(
+            policy,
+            Constraints.of_match(meta.spec(policy).get("matchConstraints") or {}),
+            tuple(by_policy[meta.name(policy)]),
+        )
         for policy in sorted(policies, key=meta.name)
         if meta.name(policy) in by_policy
     )

@@ -17,7 +17,7 @@ from controlplane.api.scheme import Scheme, split_api_version
 from controlplane.api.selectors import LabelSelector
 from controlplane.apiserver.admission.interface import Attributes
 from controlplane.apiserver.admission.policies.bound import Policy
-from controlplane.apiserver.admission.selection import selectors
+from controlplane.apiserver.admission.selection.constraints import Constraints
 from controlplane.apiserver.admission.selection.rules import namespace_of
 from controlplane.apiserver.admission.selection.views import Views
 from controlplane.apiserver.lookup import Lookup
@@ -60,7 +60,7 @@ class Finder:
         """All that concern the request, in order. NotFound of a namespace is a misconfiguration, as upstream has it."""
         for policy in policies:
             try:
-                resource = await self._matching(policy.spec.get("matchConstraints"), attributes)
+                resource = await self._resource(policy.constraints, attributes)
                 if resource is None:
                     continue
                 param_kind = self._param_kind(policy)
@@ -68,42 +68,19 @@ class Finder:
                 yield Misconfigured(policy, None, f"failed to configure policy: {error}")
                 continue
             for binding in policy.bindings:
-                spec = meta.spec(binding)
+                obj, constraints = binding.obj, binding.constraints
                 try:
-                    match = spec.get("matchResources")
-                    if match is not None and await self._matching(match, attributes) is None:
+                    if constraints and await self._resource(constraints, attributes) is None:
                         continue
-                    params = await self._params(param_kind, spec.get("paramRef"), attributes)
+                    reference = meta.spec(obj).get("paramRef")
+                    params = await self._params(param_kind, reference, attributes)
                 except (ConfigurationError, APIError) as error:
-                    yield Misconfigured(policy, binding, f"failed to configure binding: {error}")
+                    yield Misconfigured(policy, obj, f"failed to configure binding: {error}")
                     continue
-                yield Invocation(policy, binding, resource, params)
+                yield Invocation(policy, obj, resource, params)
 
-    async def _matching(self, match: Obj | None, attributes: Attributes) -> Resource | None:
-        """The resource by which a MatchResources knows the request; None when it is for others."""
-        match = match or {}
-        problem: APIError | None = None
-        namespaces = LabelSelector.from_object(match.get("namespaceSelector") or {})
-        try:
-            if not await selectors.selects_namespace(namespaces, attributes, self._lookup):
-                return None
-        except APIError as error:
-            problem = error
-        objects = LabelSelector.from_object(match.get("objectSelector") or {})
-        if not selectors.selects_object(objects, attributes):
-            return None
-        is_exact = match.get("matchPolicy") == "Exact"
-        excluded = match.get("excludeResourceRules") or ()
-        if self._views.matching(excluded, attributes, is_exact=is_exact) is not None:
-            return None
-        wanted = match.get("resourceRules")
-        if not wanted:
-            found: Resource | None = attributes.resource
-        else:
-            found = self._views.matching(wanted, attributes, is_exact=is_exact)
-        if found is not None and problem is not None:
-            raise problem
-        return found
+    async def _resource(self, constraints: Constraints, attributes: Attributes) -> Resource | None:
+        return await constraints.resource(attributes, self._views, self._lookup)
 
     def _param_kind(self, policy: Policy) -> Kind | None:
         wanted = policy.spec.get("paramKind")

@@ -1,5 +1,5 @@
 """Which requests a webhook or a policy is for: rules, selectors, versions, conditions in CEL.
 
-`rules.py` is pure. `views.py` shows a request in the version that a rule asks for; `conditions.py` evaluates
-expressions; `chosen.py` puts them together.
+`rules.py` is pure. `views.py` shows a request in the version that a rule asks for; `constraints.py` puts rules and
+selectors together; `conditions.py` evaluates expressions.
 """

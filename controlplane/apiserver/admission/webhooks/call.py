@@ -14,7 +14,6 @@ import msgspec
 
 from controlplane.api import errors
 from controlplane.apiserver.admission.interface import Attributes
-from controlplane.apiserver.admission.selection import selectors
 from controlplane.apiserver.admission.selection.conditions import Evaluator, values_of
 from controlplane.apiserver.admission.selection.views import View, Views
 from controlplane.apiserver.admission.webhooks import review
@@ -51,24 +50,9 @@ class Caller:
         self, hook: Hook, attributes: Attributes, evaluator: Evaluator, sort: str
     ) -> View | None:
         """The request as the webhook is to be shown it; None when the webhook is not for it. APIError."""
-        problem: errors.APIError | None = None
-        try:
-            if not await selectors.selects_namespace(hook.namespaces, attributes, self.lookup):
-                return None
-        except errors.APIError as error:
-            # It counts only if the webhook were for the request else.
-            problem = error
-        if not selectors.selects_object(hook.objects, attributes):
-            return None
-        resource = self.views.matching(
-            hook.spec.get("rules") or (),
-            attributes,
-            is_exact=hook.spec.get("matchPolicy") == "Exact",
-        )
+        resource = await hook.constraints.resource(attributes, self.views, self.lookup)
         if resource is None:
             return None
-        if problem is not None:
-            raise problem
         view = await self.views.of(attributes, resource)
         conditions = hook.spec.get("matchConditions")
         if conditions:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from controlplane.api import meta
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
-from controlplane.api.selectors import LabelSelector
 from controlplane.apiserver.admission.interface import Attributes
+from controlplane.apiserver.admission.selection.constraints import Constraints
 from controlplane.apiserver.followed import Followed
 
 
@@ -24,8 +24,7 @@ class Hook:
     index: int
     configuration: str
     spec: Obj
-    namespaces: LabelSelector
-    objects: LabelSelector
+    constraints: Constraints
 
     @property
     def name(self) -> str:
@@ -82,8 +81,7 @@ def hooks_of(configurations: list[Obj]) -> list[Hook]:
                     len(found),
                     meta.name(configuration),
                     spec,
-                    LabelSelector.from_object(spec.get("namespaceSelector") or {}),
-                    LabelSelector.from_object(spec.get("objectSelector") or {}),
+                    Constraints.of_webhook(spec),
                 )
             )
     return found
