@@ -104,6 +104,7 @@ def _longest(value: Any) -> int:
     return 0
 
 
+@lru_cache(maxsize=_MAX_PROGRAMS)
 def selected_variables(expression: str) -> frozenset[str] | None:
     """The fields of `variables` that an expression reads; None when it may read all of them."""
     compiled = program(expression)
