@@ -4,7 +4,6 @@ It listens only once there is an Ingress of its class. Changes are gathered for 
 certificates are swapped at once, so that no request meets half of a change.
 """
 
-import asyncio
 import contextlib
 import datetime
 import random
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from controlplane.api import errors, meta
 from controlplane.api.errors import APIError
 from controlplane.api.meta import Obj
+from controlplane.client.changes import Changes
 from controlplane.client.events import Recorder
 from controlplane.client.informer import Informer
 from controlplane.client.rest import RestClient
@@ -31,7 +31,6 @@ from kvstore.base.tasks import Supervisor
 
 log = get_logger(__name__)
 
-_GATHER_SECONDS = 0.05
 _AGAIN_SECONDS = 2.0
 """How often what could not be had (a port of others, a write) is tried again."""
 
@@ -50,7 +49,7 @@ class Door:
 class IngressController:
     """Serves the Ingresses of its class at `doors`, and writes `address` into their statuses.
 
-    Services and endpoint slices are its owner's caches; the owner calls `poke` when they change.
+    Services and endpoint slices are its owner's caches; the slices are made of what `sources` hold.
     """
 
     def __init__(
@@ -58,6 +57,7 @@ class IngressController:
         client: RestClient,
         services: Informer,
         slices_of: SlicesSource,
+        sources: Sequence[Informer],
         doors: Sequence[Door],
         address: str,
         events: Recorder,
@@ -68,6 +68,7 @@ class IngressController:
         self._client = client
         self._services = services
         self._slices_of = slices_of
+        self._sources = tuple(sources)
         self._doors = list(doors)
         self._address = address
         self._events = events
@@ -82,25 +83,21 @@ class IngressController:
         self._server = IngressServer(rng, open_socket)
         self._open: set[Door] = set()
         self._told: set[tuple[str, str]] = set()
-        self._changed = asyncio.Event()
-
-    def poke(self) -> None:
-        """Services or endpoints have changed."""
-        self._changed.set()
+        self._changes = Changes(clock)
 
     async def run(self) -> None:
         """Run until cancelled or until a part fails."""
         supervisor = Supervisor("ingress")
         try:
+            for informer in (self._services, *self._sources):
+                self._changes.watch(informer)
             for informer in (self._ingresses, self._classes, self._secrets):
-                informer.add_listener(
-                    lambda _: self.poke(), lambda _, __: self.poke(), lambda _: self.poke()
-                )
+                self._changes.watch(informer)
                 supervisor.start(informer.run(), informer.resource.plural, eternal=True)
             for informer in (self._ingresses, self._classes, self._secrets, self._services):
                 await informer.wait_synced()
             await self._make_class()
-            supervisor.start(self._sync_for_ever(), "sync", eternal=True)
+            supervisor.start(self._changes.follow(self._sync), "sync", eternal=True)
             await supervisor.wait()
         finally:
             await self._server.stop()
@@ -127,18 +124,7 @@ class IngressController:
             else:
                 return
 
-    async def _sync_for_ever(self) -> None:
-        while True:
-            self._changed.clear()
-            is_whole = await self._sync()
-            try:
-                async with asyncio.timeout(None if is_whole else _AGAIN_SECONDS):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
-            await self._clock.sleep(_GATHER_SECONDS)
-
-    async def _sync(self) -> bool:
+    async def _sync(self) -> float | None:
         classes = self._classes.indexer.list()
         everyone = self._ingresses.indexer.list()
         mine = [one for one in everyone if routes.is_ours(one, classes)]
@@ -151,7 +137,7 @@ class IngressController:
         is_whole = not mine or await self._listen()
         for ingress in everyone:
             is_whole = await self._write_status(ingress, ingress in mine) and is_whole
-        return is_whole
+        return None if is_whole else _AGAIN_SECONDS
 
     def _pool(self, target: Target, slices_of: SlicesOf) -> tuple[Backend, ...]:
         service = self._services.indexer.get(target.service, target.namespace)

@@ -4,11 +4,11 @@ Changes are gathered for a moment, so that a rollout of many pods is one change.
 nothing, with back-off; the last good table works on meanwhile. Network policies are kept beside (`enforcer.py`).
 """
 
-import asyncio
 import random
 
 from controlplane.api import meta
 from controlplane.api.meta import Obj
+from controlplane.client.changes import Changes
 from controlplane.client.events import EventRecorder
 from controlplane.client.informer import Informer
 from controlplane.client.rest import RestClient
@@ -41,7 +41,6 @@ class App:
     ) -> None:
         self._config = config
         self._client = client
-        self._clock = clock
         node = config.hostname_override
         self._nodes = Informer(
             client, NODES, clock, field_selector=f"metadata.name={node}", rng=rng
@@ -63,7 +62,7 @@ class App:
             rng,
             self._answered_here,
         )
-        self._changed = asyncio.Event()
+        self._changes = Changes(clock, config.min_sync_period_seconds)
         self._is_synced = False
         self._backoff = Backoff(0.5, 30.0, rng=rng)
 
@@ -78,12 +77,12 @@ class App:
             supervisor.start(self._events.run(), "events", eternal=True)
             supervisor.start(self._enforcer.run(), "policies", eternal=True)
             for informer in (self._nodes, self._services, self._slices, self._pods):
-                informer.add_listener(self._on_change, self._on_update, self._on_change)
+                self._changes.watch(informer)
                 name = informer.resource.plural
                 supervisor.start(informer.run(), name, eternal=True)
             for informer in (self._nodes, self._services, self._slices):
                 await informer.wait_synced()
-            supervisor.start(self._sync_for_ever(), "sync", eternal=True)
+            supervisor.start(self._changes.follow(self._sync), "sync", eternal=True)
             await supervisor.wait()
         finally:
             await supervisor.stop()
@@ -95,34 +94,18 @@ class App:
     def _not_synced(self) -> str | None:
         return None if self._is_synced else "the rules are not written yet"
 
-    def _on_change(self, obj: Obj) -> None:
-        del obj
-        self._changed.set()
-
-    def _on_update(self, old: Obj, new: Obj) -> None:
-        del old, new
-        self._changed.set()
-
-    async def _sync_for_ever(self) -> None:
-        while True:
-            self._changed.clear()
-            pause = self._config.sync_period_seconds
-            try:
-                count = await self._write()
-            except NftError as error:
-                pause = self._backoff.next()
-                log.warning("the rules could not be written", error=str(error), again_in=pause)
-            else:
-                self._is_synced = True
-                self._backoff.reset()
-                if count:
-                    log.debug("rules written", commands=count)
-            try:
-                async with asyncio.timeout(pause):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
-            await self._clock.sleep(self._config.min_sync_period_seconds)
+    async def _sync(self) -> float:
+        try:
+            count = await self._write()
+        except NftError as error:
+            pause = self._backoff.next()
+            log.warning("the rules could not be written", error=str(error), again_in=pause)
+            return pause
+        self._is_synced = True
+        self._backoff.reset()
+        if count:
+            log.debug("rules written", commands=count)
+        return self._config.sync_period_seconds
 
     async def _write(self) -> int:
         settings = self.settings()

@@ -3,12 +3,11 @@
 Pods and namespaces of the whole cluster are followed only once there is a policy.
 """
 
-import asyncio
 import random
 from collections.abc import Callable
 
 from controlplane.api import meta
-from controlplane.api.meta import Obj
+from controlplane.client.changes import Changes
 from controlplane.client.events import EventRecorder
 from controlplane.client.informer import Informer
 from controlplane.client.rest import RestClient
@@ -25,7 +24,6 @@ from kvstore.base.tasks import Supervisor
 
 log = get_logger(__name__)
 
-_GATHER_SECONDS = 0.05
 _LOOK_SECONDS = 30.0
 """How often the table is looked after without a change."""
 
@@ -46,12 +44,11 @@ class PolicyEnforcer:
         self._node = node
         self._nft = nft
         self._events = events
-        self._clock = clock
         self._more_members = more_members
         self._policies = Informer(client, NETWORK_POLICIES, clock, rng=rng)
         self._pods = Informer(client, PODS, clock, rng=rng)
         self._namespaces = Informer(client, NAMESPACES, clock, rng=rng)
-        self._changed = asyncio.Event()
+        self._changes = Changes(clock)
         self._backoff = Backoff(0.5, 30.0, rng=rng)
         self._told: set[tuple[str, str]] = set()
 
@@ -60,49 +57,33 @@ class PolicyEnforcer:
         supervisor = Supervisor("policies")
         try:
             await self._follow(supervisor, self._policies)
-            while not self._policies.indexer.list():
-                self._changed.clear()
-                await self._changed.wait()
+            await self._changes.until(lambda: bool(self._policies.indexer.list()))
             await self._follow(supervisor, self._pods, self._namespaces)
-            supervisor.start(self._sync_for_ever(), "sync", eternal=True)
+            supervisor.start(self._changes.follow(self._sync), "sync", eternal=True)
             await supervisor.wait()
         finally:
             await supervisor.stop()
 
     async def _follow(self, supervisor: Supervisor, *informers: Informer) -> None:
         for informer in informers:
-            informer.add_listener(
-                self._on_change, lambda _, new: self._on_change(new), self._on_change
-            )
+            self._changes.watch(informer)
             supervisor.start(informer.run(), informer.resource.plural, eternal=True)
         for informer in informers:
             await informer.wait_synced()
 
-    def _on_change(self, obj: Obj) -> None:
-        del obj
-        self._changed.set()
-
-    async def _sync_for_ever(self) -> None:
-        while True:
-            self._changed.clear()
-            pause = _LOOK_SECONDS
-            world = self._world()
-            if self._nft is None:
-                self._say_not_enforced(world, "this node has no nft: install nftables")
-            else:
-                try:
-                    await self._nft.apply(policies.build(world), policies.preamble())
-                    self._backoff.reset()
-                except NftError as problem:
-                    pause = self._backoff.next()
-                    log.warning("policies could not be written", error=str(problem))
-                    self._say_not_enforced(world, str(problem))
-            try:
-                async with asyncio.timeout(pause):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
-            await self._clock.sleep(_GATHER_SECONDS)
+    async def _sync(self) -> float:
+        world = self._world()
+        if self._nft is None:
+            self._say_not_enforced(world, "this node has no nft: install nftables")
+            return _LOOK_SECONDS
+        try:
+            await self._nft.apply(policies.build(world), policies.preamble())
+        except NftError as problem:
+            log.warning("policies could not be written", error=str(problem))
+            self._say_not_enforced(world, str(problem))
+            return self._backoff.next()
+        self._backoff.reset()
+        return _LOOK_SECONDS
 
     def _world(self) -> World:
         members = [policies.member_of(pod) for pod in self._pods.indexer.list()]

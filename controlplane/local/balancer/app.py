@@ -1,6 +1,5 @@
 """The balancer program: addresses for Services, listeners on the machine, connections into the nodes' networks."""
 
-import asyncio
 import ipaddress
 import random
 import socket
@@ -9,6 +8,7 @@ from pathlib import Path
 from controlplane.api import meta
 from controlplane.api.errors import APIError
 from controlplane.api.meta import Obj
+from controlplane.client.changes import Changes
 from controlplane.client.events import EventRecorder
 from controlplane.client.informer import Informer
 from controlplane.client.rest import MERGE_PATCH, RestClient
@@ -34,8 +34,6 @@ from kvstore.base.tasks import Supervisor
 
 log = get_logger(__name__)
 
-_GATHER_SECONDS = 0.05
-"""How long changes are gathered."""
 _AGAIN_SECONDS = 2.0
 """How often what could not be had (a port of others, a write) is tried again."""
 
@@ -48,7 +46,6 @@ class App:
     ) -> None:
         self._config = config
         self._client = client
-        self._clock = clock
         self._nodes = Informer(client, NODES, clock, rng=rng)
         self._services = Informer(client, SERVICES, clock, rng=rng)
         self._slices = Informer(client, ENDPOINT_SLICES, clock, rng=rng)
@@ -62,6 +59,7 @@ class App:
             client,
             self._services,
             self._slices_of,
+            (self._slices, self._pods),
             (Door(address, self._port(80)), Door(address, self._port(443), is_tls=True)),
             address,
             EventRecorder(client, "ingress-controller", clock),
@@ -69,7 +67,7 @@ class App:
             rng,
             self._ingress_socket,
         )
-        self._changed = asyncio.Event()
+        self._changes = Changes(clock)
         self._is_synced = False
         self._said: dict[Frontend, str] = {}
         self._noticed: set[tuple[str, str]] = set()
@@ -92,11 +90,11 @@ class App:
                 self._policies,
                 self._pods,
             ):
-                informer.add_listener(self._on_change, self._on_update, self._on_change)
+                self._changes.watch(informer)
                 supervisor.start(informer.run(), informer.resource.plural, eternal=True)
             for informer in (self._nodes, self._services, self._slices, self._pods):
                 await informer.wait_synced()
-            supervisor.start(self._sync_for_ever(), "sync", eternal=True)
+            supervisor.start(self._changes.follow(self._sync), "sync", eternal=True)
             supervisor.start(self._ingress.run(), "ingress", eternal=True)
             await supervisor.wait()
         finally:
@@ -107,29 +105,13 @@ class App:
     def _not_synced(self) -> str | None:
         return None if self._is_synced else "Services are not known yet"
 
-    def _on_change(self, obj: Obj) -> None:
-        del obj
-        self._changed.set()
-        self._ingress.poke()
-
-    def _on_update(self, old: Obj, new: Obj) -> None:
-        del old
-        self._on_change(new)
-
-    async def _sync_for_ever(self) -> None:
-        while True:
-            self._changed.clear()
-            is_whole = await self._listen()
-            is_whole = await self._assign() and is_whole
-            is_whole = await self._addons.make(bool(self._own_networks())) and is_whole
-            self._notice()
-            self._is_synced = True
-            try:
-                async with asyncio.timeout(None if is_whole else _AGAIN_SECONDS):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
-            await self._clock.sleep(_GATHER_SECONDS)
+    async def _sync(self) -> float | None:
+        is_whole = await self._listen()
+        is_whole = await self._assign() and is_whole
+        is_whole = await self._addons.make(bool(self._own_networks())) and is_whole
+        self._notice()
+        self._is_synced = True
+        return None if is_whole else _AGAIN_SECONDS
 
     async def _listen(self) -> bool:
         """Listen where Services ask for it; whether all could be had."""
