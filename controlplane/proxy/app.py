@@ -61,6 +61,7 @@ class App:
             clock,
             rng,
             self._answered_here,
+            (self._services,),
         )
         self._changes = Changes(clock, config.min_sync_period_seconds)
         self._is_synced = False

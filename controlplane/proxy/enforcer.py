@@ -4,7 +4,7 @@ Pods and namespaces of the whole cluster are followed only once there is a polic
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from controlplane.api import meta
 from controlplane.client.changes import Changes
@@ -24,12 +24,12 @@ from kvstore.base.tasks import Supervisor
 
 log = get_logger(__name__)
 
-_LOOK_SECONDS = 30.0
-"""How often the table is looked after without a change."""
-
 
 class PolicyEnforcer:
-    """Enforces the policies of the pods of one node; with `nft` None it cannot, and says so."""
+    """Enforces the policies of the pods of one node; with `nft` None it cannot, and says so.
+
+    `more_members` are made of what `sources` hold, which are their owner's to run.
+    """
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class PolicyEnforcer:
         clock: Clock,
         rng: random.Random,
         more_members: Callable[[], list[Member]] = list,
+        sources: Sequence[Informer] = (),
     ) -> None:
         self._node = node
         self._nft = nft
@@ -49,6 +50,8 @@ class PolicyEnforcer:
         self._pods = Informer(client, PODS, clock, rng=rng)
         self._namespaces = Informer(client, NAMESPACES, clock, rng=rng)
         self._changes = Changes(clock)
+        for informer in sources:
+            self._changes.watch(informer)
         self._backoff = Backoff(0.5, 30.0, rng=rng)
         self._told: set[tuple[str, str]] = set()
 
@@ -71,11 +74,11 @@ class PolicyEnforcer:
         for informer in informers:
             await informer.wait_synced()
 
-    async def _sync(self) -> float:
+    async def _sync(self) -> float | None:
         world = self._world()
         if self._nft is None:
             self._say_not_enforced(world, "this node has no nft: install nftables")
-            return _LOOK_SECONDS
+            return None
         try:
             await self._nft.apply(policies.build(world), policies.preamble())
         except NftError as problem:
@@ -83,7 +86,7 @@ class PolicyEnforcer:
             self._say_not_enforced(world, str(problem))
             return self._backoff.next()
         self._backoff.reset()
-        return _LOOK_SECONDS
+        return None
 
     def _world(self) -> World:
         members = [policies.member_of(pod) for pod in self._pods.indexer.list()]
