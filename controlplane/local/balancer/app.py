@@ -62,7 +62,7 @@ class App:
             (self._slices, self._pods),
             (Door(address, self._port(80)), Door(address, self._port(443), is_tls=True)),
             address,
-            EventRecorder(client, "ingress-controller", clock),
+            self._events.speaking_as("ingress-controller"),
             clock,
             rng,
             self._ingress_socket,
@@ -71,6 +71,7 @@ class App:
         self._is_synced = False
         self._said: dict[Frontend, str] = {}
         self._noticed: set[tuple[str, str]] = set()
+        self._without: set[str] = set()
         self._addons = AddonMaker(client, config)
 
     async def run(self) -> None:
@@ -182,10 +183,12 @@ class App:
         """Give Services their addresses; whether that went well."""
         wanted = plan(self._services.indexer.list(), self._config.pool)
         for service in wanted.without:
-            text = f"Error syncing load balancer: no such address, or none left, in {self._config.pool}"
-            self._events.event(service, "Warning", "SyncLoadBalancerFailed", text)
-        well = [await self._write(change) for change in wanted.changes]
-        return all(well) and not wanted.without
+            if meta.uid(service) not in self._without:
+                text = f"Error syncing load balancer: no such address, or none left, in {self._config.pool}"
+                self._events.event(service, "Warning", "SyncLoadBalancerFailed", text)
+        # Only a change of Services can give them one, so that nothing is to be tried again.
+        self._without = {meta.uid(service) for service in wanted.without}
+        return all([await self._write(change) for change in wanted.changes])
 
     async def _write(self, change: Assignment) -> bool:
         service = change.service
