@@ -28,7 +28,7 @@ async def delete(
 
     async def mark(live: Obj) -> Obj | Removal:
         _check_kept(registry, name, live)
-        _check(registry, name, options, live)
+        check_preconditions(registry, name, options, live)
         if not context.is_admitted:
             attributes = registry.attributes(
                 admission.DELETE,
@@ -56,7 +56,7 @@ async def delete(
     return await registry.served(obj), bool(removed)
 
 
-def _check(registry: Registry, name: str, options: DeleteOptions, live: Obj) -> None:
+def check_preconditions(registry: Registry, name: str, options: DeleteOptions, live: Obj) -> None:
     """Refuse to delete another object, or another state of it, than the one that is meant."""
     for field, wanted, found, why in (
         ("UID", options.uid, meta.uid(live), "deleted and then recreated"),

@@ -2,13 +2,15 @@
 
 import dataclasses
 
-from controlplane.api import conditions, errors, meta, times
+from controlplane.api import conditions, errors, meta
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
 from controlplane.api.strategy import DeleteOptions
 from controlplane.apiserver.admission.interface import CREATE
 from controlplane.apiserver.http.messages import Request, Response
 from controlplane.apiserver.registry.admitted import admitted, without_admission
+from controlplane.apiserver.registry.delete import check_preconditions
+from controlplane.apiserver.registry.registry import Registry
 from controlplane.apiserver.requests import body, render
 from controlplane.apiserver.requests import options as writes
 from controlplane.apiserver.requests.context import WriteContext
@@ -42,44 +44,26 @@ async def handle(server: Server, request: Request, resource: Resource) -> Respon
     pod = await registry.get(info.namespace, info.name)
     await charge(server, pod, is_dry_run=options.is_dry_run)
     if not options.is_dry_run:
-        options = await _marked(server, resource, pod, options, without_admission(context))
+        options = await _marked(registry, pod, options, without_admission(context))
     await registry.delete(info.namespace, info.name, options, without_admission(context))
     return render.status(request, errors.success(code=201), 201)
 
 
 async def _marked(
-    server: Server, resource: Resource, pod: Obj, options: DeleteOptions, context: WriteContext
+    registry: Registry, pod: Obj, options: DeleteOptions, context: WriteContext
 ) -> DeleteOptions:
     """Say of the pod that it goes for no fault of its own; the options for the pod as it then is. Raises Conflict."""
     condition = target("EvictionByEvictionAPI", "Eviction API: evicting")
-    now = times.to_rfc3339(server.clock.time())
+    now = registry.now()
 
     async def marked(live: Obj) -> Obj:
-        _check_preconditions(live, options)
+        check_preconditions(registry, meta.name(pod), options, live)
         status = live.setdefault("status", {})
         rows = status["conditions"] = [dict(row) for row in status.get("conditions") or ()]
         conditions.set(rows, condition, now)
         return live
 
-    written = await server.registries[resource].update(
-        meta.namespace(pod), meta.name(pod), marked, context
-    )
+    written = await registry.update(meta.namespace(pod), meta.name(pod), marked, context)
     if options.resource_version:
         options = dataclasses.replace(options, resource_version=meta.resource_version(written))
     return options
-
-
-def _check_preconditions(pod: Obj, options: DeleteOptions) -> None:
-    for what, wanted, found, whats_up in (
-        ("UID", options.uid, meta.uid(pod), "deleted and then recreated"),
-        ("ResourceVersion", options.resource_version, meta.resource_version(pod), "modified"),
-    ):
-        if wanted and wanted != found:
-            name = meta.name(pod)
-            raise errors.Conflict(
-                f'Operation cannot be fulfilled on Pod "{name}": the {what} in the precondition '
-                f"({wanted}) does not match the {what} in record ({found}). The object might have "
-                f"been {whats_up}",
-                name=name,
-                kind="Pod",
-            )
