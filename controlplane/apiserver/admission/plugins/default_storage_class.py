@@ -7,10 +7,8 @@ from controlplane.api import meta
 from controlplane.api.resource import Resource
 from controlplane.apiserver.admission.interface import CREATE, Attributes
 from controlplane.apiserver.lookup import Lookup
-from controlplane.kinds.core.persistent_volume_claim import PERSISTENT_VOLUME_CLAIMS
+from controlplane.kinds.core.persistent_volume_claim import BETA_CLASS, PERSISTENT_VOLUME_CLAIMS
 from controlplane.kinds.storage.storage_class import STORAGE_CLASSES, default_of
-
-_OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
 
 
 class DefaultStorageClass:
@@ -27,7 +25,7 @@ class DefaultStorageClass:
         """Name the default class."""
         claim = attributes.require_object()
         spec = claim.setdefault("spec", {})
-        if spec.get("storageClassName") is not None or _OLD_CLASS in meta.annotations(claim):
+        if spec.get("storageClassName") is not None or BETA_CLASS in meta.annotations(claim):
             return
         found = default_of(await self._lookup.all(STORAGE_CLASSES))
         if found is not None:

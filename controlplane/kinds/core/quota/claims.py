@@ -10,6 +10,7 @@ from math import ceil
 
 from controlplane.api import meta
 from controlplane.api.meta import Obj
+from controlplane.kinds.core.persistent_volume_claim import storage_class_of
 from controlplane.kinds.core.quota.amounts import ONE, Amount, Amounts, parsed
 from controlplane.kinds.core.quota.evaluator import Evaluator, count_name, new_or_changed
 from controlplane.kinds.core.quota.scopes import matches_claim, volume_classes
@@ -17,7 +18,6 @@ from controlplane.kinds.core.quota.scopes import matches_claim, volume_classes
 _OBJECTS = count_name("persistentvolumeclaims")
 _CLAIMS, _STORAGE = "persistentvolumeclaims", "requests.storage"
 _BY_CLASS = ".storageclass.storage.k8s.io/"
-_OLD_CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 
 
 def _counts(name: str) -> bool:
@@ -31,8 +31,7 @@ def _usage(claim: Obj, now: float) -> Amounts:
     storage = _storage(claim)
     if storage is not None:
         usage[_STORAGE] = storage
-    annotated = meta.annotations(claim).get(_OLD_CLASS_ANNOTATION)
-    name = annotated if annotated is not None else meta.spec(claim).get("storageClassName")
+    name = storage_class_of(claim)
     if name:
         usage[name + _BY_CLASS + _CLAIMS] = ONE
         if storage is not None:
