@@ -1,4 +1,4 @@
-"""What can be read of a compiled expression: which variables it uses.
+"""What can be read of a compiled expression: which variables it uses, and how deep its loops stand.
 
 The library gives the checked expression as a message `cel.expr.CheckedExpr`; the field numbers are those of
 github.com/google/cel-spec, proto/cel/expr/{checked,syntax}.proto. The messages live in a pool of their own.
@@ -85,7 +85,7 @@ def _collect(expr: Any, bound: frozenset[str], found: set[str]) -> None:
     if expr.HasField("comprehension_expr"):
         loop = expr.comprehension_expr
         inner = bound | {loop.iter_var, loop.accu_var, loop.iter_var2}
-        for part in (loop.loop_condition, loop.loop_step, loop.result):
+        for part in _inside(expr):
             _collect(part, inner, found)
 
 
@@ -105,6 +105,14 @@ def _outside(expr: Any) -> list[Any]:
     return []
 
 
+def _inside(expr: Any) -> list[Any]:
+    """The parts of an expression that see variables of its own, too: those of a loop that run again and again."""
+    if expr.HasField("comprehension_expr"):
+        loop = expr.comprehension_expr
+        return [loop.loop_condition, loop.loop_step, loop.result]
+    return []
+
+
 def loop_depth(serialized: bytes) -> int:
     """How many loops (`all`, `map`, ...) stand inside each other at most."""
     return _depth(parse(serialized))
@@ -112,11 +120,7 @@ def loop_depth(serialized: bytes) -> int:
 
 def _depth(expr: Any) -> int:
     inner = max((_depth(part) for part in _outside(expr)), default=0)
-    if expr.HasField("comprehension_expr"):
-        loop = expr.comprehension_expr
-        steps = (loop.loop_condition, loop.loop_step, loop.result)
-        return max(inner, 1 + max(map(_depth, steps)))
-    return inner
+    return max(inner, max((1 + _depth(part) for part in _inside(expr)), default=0))
 
 
 def fields_of(serialized: bytes, variable: str) -> frozenset[str] | None:
@@ -133,8 +137,4 @@ def _select(expr: Any, variable: str, found: set[str]) -> bool:
         if operand.HasField("ident_expr") and operand.ident_expr.name == variable:
             found.add(expr.select_expr.field)
             return True
-    inner = _outside(expr)
-    if expr.HasField("comprehension_expr"):
-        loop = expr.comprehension_expr
-        inner = [*inner, loop.loop_condition, loop.loop_step, loop.result]
-    return all(_select(part, variable, found) for part in inner)
+    return all(_select(part, variable, found) for part in (*_outside(expr), *_inside(expr)))
