@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 _SHAPE = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d?):(\d\d):(\d\d)(?:[.,](\d+))?([Zz]|[+-]\d\d:\d\d)"
 )
-_PART = r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)"
-_GO_DURATION_PART = re.compile(_PART)
-_GO_DURATION = re.compile(rf"([-+]?)((?:{_PART})+|0)")
+_NUMBER, _UNIT = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)", r"(?:ns|us|µs|μs|ms|s|m|h)"
+_GO_DURATION_PART = re.compile(f"({_NUMBER})({_UNIT})")
+_GO_DURATION = re.compile(f"([-+]?)((?:{_NUMBER}{_UNIT})+|0)")
+_GO_DURATION_START = re.compile(f"[+-]?(?:{_NUMBER}{_UNIT})*{_NUMBER}")
 _GO_UNITS = {
     "ns": 1e-9,
     "us": 1e-6,
@@ -115,10 +116,7 @@ def age(timestamp: object, now: float) -> str:
 
 def _duration_problem(text: str) -> str:
     """What Go says of a duration that it cannot read: numbers in order, but a unit that is none or is not there."""
-    begins = re.match(
-        r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))*(?:[0-9]+\.?[0-9]*|\.[0-9]+)",
-        text,
-    )
+    begins = _GO_DURATION_START.match(text)
     if begins is None:
         return f'invalid duration "{text}"'
     unit = re.match(r"[^0-9.]*", text[begins.end() :])
