@@ -122,7 +122,7 @@ class Admission(Protocol):
     """All plugins as the registry sees them."""
 
     def mutators(self, operation: str, resource: Resource, subresource: str) -> Sequence[Mutator]:
-        """Those to ask before the strategy, in order; empty spares the caller the attributes."""
+        """Those to ask before the strategy, in order."""
         ...
 
     def validators(

@@ -146,9 +146,7 @@ async def _changed(
         context.warnings.extend(kind.warnings(obj, live))
     obj = kind.kept(obj)
     obj["metadata"]["resourceVersion"] = meta.resource_version(live)
-    if not context.is_admitted and registry.admission.validators(
-        admission.UPDATE, registry.resource, context.subresource
-    ):
+    if not context.is_admitted:
         attributes = registry.attributes(
             admission.UPDATE, context, obj, live, namespace=meta.namespace(live), name=name
         )
