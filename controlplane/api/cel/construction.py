@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 _TYPE = "@type"
+# Rewritten expressions kept; a cluster has some dozens of mutations.
+_MAX_EXPRESSIONS = 512
 _TOKEN = re.compile(
     r"""
     (?P<text>[rRbB]{0,2}(?:\"{3}.*?\"{3}|'{3}.*?'{3}))
@@ -32,6 +35,7 @@ class ConstructionError(ValueError):
     """What was built does not fit together."""
 
 
+@lru_cache(maxsize=_MAX_EXPRESSIONS)
 def as_maps(expression: str) -> str:
     """The expression with maps in place of built objects."""
     made: list[str] = []

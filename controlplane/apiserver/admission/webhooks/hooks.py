@@ -62,7 +62,7 @@ class Hooks:
         changes = await self._followed.changes()
         if changes is None or changes:
             self._hooks = hooks_of([obj for _, obj in self._followed.items()])
-        if not _may_concern(self._hooks, attributes.operation, attributes.resource):
+        if self._hooks and not _may_concern(self._hooks, attributes.operation, attributes.resource):
             return []
         return self._hooks
 
