@@ -7,6 +7,7 @@ apimachinery/pkg/util/validation: users search for them.
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable
 from random import Random
 
@@ -259,6 +260,11 @@ def generate_name(base: str, rng: Random) -> str:
     """A name from `generateName`: the base cut to fit, and five safe letters."""
     suffix = "".join(rng.choice(SAFE_ALPHABET) for _ in range(GENERATED_LENGTH))
     return base[:MAX_GENERATED_BASE] + suffix
+
+
+def generate_uid(rng: Random) -> str:
+    """A random UUID (version 4)."""
+    return str(uuid.UUID(int=rng.getrandbits(128), version=4))
 
 
 def safe_encode(number: int) -> str:

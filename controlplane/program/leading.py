@@ -2,10 +2,10 @@
 
 import random
 import socket
-import uuid
 from dataclasses import dataclass
 from typing import Literal
 
+from controlplane.api import names
 from controlplane.client.leader import LeaderElector
 from controlplane.client.rest import RestClient
 from controlplane.program.options import Address, option
@@ -64,7 +64,7 @@ class LeadingConfig:
             client,
             LEASE_NAMESPACE,
             component,
-            self.name or f"{socket.gethostname()}_{uuid.UUID(int=rng.getrandbits(128), version=4)}",
+            self.name or f"{socket.gethostname()}_{names.generate_uid(rng)}",
             clock,
             lease_duration_seconds=self.lease_duration_seconds,
             renew_deadline_seconds=self.renew_deadline_seconds,

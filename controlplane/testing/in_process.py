@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import json
 import random
-import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -25,7 +24,7 @@ from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 import msgspec
 
-from controlplane.api import meta, times
+from controlplane.api import meta, names, times
 from controlplane.api.errors import APIError
 from controlplane.api.meta import Obj
 from controlplane.api.resource import Resource
@@ -230,7 +229,7 @@ class InProcessServer:
     def put(self, resource: Resource, obj: Obj) -> Obj:
         """Create or replace an object whole, status included, with no rule asked."""
         fields = {
-            "uid": str(uuid.UUID(int=self._rng.getrandbits(128), version=4)),
+            "uid": names.generate_uid(self._rng),
             "creationTimestamp": times.to_rfc3339(self.clock.time()),
             "generation": 1,
             **meta.metadata(obj),

@@ -9,14 +9,13 @@ Source: apiextensions-apiserver/pkg/apiserver/conversion/webhook_converter.go.
 from __future__ import annotations
 
 import random
-import uuid
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from controlplane.api import meta
+from controlplane.api import meta, names
 from controlplane.api.errors import APIError
 from controlplane.api.meta import Obj
 from controlplane.api.scheme import split_api_version
@@ -77,7 +76,7 @@ class WebhookConverter:
         version = next((one for one in self._versions if one in _VERSIONS), "")
         if not version:
             raise APIError("no supported conversion review versions")
-        uid = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
+        uid = names.generate_uid(self._rng)
         review = request(version, uid, asked, api_version)
         try:
             target = target_of(self._client)

@@ -6,7 +6,6 @@ the strategy resets what a client may not set, the kind's rules and then the val
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING
 
 from controlplane.api import errors, meta, names
@@ -86,7 +85,7 @@ async def _create(registry: Registry, namespace: str, obj: Obj, context: WriteCo
     fields, resource = meta.ensure_metadata(obj), registry.resource
     for field in _SERVER_FIELDS:
         fields.pop(field, None)
-    fields["uid"] = str(uuid.UUID(int=registry.rng.getrandbits(128), version=4))
+    fields["uid"] = names.generate_uid(registry.rng)
     fields["creationTimestamp"] = registry.now()
     name = meta.name(obj)
     with translating(resource, name):

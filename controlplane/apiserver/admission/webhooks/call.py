@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 import random
-import uuid
 from dataclasses import dataclass
 
 import msgspec
 
-from controlplane.api import errors
+from controlplane.api import errors, names
 from controlplane.apiserver.admission.interface import Attributes
 from controlplane.apiserver.admission.selection.conditions import Evaluator, values_of
 from controlplane.apiserver.admission.selection.views import View, Views
@@ -114,7 +113,7 @@ class Caller:
                 "AdmissionReview versions (v1, v1beta1)"
             )
             raise FailedCall(hook.name, why, 400)
-        uid = str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
+        uid = names.generate_uid(self.rng)
         body = msgspec.json.encode(review.request(version, uid, attributes, view))
         try:
             target = target_of(hook.spec.get("clientConfig") or {})

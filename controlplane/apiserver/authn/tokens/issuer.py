@@ -4,9 +4,9 @@ Source: pkg/registry/core/serviceaccount/storage/token.go, pkg/serviceaccount/op
 """
 
 import random
-import uuid
 from dataclasses import dataclass
 
+from controlplane.api import names
 from controlplane.api.meta import Obj
 from controlplane.apiserver.authn.tokens import claims
 from controlplane.apiserver.authn.tokens.keys import KeyRing, SigningKey
@@ -58,7 +58,7 @@ class TokenIssuer:
             audiences=audiences,
             now=int(now),
             seconds=_EXTENDED_SECONDS if is_extended else seconds,
-            token_id=str(uuid.UUID(int=self._rng.getrandbits(128), version=4)),
+            token_id=names.generate_uid(self._rng),
             warn_after_seconds=seconds if is_extended else 0,
         )
         return Issued(self._key.sign(content), now + seconds)

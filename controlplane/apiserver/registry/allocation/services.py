@@ -8,10 +8,9 @@ itself and gives back what is not stored. What a crash has left taken is found b
 from __future__ import annotations
 
 import random
-import uuid
 from dataclasses import dataclass, field
 
-from controlplane.api import meta, times
+from controlplane.api import meta, names, times
 from controlplane.api.errors import Cause, Internal, Invalid
 from controlplane.api.meta import Obj, View
 from controlplane.api.resource import Resource
@@ -81,7 +80,7 @@ class Ledger:
         name = key.rpartition("/")[2]
         metadata: Obj = {
             "name": name,
-            "uid": str(uuid.UUID(int=self._rng.getrandbits(128), version=4)),
+            "uid": names.generate_uid(self._rng),
             "creationTimestamp": times.to_rfc3339(self._clock.time()),
         }
         owner = {"namespace": meta.namespace(service), "name": meta.name(service)}
