@@ -9,6 +9,7 @@ from pathlib import Path
 from controlplane.api import meta
 from controlplane.api.errors import NotFound
 from controlplane.api.meta import Obj
+from controlplane.client.changes import Changes
 from controlplane.client.informer import Informer
 from controlplane.client.rest import RestClient
 from controlplane.kinds.core.node import NODES
@@ -43,7 +44,7 @@ class Tunnel:
         )
         self._pods = Informer(client, PODS, clock, namespace=meta.namespace(service), rng=rng)
         self._proxy = UserspaceProxy(clock, rng, self._open_socket)
-        self._clock = clock
+        self._changes = Changes(clock)
 
     @asynccontextmanager
     async def opened(self, at: Mapping[int, Frontend]) -> AsyncIterator[None]:
@@ -51,6 +52,7 @@ class Tunnel:
         supervisor = Supervisor("tunnel")
         try:
             for informer in (self._nodes, self._slices, self._pods):
+                self._changes.watch(informer)
                 supervisor.start(informer.run(), informer.resource.plural, eternal=True)
             for informer in (self._nodes, self._slices, self._pods):
                 await informer.wait_synced()
@@ -58,16 +60,15 @@ class Tunnel:
             if problems:
                 frontend, problem = next(iter(problems.items()))
                 raise OSError(f"cannot listen at {frontend.address}:{frontend.port}: {problem}")
-            supervisor.start(self._follow_for_ever(at), "follow", eternal=True)
+
+            async def work() -> None:
+                await self._follow(at)
+
+            supervisor.start(self._changes.follow(work), "follow", eternal=True)
             yield
         finally:
             await self._proxy.stop()
             await supervisor.stop()
-
-    async def _follow_for_ever(self, at: Mapping[int, Frontend]) -> None:
-        while True:
-            await self._clock.sleep(0.1)
-            await self._follow(at)
 
     async def _follow(self, at: Mapping[int, Frontend]) -> dict[Frontend, str]:
         found = by_service(self._slices.indexer.list())
