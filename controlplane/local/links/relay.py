@@ -92,7 +92,10 @@ class Relay:
             if self._ways and time.monotonic() - self._looked > _LOOK_SECONDS:  # noqa: TID251
                 self._hold()
 
-    def _timeout(self) -> float:
+    def _timeout(self) -> float | None:
+        if not self._ways:
+            # The kernel forwards, and nothing is under way: the next table wakes it.
+            return None
         if not self._late:
             return _LOOK_SECONDS
         return max(0.0, min(_LOOK_SECONDS, self._late[0][0] - time.monotonic()))  # noqa: TID251
