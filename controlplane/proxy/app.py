@@ -109,20 +109,20 @@ class App:
         return self._config.sync_period_seconds
 
     async def _write(self) -> int:
-        settings = self.settings()
-        said = health_ports.wanted(self._proxied(), self._slices_of(), settings.node)
+        settings, services = self._settings(), self._proxied()
+        slices_of = frontends.by_service(self._slices.indexer.list())
+        said = health_ports.wanted(services, slices_of, settings.node)
         await self._health_ports.update(said)
         if self._userspace is None:
-            return await self._nft.apply(self.table(), rules.preamble(settings))
-        wanted = frontends.on_node(
-            self._proxied(), self._slices_of(), settings.node, settings.node_addresses
-        )
+            table = rules.build(services, slices_of, settings, self._pods.indexer.list())
+            return await self._nft.apply(table, rules.preamble(settings))
+        wanted = frontends.on_node(services, slices_of, settings.node, settings.node_addresses)
         before = set(self._userspace.frontends)
         for frontend, problem in (await self._userspace.update(wanted)).items():
             log.warning("cannot listen", at=f"{frontend.address}:{frontend.port}", error=problem)
         return len(before ^ set(self._userspace.frontends))
 
-    def settings(self) -> rules.Settings:
+    def _settings(self) -> rules.Settings:
         """What the rules depend on besides Services."""
         node = self._nodes.indexer.get(self._config.hostname_override) or {}
         labels = meta.metadata(node).get("labels") or {}
@@ -134,12 +134,6 @@ class App:
         zone = str(labels.get("topology.kubernetes.io/zone") or "")
         view = NodeView(self._config.hostname_override, zone)
         return rules.Settings(view, self._config.cluster_cidr, addresses)
-
-    def table(self) -> rules.Table:
-        """The table that the caches ask for."""
-        return rules.build(
-            self._proxied(), self._slices_of(), self.settings(), self._pods.indexer.list()
-        )
 
     def _answered_here(self) -> list[Member]:
         """Services that the node answers itself, for policies that let pods reach what stands behind them."""
@@ -153,9 +147,6 @@ class App:
             if f"{meta.namespace(one)}/{meta.name(one)}" in self._config.local_services
             and meta.spec(one).get("clusterIP") not in (None, "", "None")
         ]
-
-    def _slices_of(self) -> frontends.SlicesOf:
-        return frontends.by_service(self._slices.indexer.list())
 
     def _proxied(self) -> list[Obj]:
         local = self._config.local_services
