@@ -127,7 +127,8 @@ class IngressController:
     async def _sync(self) -> float | None:
         classes = self._classes.indexer.list()
         everyone = self._ingresses.indexer.list()
-        mine = [one for one in everyone if routes.is_ours(one, classes)]
+        served = [(one, routes.is_ours(one, classes)) for one in everyone]
+        mine = [one for one, is_mine in served if is_mine]
         table = routes.build(mine)
         slices_of = self._slices_of()
         self._server.update(
@@ -135,8 +136,8 @@ class IngressController:
         )
         self._serve_certificates(mine)
         is_whole = not mine or await self._listen()
-        for ingress in everyone:
-            is_whole = await self._write_status(ingress, ingress in mine) and is_whole
+        for ingress, is_mine in served:
+            is_whole = await self._write_status(ingress, is_mine) and is_whole
         return None if is_whole else _AGAIN_SECONDS
 
     def _pool(self, target: Target, slices_of: SlicesOf) -> tuple[Backend, ...]:
