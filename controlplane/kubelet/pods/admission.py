@@ -12,7 +12,7 @@ from controlplane.api import quantity
 from controlplane.api.meta import View
 from controlplane.kinds.core.pod import placement
 from controlplane.kinds.core.pod.tolerations import tolerated
-from controlplane.kinds.core.pod.totals import parsed, totals
+from controlplane.kinds.core.pod.totals import charged
 
 NODE_AFFINITY = "NodeAffinity"
 _WORDS = {
@@ -110,26 +110,22 @@ def _shared_with_host(name: str, spec: View) -> str:
     return own if own and spec.get("hostIPC") else ""
 
 
-def requested(spec: View) -> dict[str, Fraction]:
-    """What a pod asks for, overhead included."""
-    sums = totals(spec, "requests")
-    for name, amount in parsed(spec.get("overhead")).items():
-        sums[name] = sums.get(name, Fraction(0)) + amount
-    return sums
+def _requested(spec: View) -> Mapping[str, Fraction]:
+    """What a pod asks for by its spec, overhead included."""
+    return charged({"spec": spec}, "requests")
 
 
 def _resources(spec: View, room: Room) -> Rejection | None:
     pods = int(quantity.parse(room.allocatable.get("pods", "110")))
     if len(room.others) + 1 > pods:
         return _insufficient("pods", 1, len(room.others), pods)
-    wanted = requested(spec)
+    wanted = {name: amount for name, amount in _requested(spec).items() if amount}
+    held = [_requested(other["spec"]) for other in room.others] if wanted else []
     for name in (*_RESOURCES, *sorted(set(wanted) - set(_RESOURCES))):
         # Extended resources that the node does not have are the cluster's, and not ours to count.
-        if not wanted.get(name) or name not in room.allocatable:
+        if name not in wanted or name not in room.allocatable:
             continue
-        used = sum(
-            (requested(other["spec"]).get(name, Fraction(0)) for other in room.others), Fraction(0)
-        )
+        used = sum((one.get(name, Fraction(0)) for one in held), Fraction(0))
         have = quantity.parse(room.allocatable[name])
         if wanted[name] > have - used:
             unit = 1000 if name == "cpu" else 1
