@@ -11,6 +11,7 @@ from fractions import Fraction
 from controlplane.api import quantity
 from controlplane.api.meta import View
 from controlplane.kinds.core.pod import placement
+from controlplane.kinds.core.pod.security import SAFE_SYSCTLS
 from controlplane.kinds.core.pod.tolerations import tolerated
 from controlplane.kinds.core.pod.totals import charged
 
@@ -24,21 +25,6 @@ _WORDS = {
 _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 _ANY = ("", "0.0.0.0")
 
-SAFE_SYSCTLS = (
-    "kernel.shm_rmid_forced",
-    "net.ipv4.ip_local_port_range",
-    "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.ip_unprivileged_port_start",
-    "net.ipv4.ping_group_range",
-    "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl",
-    "net.ipv4.tcp_keepalive_probes",
-    "net.ipv4.tcp_keepalive_time",
-    "net.ipv4.tcp_rmem",
-    "net.ipv4.tcp_syncookies",
-    "net.ipv4.tcp_wmem",
-)
-"""What every pod may set; source: pkg/kubelet/sysctl/safe_sysctls.go."""
 _NAMESPACES = (
     ("kernel.shm", "ipc"),
     ("kernel.msg", "ipc"),

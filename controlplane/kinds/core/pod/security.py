@@ -35,7 +35,7 @@ _CAPABILITIES = frozenset(
         "SYS_CHROOT",
     ]
 )
-_SYSCTLS = frozenset(
+SAFE_SYSCTLS = frozenset(
     [
         "kernel.shm_rmid_forced",
         "net.ipv4.ip_local_port_range",
@@ -51,6 +51,7 @@ _SYSCTLS = frozenset(
         "net.ipv4.tcp_wmem",
     ]
 )
+"""What every pod may set: nothing of it reaches beyond the pod. Source: pkg/kubelet/sysctl/safe_sysctls.go."""
 _SELINUX_TYPES = (
     "",
     "container_t",
@@ -320,7 +321,7 @@ def _seccomp(metadata: View, spec: View) -> Violation | None:
 
 def _sysctls(metadata: View, spec: View) -> Violation | None:
     given = [str(one.get("name")) for one in _security(spec).get("sysctls") or ()]
-    bad = [name for name in given if name not in _SYSCTLS]
+    bad = [name for name in given if name not in SAFE_SYSCTLS]
     return ("forbidden sysctls", ", ".join(bad)) if bad else None
 
 
