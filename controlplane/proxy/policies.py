@@ -27,7 +27,8 @@ from controlplane.api import meta
 from controlplane.api.meta import Obj
 from controlplane.api.selectors import LabelSelector
 from controlplane.kinds.core.pod import views
-from controlplane.proxy.rules import Table, pod_ports
+from controlplane.kinds.core.pod.ports import ports as ports_of
+from controlplane.proxy.rules import Table
 
 TABLE = "quorate-policy"
 _DIRECTIONS = {"Ingress": ("ingress", "from", "saddr"), "Egress": ("egress", "to", "daddr")}
@@ -67,7 +68,7 @@ def member_of(pod: Obj) -> Member | None:
         return None
     ports = {
         (str(port["name"]), str(port.get("protocol") or "TCP")): int(port["containerPort"])
-        for port in pod_ports(pod)
+        for port in ports_of(spec)
         if port.get("name")
     }
     node = str(spec.get("nodeName") or "")

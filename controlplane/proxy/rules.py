@@ -20,12 +20,13 @@ Kubernetes' documentation of virtual IPs, and pkg/proxy/nftables.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from controlplane.api import meta
 from controlplane.api.meta import Obj
 from controlplane.kinds.core.pod import views
+from controlplane.kinds.core.pod.ports import ports
 from controlplane.proxy import endpoints as eps
 from controlplane.proxy.endpoints import Endpoint, NodeView
 from controlplane.proxy.frontends import balancer_addresses
@@ -154,7 +155,7 @@ class _Builder:
         spec, address = meta.spec(pod), str(meta.status(pod).get("podIP") or "")
         if spec.get("hostNetwork") or views.is_ended(pod) or not address or ":" in address:
             return
-        for port in pod_ports(pod):
+        for port in ports(spec):
             host, protocol = port.get("hostPort"), str(port.get("protocol") or "TCP").lower()
             at = str(port.get("hostIP") or "0.0.0.0")
             if not host or ":" in at or protocol not in ("tcp", "udp"):
@@ -255,16 +256,6 @@ class _Builder:
         rules.append(f"meta l4proto {proto} dnat to {one.address}:{one.port}")
         self.chains[chain] = tuple(rules)
         return chain
-
-
-def pod_ports(pod: Obj) -> Iterator[Obj]:
-    """The ports of all containers that run beside each other."""
-    spec = meta.spec(pod)
-    sidecars = [
-        one for one in spec.get("initContainers") or () if one.get("restartPolicy") == "Always"
-    ]
-    for container in (*(spec.get("containers") or ()), *sidecars):
-        yield from container.get("ports") or ()
 
 
 def _set_of(chain: str) -> str:

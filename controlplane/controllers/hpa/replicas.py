@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from controlplane.api import conditions, meta, quantity, times
 from controlplane.api.meta import Obj
+from controlplane.kinds.core.pod.views import running_containers
 
 MOST = 2**31 - 1
 
@@ -118,12 +119,8 @@ def _request(pod: Obj, container: str, resource: str) -> int:
         if resource not in whole:
             raise MetricError(f"missing pod-level request for {resource} in Pod {name}")
         return milli(whole[resource])
-    rows = [*(spec.get("containers") or ())]
-    rows += [
-        one for one in spec.get("initContainers") or () if one.get("restartPolicy") == "Always"
-    ]
     total = 0
-    for row in rows:
+    for row in running_containers(spec):
         if container in ("", row.get("name")):
             asked = (row.get("resources") or {}).get("requests") or {}
             if resource not in asked:

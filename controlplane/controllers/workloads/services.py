@@ -8,6 +8,7 @@ from ipaddress import ip_address
 
 from controlplane.api import conditions, meta
 from controlplane.api.meta import Key, Obj
+from controlplane.kinds.core.pod.ports import ports
 from controlplane.kinds.core.pod.views import is_ended
 
 TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time"
@@ -54,12 +55,9 @@ def find_port(pod: Obj, service_port: Obj) -> int | None:
     if isinstance(target, int):
         return target
     protocol = service_port.get("protocol") or "TCP"
-    spec = meta.spec(pod)
-    sidecars = [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
-    for container in (*(spec.get("containers") or ()), *sidecars):
-        for port in container.get("ports") or ():
-            if port.get("name") == target and (port.get("protocol") or "TCP") == protocol:
-                return int(port["containerPort"])
+    for port in ports(meta.spec(pod)):
+        if port.get("name") == target and (port.get("protocol") or "TCP") == protocol:
+            return int(port["containerPort"])
     return None
 
 

@@ -11,6 +11,7 @@ from fractions import Fraction
 from controlplane.api import quantity
 from controlplane.api.meta import View
 from controlplane.kinds.core.pod import placement
+from controlplane.kinds.core.pod.ports import conflict, host_ports
 from controlplane.kinds.core.pod.security import SAFE_SYSCTLS
 from controlplane.kinds.core.pod.tolerations import tolerated
 from controlplane.kinds.core.pod.totals import charged
@@ -23,7 +24,6 @@ _WORDS = {
     "TaintToleration": "node(s) had taints that the pod didn't tolerate",
 }
 _RESOURCES = ("cpu", "memory", "ephemeral-storage")
-_ANY = ("", "0.0.0.0")
 
 _NAMESPACES = (
     ("kernel.shm", "ipc"),
@@ -140,30 +140,12 @@ def _placement(pod: View, room: Room) -> Rejection | None:
 
 
 def _ports(spec: View, others: Iterable[View]) -> Rejection | None:
-    wanted = _host_ports(spec)
+    wanted = host_ports(spec)
     if not wanted:
         return None
-    held = [port for other in others for port in _host_ports(other["spec"])]
-    clash = any(_conflict(mine, theirs) for mine in wanted for theirs in held)
+    held = [port for other in others for port in host_ports(other["spec"])]
+    clash = any(conflict(mine, theirs) for mine in wanted for theirs in held)
     return _failed("NodePorts") if clash else None
-
-
-def _host_ports(spec: View) -> list[tuple[str, str, int]]:
-    """Protocol, address and port that a pod takes of the node; init containers count where they go on running."""
-    running = [*(spec.get("containers") or ())]
-    running += [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
-    return [
-        (str(port.get("protocol") or "TCP"), str(port.get("hostIP") or ""), int(port["hostPort"]))
-        for container in running
-        for port in container.get("ports") or ()
-        if port.get("hostPort")
-    ]
-
-
-def _conflict(one: tuple[str, str, int], other: tuple[str, str, int]) -> bool:
-    if (one[0], one[2]) != (other[0], other[2]):
-        return False
-    return one[1] == other[1] or one[1] in _ANY or other[1] in _ANY
 
 
 def _taints(spec: View, node: View | None) -> Rejection | None:

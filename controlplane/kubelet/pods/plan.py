@@ -11,6 +11,7 @@ from typing import Any
 
 from controlplane.api.meta import View
 from controlplane.api.times import parse_or_none
+from controlplane.kinds.core.pod.views import is_sidecar
 from controlplane.kubelet.pods.resize import ResizeCondition
 from controlplane.kubelet.runtimes.interface import ContainerState, ContainerStatus, Sandbox
 
@@ -167,11 +168,6 @@ class Plan:
     def wake(self, at: float) -> None:
         """Look again no later than this."""
         self.wake_at = at if self.wake_at is None else min(self.wake_at, at)
-
-
-def is_sidecar(container: View) -> bool:
-    """An init container that keeps running."""
-    return container.get("restartPolicy") == "Always"
 
 
 def should_restart(policy: str, exit_code: int) -> bool:

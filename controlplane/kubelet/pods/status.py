@@ -4,7 +4,7 @@ from typing import Any
 
 from controlplane.api.meta import View
 from controlplane.api.times import to_rfc3339
-from controlplane.kinds.core.pod.views import qos_class
+from controlplane.kinds.core.pod.views import is_sidecar, qos_class
 from controlplane.kubelet.pods.admission import Rejection
 from controlplane.kubelet.pods.plan import (
     Blocked,
@@ -13,7 +13,6 @@ from controlplane.kubelet.pods.plan import (
     Verdict,
     incomplete_init,
     initialized,
-    is_sidecar,
 )
 from controlplane.kubelet.runtimes.interface import ContainerState, ContainerStatus
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from controlplane.api import conditions, quantity
-from controlplane.api.meta import View
+from controlplane.api.meta import Obj, View
 
 _QOS_RESOURCES = ("cpu", "memory")
 
@@ -25,6 +25,17 @@ def claims_of(pod: View) -> list[str]:
         elif volume.get("ephemeral") is not None:
             found.append(f"{pod['metadata']['name']}-{volume.get('name') or ''}")
     return found
+
+
+def is_sidecar(container: View) -> bool:
+    """Whether an init container goes on running beside those that follow."""
+    return container.get("restartPolicy") == "Always"
+
+
+def running_containers(spec: View) -> list[Obj]:
+    """The containers that run beside each other: the containers proper, and sidecars."""
+    sidecars = [one for one in spec.get("initContainers") or () if is_sidecar(one)]
+    return [*(spec.get("containers") or ()), *sidecars]
 
 
 def is_ready(pod: View) -> bool:
