@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from controlplane.kinds.core.pod.ports import HostPort, host_ports
 from controlplane.scheduler.framework.resources import (
     Resources,
     add,
@@ -11,9 +12,6 @@ from controlplane.scheduler.framework.resources import (
     pod_requests,
     score_requests,
 )
-
-HostPort = tuple[str, str, int]
-"""Protocol, host IP, port."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,17 +90,6 @@ def pod_info(pod: Mapping[str, Any]) -> PodInfo:
         score_memory=memory,
         host_ports=host_ports(spec),
     )
-
-
-def host_ports(spec: Mapping[str, Any]) -> tuple[HostPort, ...]:
-    """The ports of the node that a pod asks for."""
-    ports = []
-    for container in spec.get("containers") or ():
-        for port in container.get("ports") or ():
-            if port.get("hostPort"):
-                host = port.get("hostIP") or "0.0.0.0"
-                ports.append((str(port.get("protocol") or "TCP"), str(host), int(port["hostPort"])))
-    return tuple(ports)
 
 
 @dataclass(slots=True, eq=False)

@@ -3,20 +3,13 @@
 from collections.abc import Sequence
 
 from controlplane.api.meta import View
+from controlplane.kinds.core.pod.ports import conflict, host_ports
 from controlplane.scheduler.framework import events as cluster
 from controlplane.scheduler.framework.cycle_state import CycleState
-from controlplane.scheduler.framework.node_info import HostPort, NodeInfo, PodInfo, host_ports
+from controlplane.scheduler.framework.node_info import NodeInfo, PodInfo
 from controlplane.scheduler.framework.status import SKIP, SUCCESS, Status, unschedulable
 
 REASON = "node(s) didn't have free ports for the requested pod ports"
-ANY_ADDRESS = "0.0.0.0"
-
-
-def conflict(wanted: HostPort, held: HostPort) -> bool:
-    """Same protocol and port on the same address; the wildcard address is on all of them."""
-    if wanted[0] != held[0] or wanted[2] != held[2]:
-        return False
-    return wanted[1] == held[1] or ANY_ADDRESS in (wanted[1], held[1])
 
 
 def _frees_port(pod: PodInfo, old: View | None, new: View | None) -> bool:

@@ -86,6 +86,7 @@ SPREAD = [
         "labelSelector": {"matchLabels": {"app": "x"}},
     }
 ]
+SIDECAR = {"name": "s", "restartPolicy": "Always", "ports": [{"hostPort": 80, "containerPort": 80}]}
 X = {"app": "x"}
 
 CHOICES = [
@@ -115,6 +116,11 @@ CHOICES = [
         pod(ports=[{"hostPort": 80, "containerPort": 80}]),
         [node("a", pods=[{"ports": [{"hostPort": 80, "containerPort": 80}]}]), node("b")],
         "b", id="host_port",
+    ),
+    pytest.param(
+        pod(initContainers=[SIDECAR]),
+        [node("a", pods=[{"initContainers": [SIDECAR]}]), node("b", pods=[{"requests": {"cpu": "3"}}])],
+        "b", id="host_port_of_a_sidecar",
     ),
     pytest.param(
         pod(owner="rs"), [node("a", pods=[{"owner": "rs"}] * 2), node("b", pods=[{"owner": "o"}] * 2)],
